@@ -1,0 +1,100 @@
+"""Costs and account rules: the constants of the accounting, shared by the bar step and the scalar loop."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Reason(IntEnum):
+    """Why an order was filled, scaled, rejected or forced; the journal's reason code."""
+
+    NONE = 0
+    ORDER = 1  # filled as decided
+    SCALED_BUYING_POWER = 2  # filled in part: cash or margin ran out
+    SCALED_LEVERAGE = 3  # filled, target cut to the leverage cap
+    NO_BAR = 4  # rejected: the instrument has no bar
+    BELOW_LOT = 5  # rejected: less than one lot
+    NO_BUYING_POWER = 6  # rejected: nothing can be bought
+    SHORT_NOT_ALLOWED = 7  # rejected in part or whole: the target was cut to flat
+    WAITING_AFTER_STOP = 8  # rejected: stopped out, target has neither changed sign nor passed zero
+    MARGIN_CALL = 9  # forced at the open after a maintenance breach at the close
+    BANKRUPT = 10  # forced: equity at or below zero; the account ends
+    STOP_LOSS = 11
+    TAKE_PROFIT = 12
+    TRAILING_STOP = 13
+    ACCOUNT_ENDED = 14  # rejected: the account has ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What trading and holding costs.
+
+    Args:
+        fee_bps: Commission, basis points of the notional at the fill price.
+        fixed_fee: Money per fill.
+        per_share_fee: Money per share or contract.
+        slippage_bps: Adverse move of the fill price at the open and at stops, basis points. Targets pay none (limit orders).
+        borrow_rate: Annual fraction of the short notional, charged for the calendar time since the previous bar.
+        cash_rate: Annual fraction earned on positive cash and paid on negative cash, for the same time.
+
+    Raises:
+        ValueError: A cost other than ``cash_rate`` is negative.
+    """
+
+    fee_bps: float = 0.0
+    fixed_fee: float = 0.0
+    per_share_fee: float = 0.0
+    slippage_bps: float = 0.0
+    borrow_rate: float = 0.0
+    cash_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("fee_bps", "fixed_fee", "per_share_fee", "slippage_bps", "borrow_rate"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ValueError(f"{name} must be >= 0, was {value}")
+        if self.slippage_bps >= 10_000:
+            raise ValueError(f"slippage_bps must be < 10000, was {self.slippage_bps}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountRules:
+    """How an account may trade.
+
+    Args:
+        initial_cash: Money at the start, > 0.
+        leverage: Cap of gross exposure as a multiple of equity, checked at the fill, > 0.
+        allow_short: Whether negative targets are executed; if not they are cut to flat, with a reason.
+        maintenance_margin: Least equity as a fraction of gross exposure on the mark at close, in [0, 1).
+        stop_loss, take_profit, trailing: Default distances (fractions) for positions that carry none; None: none.
+        sizing: ``fill`` sizes an order with equity and price at the fill; ``decision`` with those at the decision's close.
+        cash_buffer: Fraction of equity never invested under ``sizing: decision``, in [0, 1).
+        costs: What trading and holding costs.
+
+    Raises:
+        ValueError: A value is out of range; the message starts with its name.
+    """
+
+    initial_cash: float = 100_000.0
+    leverage: float = 1.0
+    allow_short: bool = True
+    maintenance_margin: float = 0.25
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    trailing: float | None = None
+    sizing: str = "fill"
+    cash_buffer: float = 0.0
+    costs: Costs = field(default_factory=Costs)
+
+    def __post_init__(self) -> None:
+        for name in ("initial_cash", "leverage"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, was {getattr(self, name)}")
+        for name in ("maintenance_margin", "cash_buffer"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), was {getattr(self, name)}")
+        for name in ("stop_loss", "take_profit", "trailing"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be > 0 or null, was {value}")
+        if self.sizing not in ("fill", "decision"):
+            raise ValueError(f"sizing must be 'fill' or 'decision', was {self.sizing!r}")
