@@ -1,0 +1,110 @@
+"""From a panel to scaled model inputs, cached on disk under a fingerprint of data, feature configuration and range.
+
+Legend: T bars, N instruments, F features. The cache holds raw float32 features as ``.npy`` and is memory-mapped, so
+many workers of a sweep share one copy; scaling is fitted per training range and cached beside it.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tradewright.data.panel import Panel
+from tradewright.data.ranges import Range
+from tradewright.errors import DataError
+from tradewright.features.features import Features
+from tradewright.features.scaler import Scaler
+from tradewright.output import write_with
+
+VERSION = 1
+"""Raise when the meaning of any feature changes; cached files of another version are not read."""
+
+
+class FeatureSet(Protocol):
+    """A named set of causal features: the config node of group ``features``."""
+
+    normalise: str
+
+    @property
+    def parameters(self) -> dict[str, Any]: ...
+
+    @property
+    def warmup_bars(self) -> int: ...
+
+    def compute(self, panel: Panel) -> dict[str, npt.NDArray[np.float64]]: ...
+
+
+def build_features(feature_set: FeatureSet, panel: Panel, train: Range, cache: Path) -> tuple[Features, Scaler]:
+    """Compute (or read from the cache) the scaled features of a panel.
+
+    Args:
+        feature_set: What to compute.
+        panel: All bars.
+        train: The range on which the scaler is fitted.
+        cache: Folder of cached features.
+
+    Returns:
+        Features whose rows before ``ready_from`` are NaN and whose later rows are finite, and the fitted scaler.
+        An instrument that does not have ``warmup_bars`` bars yet reads 0 (the training mean).
+
+    Raises:
+        DataError: A value is not finite although its bars exist; named by feature, symbol and time.
+    """
+    key = _key(feature_set, panel, train)
+    path, scaler_path = cache / f"{key}.npy", cache / f"{key}.json"
+    if not (path.is_file() and scaler_path.is_file()):
+        x_TNF, scaler = _compute(feature_set, panel, train)
+        scaler.save(scaler_path)
+        write_with(path, lambda part: _save(part, x_TNF))
+    scaler = Scaler.load(scaler_path)
+    features = Features(
+        x_TNF=np.load(path, mmap_mode="r"), names_F=scaler.names_F, ready_from=min(feature_set.warmup_bars, panel.num_bars)
+    )
+    return features, scaler
+
+
+def _save(path: Path, x_TNF: npt.NDArray[np.float32]) -> None:
+    with path.open("wb") as file:
+        np.save(file, x_TNF)
+
+
+def _key(feature_set: FeatureSet, panel: Panel, train: Range) -> str:
+    facts = {
+        "version": VERSION,
+        "data": panel.fingerprint,
+        "bars": [panel.num_bars, str(panel.ts_T[0]), str(panel.ts_T[-1])],
+        "class": f"{type(feature_set).__module__}.{type(feature_set).__qualname__}",
+        "parameters": feature_set.parameters,
+        "normalise": feature_set.normalise,
+        "train": [train.start, train.stop],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _compute(feature_set: FeatureSet, panel: Panel, train: Range) -> tuple[npt.NDArray[np.float32], Scaler]:
+    table = feature_set.compute(panel)
+    names_F = tuple(table)
+    x_TNF = np.stack(list(table.values()), axis=-1)
+    age_TN = np.cumsum(panel.tradable_TN, axis=0) - 1
+    is_ready_TN = age_TN >= feature_set.warmup_bars
+    _require_finite(x_TNF, is_ready_TN, names_F, panel)
+    x_TNF = np.where(is_ready_TN[..., None], x_TNF, np.nan)
+    rows = slice(train.start, train.stop)
+    scaler = Scaler.fit(x_TNF[rows], names_F) if feature_set.normalise == "zscore" else Scaler.identity(names_F)
+    scaled_TNF = scaler.transform(x_TNF)
+    ready = np.arange(panel.num_bars)[:, None, None] >= feature_set.warmup_bars
+    scaled_TNF = np.where(ready & ~is_ready_TN[..., None], 0.0, scaled_TNF)
+    return scaled_TNF.astype(np.float32), scaler
+
+
+def _require_finite(x_TNF: npt.NDArray, is_ready_TN: npt.NDArray, names_F: tuple[str, ...], panel: Panel) -> None:
+    bad_TNF = is_ready_TN[..., None] & ~np.isfinite(x_TNF)
+    if bad_TNF.any():
+        t, n, f = (int(index[0]) for index in np.nonzero(bad_TNF))
+        raise DataError(
+            f"features.{names_F[f]}: {x_TNF[t, n, f]} at row {t} ({panel.ts_T[t]}) of {panel.symbols[n]}, expected a"
+            f" finite number; {int(bad_TNF.sum())} such values. Look at the bar with `tradewright inspect`"
+        )
