@@ -1,0 +1,32 @@
+"""``reward=log_return``: the growth of equity over the bar.
+
+r_t = scale · ln(E_t / E_{t-1}); their sum over an episode is scale · ln(final equity / initial equity).
+"""
+
+import torch
+from torch import Tensor
+
+from tradewright.reward.reward import BarChange, RewardState, check_terms
+
+
+class LogReturn:
+    """Log return of equity.
+
+    Args:
+        scale: Factor on the reward; 100 expresses percent, which suits value networks.
+        bankrupt_reward: Reward of the bar in which the account ends (a log return does not exist there), <= 0.
+    """
+
+    def __init__(self, *, scale: float = 100.0, bankrupt_reward: float = -100.0) -> None:
+        check_terms(scale=scale, bankrupt_reward=bankrupt_reward)
+        self.scale = scale
+        self.bankrupt_reward = bankrupt_reward
+
+    def initial(self, num_accounts: int, device: torch.device) -> RewardState:
+        """This reward keeps no state."""
+        return {}
+
+    def __call__(self, state: RewardState, change: BarChange) -> tuple[Tensor, RewardState]:
+        """Return the scaled log return ``[B]``."""
+        ratio_B = torch.where(change.ended_B, 1.0, change.after_B / change.before_B)
+        return torch.where(change.ended_B, self.bankrupt_reward, self.scale * torch.log(ratio_B)), state
