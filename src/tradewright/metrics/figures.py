@@ -1,0 +1,104 @@
+"""The catalogue of figures: label, unit and better direction of every key that ``summarise`` returns.
+
+Tables, reports and comparisons read it, so a figure is named and formatted the same way everywhere.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["fraction", "ratio", "money", "count", "days", "flag"]
+
+DASH = "\N{EN DASH}"
+"""How an undefined figure is printed."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How one key is shown; ``better`` is 1 if higher is better, -1 if lower is, 0 if neither."""
+
+    label: str
+    unit: Unit
+    better: int = 0
+
+
+FIGURES: dict[str, Figure] = {
+    "total_return": Figure("Total return", "fraction", 1),
+    "cagr": Figure("Annual growth (CAGR)", "fraction", 1),
+    "volatility": Figure("Annual volatility", "fraction", -1),
+    "downside_deviation": Figure("Annual downside deviation", "fraction", -1),
+    "sharpe": Figure("Sharpe ratio", "ratio", 1),
+    "sharpe_standard_error": Figure("Standard error of Sharpe", "ratio"),
+    "sortino": Figure("Sortino ratio", "ratio", 1),
+    "calmar": Figure("Calmar ratio", "ratio", 1),
+    "max_drawdown": Figure("Maximum drawdown", "fraction", -1),
+    "max_drawdown_bars": Figure("Longest drawdown, bars", "count", -1),
+    "max_drawdown_days": Figure("Longest drawdown, days", "days", -1),
+    "drawdown_ongoing": Figure("Below its peak at the end", "flag"),
+    "var_95": Figure("Value at risk 95 %, daily", "fraction", 1),
+    "cvar_95": Figure("Expected shortfall 95 %, daily", "fraction", 1),
+    "skew": Figure("Skewness", "ratio", 1),
+    "excess_kurtosis": Figure("Excess kurtosis", "ratio", -1),
+    "best_day": Figure("Best day", "fraction", 1),
+    "worst_day": Figure("Worst day", "fraction", 1),
+    "positive_days": Figure("Days with a gain", "fraction", 1),
+    "alpha": Figure("Alpha against buy-and-hold", "fraction", 1),
+    "beta": Figure("Beta to buy-and-hold", "ratio"),
+    "correlation": Figure("Correlation with buy-and-hold", "ratio"),
+    "tracking_error": Figure("Tracking error", "fraction"),
+    "information_ratio": Figure("Information ratio", "ratio", 1),
+    "num_trades": Figure("Closed trades", "count"),
+    "num_open_trades": Figure("Open trades", "count"),
+    "num_wins": Figure("Winning trades", "count"),
+    "num_losses": Figure("Losing trades", "count"),
+    "win_rate": Figure("Win rate", "fraction", 1),
+    "average_win": Figure("Average win", "money", 1),
+    "average_loss": Figure("Average loss", "money", 1),
+    "payoff_ratio": Figure("Payoff ratio", "ratio", 1),
+    "profit_factor": Figure("Profit factor", "ratio", 1),
+    "expectancy": Figure("Expectancy per trade", "money", 1),
+    "largest_win": Figure("Largest win", "money", 1),
+    "largest_loss": Figure("Largest loss", "money", 1),
+    "max_consecutive_wins": Figure("Most wins in a row", "count", 1),
+    "max_consecutive_losses": Figure("Most losses in a row", "count", -1),
+    "average_holding_bars": Figure("Average holding time, bars", "ratio"),
+    "exposure": Figure("Mean gross exposure", "fraction"),
+    "time_in_market": Figure("Time in the market", "fraction"),
+    "turnover": Figure("Turnover per year, of equity", "ratio", -1),
+    "num_fills": Figure("Fills", "count"),
+    "num_rejections": Figure("Rejected orders", "count", -1),
+    "total_fees": Figure("Fees", "money", -1),
+    "total_slippage": Figure("Slippage", "money", -1),
+    "total_borrow": Figure("Borrow cost", "money", -1),
+    "total_interest": Figure("Interest paid (earned < 0)", "money", -1),
+    "final_equity": Figure("Final equity", "money", 1),
+    "bankrupt": Figure("Bankrupt", "flag", -1),
+    "num_bars": Figure("Bars", "count"),
+}
+
+
+def describe(key: str) -> Figure:
+    """Return how ``key`` is shown; prefixes (``test/``) are ignored, an unknown key is a plain ratio under its name."""
+    name = key.rsplit("/", 1)[-1]
+    return FIGURES.get(name, Figure(name.replace("_", " "), "ratio"))
+
+
+def show(key: str, value: float) -> str:
+    """Format ``value`` in the unit of ``key``; an undefined value is a dash.
+
+    >>> show("test/sharpe", 0.34421), show("cagr", 0.0567), show("num_trades", 12.0), show("sharpe", float("nan"))
+    ('0.344', '5.67 %', '12', '–')
+    """
+    if not math.isfinite(value):
+        return DASH
+    match describe(key).unit:
+        case "fraction":
+            return f"{100 * value:,.2f} %"
+        case "money":
+            return f"{value:,.2f}"
+        case "count" | "days":
+            return f"{value:,.0f}"
+        case "flag":
+            return "yes" if value else "no"
+        case _:
+            return f"{value:,.3f}" if abs(value) < 1e6 else f"{value:.3g}"
