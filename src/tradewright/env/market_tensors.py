@@ -1,0 +1,81 @@
+"""``MarketTensors``: a panel and its features as flat tensors that thousands of accounts gather from.
+
+Legend: T bars, N instruments, F features, W window, B accounts. Row ``n * T + t`` is bar t of instrument n.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tradewright.data.panel import Panel
+from tradewright.features.features import Features
+
+SECONDS_PER_YEAR = 365.0 * 86_400.0
+
+
+@dataclass(frozen=True)
+class MarketTensors:
+    """Everything an environment reads about the market.
+
+    Args:
+        prices: Open, high, low, close, float64 ``[N*T, 4]``; NaN where no bar exists.
+        tradable: bool ``[N*T]``.
+        features: float32 ``[N*T, F]``.
+        years_T: Elapsed fraction of a 365-day year since the previous bar, float64; 0 for the first.
+        multiplier_N: Money per price unit, float64.
+        lot_N: Smallest quantity step, float64; 0 means fractional.
+        num_bars: T.
+        num_instruments: N.
+        ready_from: First bar whose features are defined.
+    """
+
+    prices: Tensor
+    tradable: Tensor
+    features: Tensor
+    years_T: Tensor
+    multiplier_N: Tensor
+    lot_N: Tensor
+    num_bars: int
+    num_instruments: int
+    ready_from: int
+
+    @classmethod
+    def build(cls, panel: Panel, features: Features, device: torch.device | str = "cpu") -> "MarketTensors":
+        """Copy a panel and its features to ``device``."""
+        stacked_NT4 = np.stack([panel.open_TN, panel.high_TN, panel.low_TN, panel.close_TN], axis=-1).swapaxes(0, 1)
+        years_T = np.zeros(panel.num_bars)
+        years_T[1:] = np.diff(panel.ts_T) / np.timedelta64(1, "s") / SECONDS_PER_YEAR
+        num_features = len(features.names_F)
+        x_NTF = np.ascontiguousarray(np.asarray(features.x_TNF).swapaxes(0, 1))
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        return cls(
+            prices=tensor(stacked_NT4.reshape(-1, 4)),
+            tradable=tensor(panel.tradable_TN.T.reshape(-1).copy()),
+            features=tensor(x_NTF.reshape(-1, num_features).copy()),
+            years_T=tensor(years_T),
+            multiplier_N=tensor(np.array([i.multiplier for i in panel.instruments], dtype=np.float64)),
+            lot_N=tensor(np.array([i.lot for i in panel.instruments], dtype=np.float64)),
+            num_bars=panel.num_bars,
+            num_instruments=len(panel.instruments),
+            ready_from=features.ready_from,
+        )
+
+
+def gather_window(features: Tensor, index_B: Tensor, window: int) -> Tensor:
+    """Return the last ``window`` feature rows up to and including each index, oldest first.
+
+    Args:
+        features: ``[N*T, F]``.
+        index_B: Flat rows, int64, at least ``window - 1`` rows after the instrument's first.
+        window: W.
+
+    Returns:
+        ``[B, W, F]``.
+    """
+    offsets_W = torch.arange(1 - window, 1, device=index_B.device)
+    return features[index_B[:, None] + offsets_W]

@@ -1,0 +1,85 @@
+"""``TradingEnv``: the keys that all trading environments share, and how an agent's action becomes a target weight.
+
+Legend: B accounts, A action components. Each account trades one instrument. An action taken at the close of bar t is a
+target weight that the accounting fills at the open of bar t+1; NaN means no order.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+OBSERVATIONS = ("index", "window")
+
+
+class AccountView(NamedTuple):
+    """What an action map may look at: the account at the close of the decision bar; float64 ``[B]``."""
+
+    weight_B: Tensor
+    """Signed position value / equity."""
+    cash_fraction_B: Tensor
+    """Cash / equity."""
+
+
+class TradingEnv(ABC):
+    """Base of the config nodes of group ``env`` that trade bars.
+
+    Args:
+        window: Bars of features that the agent sees, >= 1 (the newest is the decision bar).
+        episode_bars: Length of a training episode in bars; null trains on the whole range at once.
+        observation: ``index`` hands the policy the bar number and lets it gather the window itself (fast);
+            ``window`` copies the window into every observation. Both see the same numbers.
+        rebalance_threshold: Least change of weight (fraction of equity) that becomes an order; smaller ones are NaN.
+        lowest_weight: Smallest target weight, a fraction of equity; negative is short.
+        highest_weight: Largest target weight, > ``lowest_weight``.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    action_kind: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        window: int = 20,
+        episode_bars: int | None = 252,
+        observation: str = "index",
+        rebalance_threshold: float = 0.0,
+        lowest_weight: float = -1.0,
+        highest_weight: float = 1.0,
+    ) -> None:
+        if window < 1:
+            raise ValueError(f"window must be >= 1, was {window}")
+        if episode_bars is not None and episode_bars < 1:
+            raise ValueError(f"episode_bars must be >= 1 or null, was {episode_bars}")
+        if observation not in OBSERVATIONS:
+            raise ValueError(f"observation must be one of {', '.join(OBSERVATIONS)}, was {observation!r}")
+        if not 0 <= rebalance_threshold < 1:
+            raise ValueError(f"rebalance_threshold must be in [0, 1), was {rebalance_threshold}")
+        if not lowest_weight < highest_weight:
+            raise ValueError(f"lowest_weight must be < highest_weight ({highest_weight}), was {lowest_weight}")
+        self.window = window
+        self.episode_bars = episode_bars
+        self.observation = observation
+        self.rebalance_threshold = rebalance_threshold
+        self.lowest_weight = lowest_weight
+        self.highest_weight = highest_weight
+
+    @property
+    @abstractmethod
+    def num_actions(self) -> int:
+        """Number of choices (discrete) or of components (continuous)."""
+
+    @abstractmethod
+    def weights(self, action: Tensor, view: AccountView) -> Tensor:
+        """Return the target weight ``[B]`` (float64, NaN: no order) of each account's action."""
+
+    def target_weights(self, action: Tensor, view: AccountView) -> Tensor:
+        """Return ``weights`` with changes below the threshold turned into no order; going flat always passes."""
+        weight_B = self.weights(action, view)
+        if self.rebalance_threshold == 0:
+            return weight_B
+        is_small_B = torch.abs(weight_B - view.weight_B) < self.rebalance_threshold
+        return torch.where(is_small_B & (weight_B != 0), torch.nan, weight_B)
