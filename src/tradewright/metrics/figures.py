@@ -35,8 +35,8 @@ FIGURES: dict[str, Figure] = {
     "max_drawdown_bars": Figure("Longest drawdown, bars", "count", -1),
     "max_drawdown_days": Figure("Longest drawdown, days", "days", -1),
     "drawdown_ongoing": Figure("Below its peak at the end", "flag"),
-    "var_95": Figure("Value at risk 95 %, daily", "fraction", 1),
-    "cvar_95": Figure("Expected shortfall 95 %, daily", "fraction", 1),
+    "var_95": Figure("Value at risk 95%, daily", "fraction", 1),
+    "cvar_95": Figure("Expected shortfall 95%, daily", "fraction", 1),
     "skew": Figure("Skewness", "ratio", 1),
     "excess_kurtosis": Figure("Excess kurtosis", "ratio", -1),
     "best_day": Figure("Best day", "fraction", 1),
@@ -87,13 +87,13 @@ def show(key: str, value: float) -> str:
     """Format ``value`` in the unit of ``key``; an undefined value is a dash.
 
     >>> show("test/sharpe", 0.34421), show("cagr", 0.0567), show("num_trades", 12.0), show("sharpe", float("nan"))
-    ('0.344', '5.67 %', '12', '–')
+    ('0.344', '5.67%', '12', '–')
     """
     if not math.isfinite(value):
         return DASH
     match describe(key).unit:
         case "fraction":
-            return f"{100 * value:,.2f} %"
+            return f"{100 * value:,.2f}%"
         case "money":
             return f"{value:,.2f}"
         case "count" | "days":

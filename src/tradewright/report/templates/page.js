@@ -1,0 +1,43 @@
+(function () {
+  "use strict";
+  var figures = JSON.parse(document.getElementById("figures").textContent);
+  Object.keys(figures).forEach(function (key) {
+    var figure = figures[key];
+    Plotly.newPlot("plot-" + key, figure.data, figure.layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+  });
+  document.querySelectorAll("button[data-log]").forEach(function (button) {
+    button.addEventListener("click", function () {
+      var logarithmic = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(logarithmic));
+      Plotly.relayout("plot-" + button.dataset.log, { "yaxis.type": logarithmic ? "log" : "linear", "yaxis.autorange": true });
+    });
+  });
+  function number(text) {
+    var value = parseFloat(text.replace(/[,\s%]/g, ""));
+    return /^[-+]?[\d.,]+(e[-+]?\d+)?\s*%?$/i.test(text) ? value : NaN;
+  }
+  function compare(a, b) {
+    var x = number(a), y = number(b);
+    return isNaN(x) || isNaN(y) ? a.localeCompare(b) : x - y;
+  }
+  document.querySelectorAll("table.sorted thead th").forEach(function (head) {
+    head.classList.add("sortable");
+    head.tabIndex = 0;
+    function sort() {
+      var table = head.closest("table"), body = table.tBodies[0], place = head.cellIndex;
+      var descending = head.getAttribute("aria-sort") === "ascending";
+      table.querySelectorAll("th").forEach(function (other) { other.removeAttribute("aria-sort"); });
+      head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      Array.from(body.rows).sort(function (a, b) {
+        var order = compare(a.cells[place].innerText.trim(), b.cells[place].innerText.trim());
+        return descending ? -order : order;
+      }).forEach(function (row) { body.appendChild(row); });
+    }
+    head.addEventListener("click", sort);
+    head.addEventListener("keydown", function (event) { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(); } });
+  });
+  window.addEventListener("beforeprint", function () {
+    document.querySelectorAll("details").forEach(function (part) { part.open = true; });
+    document.querySelectorAll(".plot").forEach(function (plot) { Plotly.Plots.resize(plot); });
+  });
+})();
