@@ -15,7 +15,7 @@ from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.trading import AccountView, TradingEnv
 from tradewright.errors import DataError
 from tradewright.market.rules import AccountRules
-from tradewright.market.step import Bar, State, initial_state, step
+from tradewright.market.step import Bar, State, choose, initial_state, step, unrealised
 from tradewright.reward.reward import BarChange, Reward
 
 PORTFOLIO = ("weight", "cash_fraction", "unrealised_return", "holding_bars", "drawdown", "episode_return")
@@ -74,6 +74,9 @@ class Simulator:
         self.num_accounts = num_accounts
         self.generator = generator
         self.device = market.prices.device
+        self._is_gapless = bool(market.tradable.all())
+        self._has_multiplier = bool((market.multiplier_N != 1).any())
+        self._has_lots = bool((market.lot_N > 0).any())
         span = self.last - self.first
         is_random = generator is not None and env.episode_bars is not None
         self.episode_bars = min(env.episode_bars or span, span) if is_random else span
@@ -81,15 +84,23 @@ class Simulator:
 
     def reset(self) -> None:
         """Start every account anew."""
-        self.account, self.reward_state = self._fresh()
         self.instrument_B, self.bar_B = self._draw()
+        self.account, self.reward_state = self._fresh(self.row_B)
         self.end_B = self.bar_B + self.episode_bars
         self.holding_B = torch.zeros(self.num_accounts, dtype=torch.float64, device=self.device)
         self.equity_B = torch.full_like(self.holding_B, self.rules.initial_cash)
         self.peak_B = self.equity_B.clone()
 
-    def _fresh(self) -> tuple[State, dict[str, Tensor]]:
-        account = initial_state(torch, self.rules, self.num_accounts, 1, device=self.device)
+    def _fresh(self, row_B: Tensor) -> tuple[State, dict[str, Tensor]]:
+        account = initial_state(
+            torch,
+            self.rules,
+            self.num_accounts,
+            1,
+            mark_N=self.market.prices[row_B, 3][:, None],
+            has_entries=True,
+            device=self.device,
+        )
         return account, self.reward.initial(self.num_accounts, self.device) if self.reward else {}
 
     def _draw(self) -> tuple[Tensor, Tensor]:
@@ -103,13 +114,13 @@ class Simulator:
 
     def restart(self, done_B: Tensor) -> None:
         """Start the accounts of ``done_B`` anew and leave the others as they are."""
-        fresh_account, fresh_reward = self._fresh()
         instrument_B, bar_B = self._draw()
+        fresh_account, fresh_reward = self._fresh(instrument_B * self.market.num_bars + bar_B)
 
         def pick(fresh: Tensor, kept: Tensor) -> Tensor:
-            return torch.where(done_B.reshape(-1, *[1] * (kept.dim() - 1)), fresh, kept)
+            return torch.where(done_B, fresh, kept)
 
-        self.account = State(*(pick(f, k) for f, k in zip(fresh_account, self.account, strict=True)))
+        self.account = choose(torch, done_B, fresh_account, self.account)
         self.reward_state = {name: pick(fresh_reward[name], kept) for name, kept in self.reward_state.items()}
         self.instrument_B, self.bar_B = pick(instrument_B, self.instrument_B), pick(bar_B, self.bar_B)
         self.end_B = pick(bar_B + self.episode_bars, self.end_B)
@@ -125,7 +136,12 @@ class Simulator:
     @property
     def position_value_B(self) -> Tensor:
         """Signed value of the position at the mark."""
-        return self.account.shares_BN[:, 0] * self.account.mark_BN[:, 0] * self.market.multiplier_N[self.instrument_B]
+        value_B = self.account.shares_BN[:, 0] * self.account.mark_BN[:, 0]
+        return value_B if self._multiplier_B is None else value_B * self._multiplier_B
+
+    @property
+    def _multiplier_B(self) -> Tensor | None:
+        return self.market.multiplier_N[self.instrument_B] if self._has_multiplier else None
 
     def view(self) -> AccountView:
         """Return what the action map may look at."""
@@ -133,15 +149,12 @@ class Simulator:
 
     def portfolio_BP(self, view: AccountView) -> Tensor:
         """Return the portfolio features ``[B, P]``, float32, in the order of ``PORTFOLIO``; 0 for ended accounts."""
-        multiplier_B = self.market.multiplier_N[self.instrument_B]
-        gain_B = self.account.mark_BN[:, 0] - self.account.entry_BN[:, 0]
-        unrealised_B = torch.where(
-            self.account.shares_BN[:, 0] == 0, 0.0, self.account.shares_BN[:, 0] * gain_B * multiplier_B / self.equity_B
-        )
+        multiplier_B = self._multiplier_B
+        gain_B = unrealised(self.account, 1.0 if multiplier_B is None else multiplier_B[:, None])[:, 0]
         columns = (
             view.weight_B,
             view.cash_fraction_B,
-            unrealised_B,
+            gain_B / self.equity_B,
             self.holding_B / HOLDING_UNIT,
             1.0 - self.equity_B / self.peak_B,
             torch.log(self.equity_B / self.rules.initial_cash),
@@ -173,9 +186,10 @@ class Simulator:
             high_BN=high_B[:, None],
             low_BN=low_B[:, None],
             close_BN=close_B[:, None],
-            tradable_BN=self.market.tradable[row_B][:, None],
+            tradable_BN=None if self._is_gapless else self.market.tradable[row_B][:, None],
             years_B=self.market.years_T[self.bar_B],
         )
+        multiplier_B = self._multiplier_B
         before_B, shares_B = self.equity_B, self.account.shares_BN[:, 0]
         self.account, outcome = step(
             torch,
@@ -183,8 +197,9 @@ class Simulator:
             weight_B[:, None],
             bar,
             self.rules,
-            multiplier_BN=self.market.multiplier_N[self.instrument_B][:, None],
-            lot_BN=self.market.lot_N[self.instrument_B][:, None],
+            multiplier_N=None if multiplier_B is None else multiplier_B[:, None],
+            lot_N=self.market.lot_N[self.instrument_B][:, None] if self._has_lots else None,
+            detail=False,
         )
         self.equity_B = outcome.equity_B
         self.peak_B = torch.maximum(self.peak_B, self.equity_B)
@@ -201,7 +216,7 @@ class Simulator:
     def state_dict(self) -> dict[str, Any]:
         """Return everything a bit-exact continuation needs, as tensors in plain dictionaries."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _SAVED}
-        state["account"] = self.account._asdict()
+        state["account"] = {name: value for name, value in self.account._asdict().items() if value is not None}
         state["reward_state"] = dict(self.reward_state)
         if self.generator is not None:
             state["generator"] = self.generator.get_state()

@@ -26,7 +26,9 @@ class TradingTorchRLEnv(EnvBase):
         portfolio = Unbounded(shape=(num, len(PORTFOLIO)), dtype=torch.float32)
         if env.observation == "index":
             self.observation_spec = Composite(
-                index=Bounded(0, len(market.prices) - 1, shape=(num,), dtype=torch.int64), portfolio=portfolio, shape=(num,)
+                index=Bounded(0, len(market.prices) - 1, shape=(num,), dtype=torch.int64),
+                portfolio=portfolio,
+                shape=(num,),
             )
         else:
             shape = (num, env.window, market.features.shape[-1])

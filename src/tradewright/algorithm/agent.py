@@ -1,0 +1,108 @@
+"""``AgentModule``: what every reinforcement-learning algorithm shares under Lightning.
+
+One Lightning batch is one gradient minibatch; one Lightning epoch is a whole number of collect-and-update iterations,
+followed by a backtest on the validation range. The module owns the networks and the loss; the environment, its random
+generators and the frame counter live in the data module, whose state makes a resumed run equal to the bit.
+"""
+
+from typing import Any, ClassVar
+
+import lightning
+import torch
+from tensordict import TensorDictBase
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tradewright.algorithm.setting import Setting
+from tradewright.env.auto import Auto
+from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.simulator import Simulator
+from tradewright.market.rules import AccountRules
+from tradewright.strategy.policy import Policy
+
+TRAIN_STREAM, NETWORK_STREAM = 1, 2
+"""Independent random streams are seeded with ``seed * SEED_STRIDE + stream``."""
+SEED_STRIDE = 1_000
+
+
+class AgentModule(lightning.LightningModule):
+    """Base of the config nodes of group ``algorithm`` that learn to act.
+
+    Args:
+        setting: Market, rules and goal.
+        num_envs: Parallel accounts in training, >= 1.
+        lr: Learning rate of Adam, > 0.
+        total_frames: Environment steps of the whole training, >= one epoch.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    action_kinds: ClassVar[tuple[str, ...]]
+
+    def __init__(self, *, setting: Setting, num_envs: int, lr: float, total_frames: int) -> None:
+        super().__init__()
+        for name, value in (("num_envs", num_envs), ("lr", lr), ("total_frames", total_frames)):
+            if not value > 0:
+                raise ValueError(f"{name} must be > 0, was {value}")
+        self.setting = setting
+        self.num_envs, self.lr, self.total_frames = num_envs, lr, total_frames
+        self.env = setting.env.choose(self.action_kinds) if isinstance(setting.env, Auto) else setting.env
+        self.market = MarketTensors.build(setting.panel, setting.features)
+
+    @property
+    def rules(self) -> AccountRules:
+        """The account rules of the backtest."""
+        return self.setting.backtest.rules
+
+    @property
+    def frames_per_epoch(self) -> int:
+        """Environment steps of one Lightning epoch."""
+        raise AttributeError("frames_per_epoch is defined by each algorithm")
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs that reach ``total_frames``, at least one."""
+        return max(1, -(-self.total_frames // self.frames_per_epoch))
+
+    @property
+    def frames(self) -> int:
+        """Environment steps so far; the x-axis of every curve."""
+        return self.trainer.datamodule.stream.frames
+
+    def generator(self, stream: int) -> torch.Generator:
+        """Return a fresh generator of the given random stream."""
+        return torch.Generator(device="cpu").manual_seed(self.setting.seed * SEED_STRIDE + stream)
+
+    def simulator(self) -> Simulator:
+        """Return the training accounts."""
+        return Simulator(
+            market=self.market,
+            env=self.env,
+            rules=self.rules,
+            rows=self.setting.ranges.train,
+            num_accounts=self.num_envs,
+            reward=self.setting.reward,
+            generator=self.generator(TRAIN_STREAM),
+        )
+
+    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Tensor:
+        """Return the action of every account, see ``strategy.policy.Agent``."""
+        raise AttributeError("act is defined by each algorithm")
+
+    def stream(self) -> Any:
+        """Return the sized training stream; called once, when the networks are on their device."""
+        raise AttributeError("stream is defined by each algorithm")
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Batches are born on the right device."""
+        return batch.to(device) if isinstance(batch, TensorDictBase) else batch
+
+    def configure_optimizers(self) -> Optimizer:
+        """Adam over all parameters, epsilon 1e-5 as in the PPO reference implementation."""
+        return torch.optim.Adam(self.parameters(), lr=self.lr, eps=1e-5)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Backtest the agent's most probable actions on the validation range and log every figure."""
+        figures = self.setting.judge(Policy(agent=self), self.setting.ranges.validation)
+        self.log_dict({f"validation/{name}": value for name, value in figures.items()}, batch_size=1)

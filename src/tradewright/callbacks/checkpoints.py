@@ -1,0 +1,98 @@
+"""Checkpoints of a run: the best by validation and the last, each written whole or not at all.
+
+Lightning writes to the system's temporary folder and moves across file systems, which can leave half a file; here the
+temporary file lies beside the target. Only iteration boundaries are saved, so a resumed run repeats nothing and skips
+nothing.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from tradewright.config.runtime import Runtime
+from tradewright.errors import RunError
+from tradewright.output import write_with
+
+LAST = "last.ckpt"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint plugin with a temporary file in the target's own folder, flushed before the rename."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
+        """Write ``checkpoint`` to ``path``, whole or not at all."""
+        write_with(Path(path), lambda part: torch.save(checkpoint, part))
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the ``keep`` best checkpoints by a validation metric.
+
+    Args:
+        directory: Where checkpoints go.
+        monitor: A ``validation/*`` metric.
+        mode: ``max`` or ``min``.
+        keep: How many to keep, >= 1.
+
+    Raises:
+        ValueError: ``monitor`` is not a validation metric, or ``keep`` is below 1.
+    """
+
+    def __init__(
+        self, *, directory: Runtime[Path], monitor: str = "validation/sharpe", mode: str = "max", keep: int = 1
+    ) -> None:
+        if not monitor.startswith("validation/"):
+            raise ValueError(f"monitor must be a validation/* metric, was {monitor!r}; the test range is scored once")
+        if keep < 1:
+            raise ValueError(f"keep must be >= 1, was {keep}")
+        super().__init__(
+            dirpath=directory,
+            filename="best-{epoch:04d}",
+            monitor=monitor,
+            mode=mode,
+            save_top_k=keep,
+            enable_version_counter=False,
+            auto_insert_metric_name=False,
+            save_on_train_epoch_end=False,
+        )
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps the newest checkpoint, for ``tradewright resume``.
+
+    Args:
+        directory: Where checkpoints go.
+        every_n_epochs: Epochs between two checkpoints, >= 1.
+    """
+
+    def __init__(self, *, directory: Runtime[Path], every_n_epochs: int = 1) -> None:
+        super().__init__(
+            dirpath=directory,
+            filename=LAST.removesuffix(".ckpt"),
+            save_top_k=1,
+            every_n_epochs=every_n_epochs,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+        )
+
+
+def newest_checkpoint(directory: Path) -> Path | None:
+    """Return the newest checkpoint that can be read, ``last`` first; None if there is none.
+
+    Raises:
+        RunError: Checkpoints exist, but none can be read.
+    """
+    found = sorted(directory.glob("*.ckpt"), key=lambda path: (path.name != LAST, -path.stat().st_mtime))
+    damaged = []
+    for path in found:
+        try:
+            torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, OSError) as error:
+            damaged.append(f"{path.name} ({error})")
+            continue
+        return path
+    if damaged:
+        raise RunError(f"{directory}: no checkpoint can be read: {'; '.join(damaged)}; start the run anew")
+    return None

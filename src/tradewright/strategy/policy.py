@@ -1,0 +1,81 @@
+"""``strategy=policy``: a trained agent as a strategy; its decisions are a rollout of the same simulator it was trained in.
+
+Legend: T bars of the judged range, N instruments. Each instrument is decided by its own account of one N-th of the
+capital; with one instrument the rollout's equity and the backtest's equity are the same numbers.
+"""
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tradewright.config.runtime import Runtime
+from tradewright.data.panel import Panel
+from tradewright.data.ranges import Range
+from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.simulator import Simulator
+from tradewright.env.trading import TradingEnv
+from tradewright.errors import DataError
+from tradewright.features.features import Features
+from tradewright.market.positions import Positions
+from tradewright.market.rules import AccountRules
+
+
+class Agent(Protocol):
+    """What a policy needs of a trained algorithm."""
+
+    env: TradingEnv
+    rules: AccountRules
+
+    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Tensor:
+        """Return the action of every account; ``generator`` None means the most probable one."""
+        ...
+
+
+class Policy:
+    """Lets an agent trade every instrument of a panel.
+
+    Args:
+        agent: The trained agent.
+        is_deterministic: Take the mean or most probable action; else sample from ``seed``.
+        seed: Seed of sampled actions.
+        name: Name in tables.
+    """
+
+    def __init__(
+        self, *, agent: Runtime[Agent], is_deterministic: bool = True, seed: int = 0, name: str = "policy"
+    ) -> None:
+        self.agent = agent
+        self.is_deterministic = is_deterministic
+        self.seed = seed
+        self.name = name
+
+    @torch.no_grad()
+    def decide(self, panel: Panel, features: Features | None, rows: Range) -> Positions:
+        """Roll the agent through ``rows``; bars of the warm-up carry no order.
+
+        Raises:
+            DataError: No features were given.
+        """
+        if features is None:
+            raise DataError("strategy=policy needs features, was given none")
+        num = len(panel.instruments)
+        market = MarketTensors.build(panel, features)
+        simulator = Simulator(
+            market=market,
+            env=self.agent.env,
+            rules=replace(self.agent.rules, initial_cash=self.agent.rules.initial_cash / num),
+            rows=rows,
+            num_accounts=num,
+        )
+        generator = None if self.is_deterministic else torch.Generator().manual_seed(self.seed)
+        weights_TN = np.full((len(rows), num), np.nan)
+        for bar in range(simulator.first, rows.stop):
+            action = self.agent.act(simulator.observe(), market, generator)
+            weight_B = self.agent.env.target_weights(action, simulator.view())
+            weights_TN[bar - rows.start] = (weight_B / num).numpy()
+            if bar + 1 < rows.stop:
+                simulator.step_weights(weight_B)
+        return Positions(weights_TN=weights_TN)
