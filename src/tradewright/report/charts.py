@@ -1,61 +1,49 @@
-"""The charts of a report as plotly figures, all in one look; plotly is imported only when one is drawn.
+"""The charts of a run's report: what is drawn from which numbers; ``axes.py`` holds the look.
 
-Legend: K points that are drawn. Long series are thinned before they are drawn; the statistics never are.
+Legend: T bars, K points that are drawn.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tradewright.metrics.calendar import annualised_marks, daily_marks
+from tradewright.metrics.calendar import annualised_marks
 from tradewright.metrics.drawdown import drawdown_curve
-from tradewright.metrics.history import Float, Time
+from tradewright.metrics.history import Float
 from tradewright.metrics.ratios import rolling_sharpe
 from tradewright.metrics.returns import simple_returns
 from tradewright.metrics.tails import value_at_risk
+from tradewright.report.axes import (
+    BAD_COLOUR,
+    BASELINE_COLOURS,
+    DASHES,
+    GOOD_COLOUR,
+    HOLD_COLOUR,
+    INK,
+    MAX_POINTS,
+    STRATEGY_COLOUR,
+    Chart,
+    blank,
+    chart_marks,
+    thin,
+    times,
+)
 from tradewright.report.content import BUY_AND_HOLD, ReportContent, readable
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
-STRATEGY_COLOUR = "#0b62c4"
-HOLD_COLOUR = "#6b7280"
-BASELINE_COLOURS = ("#d55e00", "#009e73", "#aa4499", "#b8860b", "#4b0082", "#117733")
-DASHES = ("dot", "dash", "dashdot", "longdash")
-GRID = "#e5e7eb"
-INK = "#1f2937"
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
-
-MAX_POINTS = 4_000
-"""Marks drawn per line; more would only make the file larger than a screen can show."""
 
 MAX_WEIGHT_LINES = 8
 """Instruments drawn one by one; beyond that gross and net weight are."""
+
+MIN_RETURNS = 20
+"""Returns below which a histogram says nothing."""
 
 MAX_CURVES = 12
 """Learning curves drawn; the rest is in TensorBoard."""
 
 
-@dataclass(frozen=True)
-class Chart:
-    """One figure with the words that stand in for it where it cannot be seen."""
-
-    key: str
-    title: str
-    description: str
-    figure: Figure
-    has_log_toggle: bool = False
-    is_wide: bool = False
-
-
 def draw(content: ReportContent) -> list[Chart]:
     """Return every chart the content has data for, in reading order."""
-    charts = [equity(content), drawdown(content), sharpe(content), weights(content), distribution(content)]
+    charts = [draw_one(content) for draw_one in (equity, drawdown, sharpe, weights, distribution, trade_results)]
     return [chart for chart in charts if chart is not None]
 
 
@@ -63,7 +51,7 @@ def equity(content: ReportContent) -> Chart | None:
     """Draw the growth of one unit of money for the strategy and every baseline."""
     if len(content.strategy.ts_T) < 2:
         return None
-    figure = _blank("Growth of 1 (equity ÷ start)", "")
+    figure = blank("Growth of 1 (equity ÷ start)", "")
     for index, result in enumerate(content.results):
         marks = chart_marks(result.ts_T)
         figure.add_scatter(
@@ -86,7 +74,7 @@ def drawdown(content: ReportContent) -> Chart | None:
     """Draw the loss from the highest mark so far."""
     if len(content.strategy.ts_T) < 2:
         return None
-    figure = _blank("Loss from the peak", "", percent=True)
+    figure = blank("Loss from the peak", "", percent=True)
     for index, result in enumerate(content.results):
         marks = chart_marks(result.ts_T)
         figure.add_scatter(
@@ -107,7 +95,7 @@ def sharpe(content: ReportContent) -> Chart | None:
     window = max(20, round(periods / 2))
     if len(marks) < 2 * window:
         return None
-    figure = _blank("Annualised Sharpe ratio", "")
+    figure = blank("Annualised Sharpe ratio", "")
     for index, result in enumerate(content.results):
         rolled = rolling_sharpe(simple_returns(result.equity_T[marks]), window, periods, content.risk_free)
         shown = chart_marks(result.ts_T[marks])[1:]
@@ -131,7 +119,7 @@ def weights(content: ReportContent) -> Chart | None:
         else {"gross": np.abs(held).sum(axis=1), "net": held.sum(axis=1)}
     )
     colours = (STRATEGY_COLOUR, *BASELINE_COLOURS, HOLD_COLOUR)
-    figure = _blank("Fraction of equity held", "", percent=True)
+    figure = blank("Fraction of equity held", "", percent=True)
     for index, (name, values) in enumerate(lines.items()):
         figure.add_scatter(
             x=times(result.ts_T[marks], result.timeframe_s),
@@ -148,22 +136,22 @@ def weights(content: ReportContent) -> Chart | None:
 
 def distribution(content: ReportContent) -> Chart | None:
     """Draw the histogram of the returns of the strategy and of buy-and-hold, with the value at risk."""
-    marks, _ = annualised_marks(content.strategy.ts_T, content.strategy.timeframe_s, content.strategy.periods_per_year)
+    strategy = content.strategy
+    marks, _ = annualised_marks(strategy.ts_T, strategy.timeframe_s, strategy.periods_per_year)
     by_name = {
         result.name: simple_returns(result.equity_T[marks])
         for result in content.results
-        if result is content.strategy or result.name == BUY_AND_HOLD
+        if result is strategy or result.name == BUY_AND_HOLD
     }
-    pooled = np.concatenate(list(by_name.values()))
-    if len(marks) < 20 or not bool(np.isfinite(pooled).all()):
+    pooled = np.concatenate([values[values != 0] for values in by_name.values()])
+    if len(pooled) < MIN_RETURNS or not bool(np.isfinite(pooled).all()):
         return None
     low, high = np.quantile(pooled, [0.001, 0.999])
-    edges = np.linspace(min(low, 0.0), max(high, 0.0) or 1e-6, 61)
-    figure = _blank(
-        "Number of returns", "Return per day" if content.strategy.timeframe_s <= 86_400 else "Return per bar"
-    )
+    edges = np.linspace(low, high, 61)
+    unit = "day" if strategy.timeframe_s <= 86_400 else "bar"
+    figure = blank("Number of returns", f"Return per {unit}")
     for name, values in by_name.items():
-        counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
+        counts, _ = np.histogram(np.clip(values[values != 0], edges[0], edges[-1]), edges)
         style = _line(content, content.names.index(name))
         figure.add_bar(
             x=(edges[1:] + edges[:-1]) / 2,
@@ -174,13 +162,41 @@ def distribution(content: ReportContent) -> Chart | None:
         )
     figure.update_layout(barmode="overlay", bargap=0, hovermode="closest")
     figure.update_xaxes(tickformat=".1%")
-    figure.add_vline(
-        x=value_at_risk(by_name[content.strategy.name]),
-        line={"color": STRATEGY_COLOUR, "width": 1, "dash": "dash"},
-        annotation={"text": "VaR 95%", "font": {"size": 11, "color": INK}},
+    own = by_name[strategy.name]
+    annotation = {"text": "VaR 95%", "font": {"size": 11, "color": INK}}
+    line = {"color": STRATEGY_COLOUR, "width": 1, "dash": "dash"}
+    figure.add_vline(x=value_at_risk(own), line=line, annotation=annotation)
+    description = (
+        f"Returns beyond the 0.1% tails are counted in the outermost bars; {int(np.sum(own == 0)):,} of the strategy's "
+        f"{len(own):,} returns are exactly zero (no position) and left out."
     )
-    description = "How often each return occurred; returns beyond the 0.1% tails are counted in the outermost bars."
     return Chart("distribution", "Distribution of returns", description, figure)
+
+
+def trade_results(content: ReportContent) -> Chart | None:
+    """Draw the net profit of every closed trade at its exit; None without one."""
+    result = content.strategy
+    closed = [trade for trade in result.trades if trade.exit_ts is not None]
+    if not closed:
+        return None
+    kept = thin(len(closed), MAX_POINTS)
+    figure = blank(f"Net profit, {content.currency}", "")
+    exits = np.array([closed[index].exit_ts for index in kept], dtype="datetime64[us]")
+    pnl = np.array([closed[index].pnl for index in kept])
+    for name, chosen, colour, symbol in (
+        ("won", pnl > 0, GOOD_COLOUR, "triangle-up"),
+        ("lost", ~(pnl > 0), BAD_COLOUR, "triangle-down"),
+    ):
+        figure.add_scatter(
+            x=times(exits[chosen], result.timeframe_s),
+            y=pnl[chosen],
+            mode="markers",
+            name=name,
+            marker={"color": colour, "size": 7, "symbol": symbol, "opacity": 0.8},
+        )
+    figure.add_hline(y=0.0, line={"color": "#9ca3af", "width": 1})
+    figure.update_layout(hovermode="closest")
+    return Chart("trades", "Closed trades", "Net profit of each closed trade at the time of its exit.", figure)
 
 
 def learning(content: ReportContent) -> list[Chart]:
@@ -191,7 +207,7 @@ def learning(content: ReportContent) -> list[Chart]:
         if len(steps_K) == 0:
             continue
         keep = thin(len(steps_K), MAX_POINTS // 4)
-        figure = _blank(readable(name), "Step")
+        figure = blank(readable(name), "Step")
         figure.add_scatter(
             x=steps_K[keep],
             y=values_K[keep],
@@ -202,26 +218,6 @@ def learning(content: ReportContent) -> list[Chart]:
         figure.update_layout(showlegend=False, height=230)
         charts.append(Chart(f"curve-{len(charts)}", readable(name), f"{readable(name)} over training steps.", figure))
     return charts
-
-
-def chart_marks(ts_T: Time) -> npt.NDArray[np.int64]:
-    """Return the indices to draw: all marks, the daily ones if there are many, every k-th of those if still many."""
-    if len(ts_T) <= MAX_POINTS:
-        return np.arange(len(ts_T), dtype=np.int64)
-    daily = daily_marks(ts_T)
-    return daily[thin(len(daily), MAX_POINTS)]
-
-
-def thin(length: int, limit: int) -> npt.NDArray[np.int64]:
-    """Return at most ``limit`` evenly spaced indices of ``length``, first and last among them."""
-    return np.unique(np.linspace(0, length - 1, min(length, limit)).round().astype(np.int64))
-
-
-def times(ts_K: Time, timeframe_s: int) -> list[str]:
-    """Return times as the shortest text that plotly reads as a date."""
-    if timeframe_s >= 86_400:
-        return [str(ts) for ts in np.datetime_as_string(ts_K, unit="D")]
-    return [str(ts) for ts in np.datetime_as_string(ts_K, unit="s")]
 
 
 def _worst_between(curve_T: Float, marks: npt.NDArray[np.int64]) -> Float:
@@ -241,31 +237,3 @@ def _line(content: ReportContent, index: int) -> dict[str, Any]:
         dash = "solid" if name == BUY_AND_HOLD else DASHES[place % len(DASHES)]
     line = {"color": colour, "width": 2.0 if index == 0 else 1.3, "dash": dash}
     return {"name": readable(name), "mode": "lines", "line": line}
-
-
-def _blank(y_title: str, x_title: str, percent: bool = False) -> Figure:
-    """Return empty axes in the report's look."""
-    from plotly.graph_objects import Figure
-
-    axis = {"gridcolor": GRID, "zeroline": False, "linecolor": "#9ca3af", "ticks": "outside", "tickcolor": "#9ca3af"}
-    figure = Figure()
-    figure.update_layout(
-        template="none",
-        font={"family": FONT, "size": 12, "color": INK},
-        margin={"l": 64, "r": 16, "t": 12, "b": 40 if x_title else 28},
-        height=340,
-        hovermode="x unified",
-        hoverlabel={"bgcolor": "white", "bordercolor": GRID},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0, "xanchor": "left"},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-    )
-    figure.update_xaxes(title={"text": x_title}, **axis)
-    figure.update_yaxes(title={"text": y_title, "standoff": 8}, tickformat=".0%" if percent else None, **axis)
-    return figure
-
-
-def payload(charts: Sequence[Chart]) -> str:
-    """Return the charts as a JSON object by key, safe to stand inside a ``<script>`` element."""
-    body = ",".join(f'"{chart.key}":{chart.figure.to_json(validate=False)}' for chart in charts)
-    return ("{" + body + "}").replace("<", "\\u003c")

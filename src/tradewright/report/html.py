@@ -12,6 +12,7 @@ from tradewright.metrics.calendar import monthly_returns, yearly_returns
 from tradewright.metrics.figures import DASH, describe, show
 from tradewright.output import write_text
 from tradewright.report import charts, tables
+from tradewright.report.axes import payload
 from tradewright.report.content import BUY_AND_HOLD, ReportContent, readable
 from tradewright.report.conventions import CONVENTIONS
 from tradewright.report.page import plotly_script, render
@@ -60,7 +61,7 @@ class HtmlReport(Report):
             names=[readable(name) for name in content.names],
             charts=drawn,
             learning=learned,
-            payload=Markup(charts.payload([*drawn, *learned])),
+            payload=Markup(payload([*drawn, *learned])),
             heat=heat_map(content.strategy),
             sections=tables.statistics(content),
             range_names=range_names,

@@ -16,7 +16,7 @@ REPORT = "report.md"
 
 
 class MarkdownReport(Report):
-    """Write ``report.md``: the strategy's name, period, initial capital, performance summary, trade analysis and more."""
+    """Write ``report.md``; ``plotly`` has no effect, as Markdown has no charts."""
 
     def write(self, directory: Path, content: ReportContent) -> Path:
         """Write the report and return its path.

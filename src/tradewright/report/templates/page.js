@@ -3,7 +3,7 @@
   var figures = JSON.parse(document.getElementById("figures").textContent);
   Object.keys(figures).forEach(function (key) {
     var figure = figures[key];
-    Plotly.newPlot("plot-" + key, figure.data, figure.layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+    Plotly.newPlot("plot-" + key, figure.data, figure.layout, { responsive: true, displayModeBar: false });
   });
   document.querySelectorAll("button[data-log]").forEach(function (button) {
     button.addEventListener("click", function () {

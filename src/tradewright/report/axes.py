@@ -1,0 +1,92 @@
+"""The look of every chart: colours, axes, thinning, and the JSON that a page draws; plotly is imported on first use.
+
+Legend: K points that are drawn. Long series are thinned before they are drawn; the statistics never are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tradewright.metrics.calendar import daily_marks
+from tradewright.metrics.history import Time
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+STRATEGY_COLOUR = "#0b62c4"
+HOLD_COLOUR = "#6b7280"
+BASELINE_COLOURS = ("#d55e00", "#009e73", "#aa4499", "#b8860b", "#4b0082", "#117733")
+DASHES = ("dot", "dash", "dashdot", "longdash")
+GOOD_COLOUR = "#14713d"
+BAD_COLOUR = "#b42318"
+GRID = "#e5e7eb"
+INK = "#1f2937"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
+
+MAX_POINTS = 4_000
+"""Marks drawn per line; more would only make the file larger than a screen can show."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One figure with the words that stand in for it where it cannot be seen."""
+
+    key: str
+    title: str
+    description: str
+    figure: Figure
+    has_log_toggle: bool = False
+    is_wide: bool = False
+
+
+def blank(y_title: str, x_title: str, percent: bool = False) -> Figure:
+    """Return empty axes in the report's look."""
+    from plotly.graph_objects import Figure
+
+    axis = {"gridcolor": GRID, "zeroline": False, "linecolor": "#9ca3af", "ticks": "outside", "tickcolor": "#9ca3af"}
+    figure = Figure()
+    figure.update_layout(
+        template="none",
+        font={"family": FONT, "size": 12, "color": INK},
+        margin={"l": 64, "r": 16, "t": 12, "b": 40 if x_title else 28},
+        height=340,
+        hovermode="x unified",
+        hoverlabel={"bgcolor": "white", "bordercolor": GRID},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0, "xanchor": "left"},
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+    )
+    figure.update_xaxes(title={"text": x_title}, **axis)
+    figure.update_yaxes(title={"text": y_title, "standoff": 8}, tickformat=".0%" if percent else None, **axis)
+    return figure
+
+
+def chart_marks(ts_T: Time) -> npt.NDArray[np.int64]:
+    """Return the indices to draw: all marks, the daily ones if there are many, every k-th of those if still many."""
+    if len(ts_T) <= MAX_POINTS:
+        return np.arange(len(ts_T), dtype=np.int64)
+    daily = daily_marks(ts_T)
+    return daily[thin(len(daily), MAX_POINTS)]
+
+
+def thin(length: int, limit: int) -> npt.NDArray[np.int64]:
+    """Return at most ``limit`` evenly spaced indices of ``length``, first and last among them."""
+    return np.unique(np.linspace(0, length - 1, min(length, limit)).round().astype(np.int64))
+
+
+def times(ts_K: Time, timeframe_s: int) -> list[str]:
+    """Return times as the shortest text that plotly reads as a date."""
+    if timeframe_s >= 86_400:
+        return [str(ts) for ts in np.datetime_as_string(ts_K, unit="D")]
+    return [str(ts) for ts in np.datetime_as_string(ts_K, unit="s")]
+
+
+def payload(charts: Sequence[Chart]) -> str:
+    """Return the charts as a JSON object by key, safe to stand inside a ``<script>`` element."""
+    body = ",".join(f'"{chart.key}":{chart.figure.to_json(validate=False)}' for chart in charts)
+    return ("{" + body + "}").replace("<", "\\u003c")
