@@ -1,0 +1,97 @@
+"""``build``: the only function that turns a ``_target_`` node into an object.
+
+Targets are limited to allowed packages, containers arrive as plain lists and dicts, and what a constructor refuses is
+reported with the configuration key: ``fee_bps must be >= 0, was -1`` becomes
+``backtest.costs.fee_bps must be >= 0, was -1``.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import Container, DictConfig, OmegaConf
+
+from tradewright.config.targets import is_allowed, refusal
+from tradewright.errors import ConfigError, TradewrightError
+
+REFUSALS = (ValueError, TypeError, ImportError, OSError)
+"""What a constructor raises when its arguments do not work out; anything else is a defect and keeps its traceback."""
+NAMED_REFUSALS = {"MisconfigurationException", "PackageNotFoundError"}
+"""Further ones, by name, because their libraries are not imported here (Lightning's, bitsandbytes')."""
+
+
+def build(node: Any, *, key: str, **runtime: Any) -> Any:
+    """Build the object that a node describes.
+
+    Args:
+        node: A node with ``_target_``; nested nodes are built first. ``_partial_: true`` gives a callable.
+        key: Where the node stands in the configuration; errors start with it.
+        runtime: Further arguments of the target (its ``Runtime[T]`` parameters); passed as they are.
+
+    Raises:
+        ConfigError: A target is not allowed or cannot be imported, or a constructor refuses its arguments.
+        TradewrightError: Raised by a constructor; passed on unchanged.
+    """
+    if not isinstance(node, Mapping | DictConfig) or "_target_" not in node:
+        raise ConfigError(f"{key}: expected a node with _target_, was {node!r}")
+    content, allow = _detach(node)
+    _require_allowed(content, key, allow)
+    is_partial = bool(content.pop("_partial_", False))
+    try:
+        # Runtime objects do not pass through Hydra: it would take dataclasses among them for configuration.
+        factory = instantiate(OmegaConf.create(content, flags={"allow_objects": True}), _convert_="all", _partial_=True)
+    except InstantiationException as error:
+        _raise_with_key(error.__cause__ or error, _full_key(key, str(error)), error)
+    if is_partial:
+        return functools.partial(factory, **runtime) if runtime else factory
+    try:
+        return factory(**runtime)
+    except InstantiationException as error:
+        _raise_with_key(error.__cause__ or error, key, error)
+    except Exception as error:  # noqa: BLE001 - sorted and re-raised below
+        _raise_with_key(error, key, error)
+
+
+def _detach(node: Any) -> tuple[dict[str, Any], list[str]]:
+    """Return the node as plain containers, resolved within its configuration, and the root key ``allow``."""
+    if not isinstance(node, Container):
+        return dict(node), []
+    root = node._get_root()
+    allow = list(root.get("allow") or []) if isinstance(root, DictConfig) and "allow" in root else []
+    content = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(content, dict)
+    return {str(name): value for name, value in content.items()}, allow
+
+
+def _require_allowed(value: Any, key: str, allow: Iterable[str]) -> None:
+    if isinstance(value, Mapping):
+        target = value.get("_target_")
+        if isinstance(target, str) and not is_allowed(target, allow):
+            raise ConfigError(f"{key}._target_: {refusal(target, allow)}")
+        for name, inner in value.items():
+            _require_allowed(inner, f"{key}.{name}", allow)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _require_allowed(inner, f"{key}[{index}]", allow)
+
+
+def _full_key(key: str, message: str) -> str:
+    """Return the key of the nested node that failed; Hydra appends ``full_key: costs`` to its message."""
+    found = re.search(r"^full_key: (.+)$", message, re.MULTILINE)
+    inner = found.group(1) if found else ""
+    return f"{key}{'' if not inner or inner.startswith('[') else '.'}{inner}"
+
+
+def _raise_with_key(cause: BaseException, key: str, source: BaseException) -> NoReturn:
+    if isinstance(cause, TradewrightError):
+        raise cause
+    if isinstance(cause, InstantiationException):
+        raise ConfigError(f"{key}: {' '.join(str(cause).split(chr(10) + 'full_key')[0].split())}") from source
+    if isinstance(cause, REFUSALS) or type(cause).__name__ in NAMED_REFUSALS:
+        text = " ".join(str(cause).split())
+        raise ConfigError(f"{key}.{text}" if re.match(r"[a-z_]\w* must ", text) else f"{key}: {text}") from source
+    cause.add_note(f"while building {key}")
+    raise cause

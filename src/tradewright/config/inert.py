@@ -1,0 +1,30 @@
+"""What ``lora=none`` and ``quant=none`` build: the keys of the real options, checked, and without any effect.
+
+The keys mirror the user-facing keys of ``peft.LoraConfig`` and ``transformers.BitsAndBytesConfig``, so that any
+override composes whichever option is chosen. Whoever loads a language model asks ``isinstance(x, NoLora)``.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoLora:
+    """No adapter: all weights that the model trains are its own."""
+
+    r: int = 16
+    lora_alpha: int = 32
+    lora_dropout: float = 0.1
+    bias: str = "none"
+    target_modules: str | list[str] | None = None
+    task_type: str = "CAUSAL_LM"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoQuantization:
+    """No quantization: weights stay in the precision in which they were saved."""
+
+    load_in_4bit: bool = False
+    load_in_8bit: bool = False
+    bnb_4bit_quant_type: str = "nf4"
+    bnb_4bit_compute_dtype: str = "bfloat16"
+    bnb_4bit_use_double_quant: bool = True

@@ -1,0 +1,156 @@
+"""Facts that involve several groups, checked after the signatures and before anything heavy is imported.
+
+A rule is a pure function of a ``Choice``; it yields findings, each starting with a key. Facts of a class that a rule
+needs (``action_kind``, ``is_language_model``) are class attributes, read from source.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
+
+from tradewright.config.check import plain
+from tradewright.config.locate import class_attribute
+
+JUDGED_BY_VALIDATION = "validation/"
+LANGUAGE_MODEL_GROUPS = ("lora", "quant")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found: an error stops the run, a warning is printed."""
+
+    message: str
+    is_error: bool = True
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A composed configuration and how it came about.
+
+    Args:
+        content: Plain dicts, lists and scalars, resolved.
+        options: Group -> chosen option.
+        overridden: Keys and groups given on the command line.
+        folders: Configuration folders, for the options that would have fitted.
+    """
+
+    content: dict[str, Any]
+    options: dict[str, str] = field(default_factory=dict)
+    overridden: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
+
+    def fact(self, group: str, name: str) -> Any:
+        """Return a key of a group's node or else the class attribute of its target; None where neither exists."""
+        node = self.content.get(group)
+        if not isinstance(node, dict):
+            return None
+        return node[name] if name in node else class_attribute(str(node.get("_target_", "")), name)
+
+    def named(self, group: str) -> str:
+        """Return ``group=option`` as one would type it."""
+        return f"{group}={self.options.get(group, '?')}"
+
+    def fitting(self, group: str, accepts: Callable[[Any], bool], name: str) -> list[str]:
+        """Return ``group=option`` for every option whose class attribute ``name`` is acceptable."""
+        files = {path.stem: path for folder in self.folders for path in (folder / group).glob("*.yaml")}
+        found = {option: class_attribute(_target(path), name) for option, path in files.items()}
+        return [f"{group}={option}" for option, value in sorted(found.items()) if value is not None and accepts(value)]
+
+
+def describe(cfg: DictConfig) -> Choice:
+    """Return the choice behind a configuration that carries Hydra's node, as composing and jobs give it."""
+    hydra = cfg.hydra
+    sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
+    texts = [str(text) for text in hydra.overrides.task]
+    return Choice(
+        content=plain(cfg, []),
+        options={str(group): str(option) for group, option in hydra.runtime.choices.items()},
+        overridden=tuple(override.key_or_group for override in OverridesParser.create().parse_overrides(texts)),
+        folders=tuple(Path(source.path) for source in sources),
+    )
+
+
+def apply_rules(choice: Choice) -> list[Finding]:
+    """Return the findings of all rules, errors first."""
+    findings = [finding for rule in RULES for finding in rule(choice)]
+    return sorted(findings, key=lambda finding: (not finding.is_error, finding.message))
+
+
+def language_model_keys_have_effect(choice: Choice) -> Iterator[Finding]:
+    """Warn of ``lora`` and ``quant`` settings from the command line when the model is no language model."""
+    if choice.fact("model", "is_language_model") is True:
+        return
+    for key in choice.overridden:
+        group = key.partition(".")[0]
+        if group in LANGUAGE_MODEL_GROUPS and not (key == group and choice.options.get(group) == "none"):
+            given = choice.named(group) if key == group else key
+            yield Finding(f"{given} has no effect: {choice.named('model')} is not a language model", is_error=False)
+
+
+def algorithm_fits_environment(choice: Choice) -> Iterator[Finding]:
+    """Refuse an algorithm whose actions the environment does not take."""
+    kinds, kind = choice.fact("algorithm", "action_kinds"), choice.fact("env", "action_kind")
+    if not kinds or not kind or kind in kinds:
+        return
+    fitting = choice.fitting("env", lambda other: other in kinds, "action_kind")
+    fitting += choice.fitting("algorithm", lambda others: kind in others, "action_kinds")
+    advice = f" Use {' or '.join(fitting)}." if fitting else ""
+    needs = " or ".join(kinds)
+    yield Finding(f"{choice.named('algorithm')} needs a {needs} env; {choice.named('env')} is {kind}.{advice}")
+
+
+def choices_are_made_on_validation(choice: Choice) -> Iterator[Finding]:
+    """Refuse an objective outside the validation range, and a checkpoint or early stop that watches the test range."""
+    for path, key, value in _leaves(choice.content, ""):
+        for name in _names(value):
+            if key in {"objective", "objectives"} and not name.startswith(JUDGED_BY_VALIDATION):
+                yield Finding(f"{path}: must be a validation/* metric, was {name!r}; the test range is scored once")
+            if key == "monitor" and name.startswith("test/"):
+                yield Finding(f"{path}: must not watch the test range, was {name!r}; use a validation/* metric")
+
+
+def seed_is_not_negative(choice: Choice) -> Iterator[Finding]:
+    """Refuse a seed that no generator takes."""
+    seed = choice.content.get("seed")
+    if isinstance(seed, int) and seed < 0:
+        yield Finding(f"seed must be >= 0, was {seed}")
+
+
+RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
+    language_model_keys_have_effect,
+    algorithm_fits_environment,
+    choices_are_made_on_validation,
+    seed_is_not_negative,
+)
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:
+    """Yield path, last key and value of every dict entry below a value."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            below = f"{path}.{key}" if path else str(key)
+            yield below, str(key), inner
+            yield from _leaves(inner, below)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{index}]")
+
+
+def _names(value: Any) -> list[str]:
+    """Return the metric names of an objective: one name, a list of names, or name -> direction."""
+    if isinstance(value, str):
+        return [value]
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list | dict) else []
+
+
+def _target(path: Path) -> str:
+    try:
+        content = OmegaConf.load(path)
+    except (YAMLError, OSError, ValueError):
+        return ""  # choosing that option will say what is wrong with it
+    return str(content.get("_target_", "")) if isinstance(content, DictConfig) else ""

@@ -1,0 +1,28 @@
+"""Which packages a ``_target_`` may name: ours, the libraries the design builds on, and the root key ``allow``."""
+
+from collections.abc import Iterable
+
+ALLOWED = (
+    "tradewright",
+    "torch",
+    "lightning",
+    "torchrl",
+    "transformers",
+    "peft",
+    "optuna",
+    "gymnasium",
+    "arch",
+)
+"""A configuration can come from somebody else; what it may call is limited to these packages."""
+
+
+def is_allowed(target: str, allow: Iterable[str] = ()) -> bool:
+    """Return whether the dotted path lies in an allowed package; ``allow`` holds further ones, as ``mine`` or ``mine.``."""
+    return any(target.startswith(f"{package.rstrip('.')}.") for package in (*ALLOWED, *allow))
+
+
+def refusal(target: str, allow: Iterable[str] = ()) -> str:
+    """Return the message for a target that is not allowed."""
+    package = target.partition(".")[0]
+    known = ", ".join((*ALLOWED, *(entry.rstrip(".") for entry in allow)))
+    return f"{target!r} is outside the allowed packages ({known}); add allow=[{package}] to permit it"
