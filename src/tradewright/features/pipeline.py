@@ -61,7 +61,9 @@ def build_features(feature_set: FeatureSet, panel: Panel, train: Range, cache: P
         write_with(path, lambda part: _save(part, x_TNF))
     scaler = Scaler.load(scaler_path)
     features = Features(
-        x_TNF=np.load(path, mmap_mode="r"), names_F=scaler.names_F, ready_from=min(feature_set.warmup_bars, panel.num_bars)
+        x_TNF=np.load(path, mmap_mode="r"),
+        names_F=scaler.names_F,
+        ready_from=min(feature_set.warmup_bars, panel.num_bars),
     )
     return features, scaler
 

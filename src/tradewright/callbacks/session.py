@@ -1,0 +1,111 @@
+"""The session record of a run that TensorBoard's HParams view compares; needs neither torch nor Lightning.
+
+The session (start, true end) and the final metrics go to the sub-run ``result`` without an Experiment record: TensorBoard
+then takes the union of all keys and lists only final metrics. Keys are few, flat and present in every run (``n/a`` where
+one does not apply), because a run that lacks a key disappears from the parallel coordinates.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import Container, DictConfig, OmegaConf
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+RESULT = "result"
+ABSENT = "n/a"
+GROUPS = ("algorithm", "data", "env", "features", "model", "reward", "strategy")
+KEYS = ("algorithm.lr", "lora.r", "seed")
+LIMIT = 12
+"""TensorBoard ticks only a few columns; more keys than this make its view useless."""
+
+
+def session_parameters(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) -> dict[str, Any]:
+    """Return at most ``LIMIT`` keys: group choices, the essentials, then the overridden keys in their order.
+
+    Args:
+        cfg: The resolved configuration.
+        choices: Chosen option by group.
+        overrides: ``key=value`` texts of the command line.
+    """
+    keys: dict[str, Any] = {group: choices.get(group, ABSENT) for group in GROUPS}
+    swept = [override.partition("=")[0].lstrip("+~") for override in overrides]
+    for key in (*KEYS, *(key for key in swept if key not in choices)):
+        if key not in keys and len(keys) < LIMIT:
+            keys[key] = _plain(OmegaConf.select(cfg, key))
+    return keys
+
+
+def _plain(value: Any) -> Any:
+    """Return a number or a text; what is absent reads ``n/a``."""
+    if value is None:
+        return ABSENT
+    if isinstance(value, Container):
+        return json.dumps(OmegaConf.to_container(value, resolve=True), default=str)
+    return value if isinstance(value, bool | int | float) else str(value)
+
+
+def session_group(trial: str, data_fingerprint: str) -> str:
+    """Return the name under which runs that differ only in their seed are averaged into one row."""
+    return hashlib.sha256(f"{trial} {data_fingerprint}".encode()).hexdigest()[:12]
+
+
+class Session:
+    """Opens the record when entered and closes it with the true status when left.
+
+    An earlier record of the same run (it was resumed) is replaced, because TensorBoard keeps the first status it reads.
+
+    Args:
+        directory: The run directory.
+        parameters: Flat: numbers, booleans and texts.
+        group: From ``session_group``.
+    """
+
+    def __init__(self, directory: Path, parameters: Mapping[str, Any], group: str) -> None:
+        self.directory = directory / RESULT
+        self.parameters = parameters
+        self.group = group
+        self.metrics: Mapping[str, float] = {}
+        """Final metrics; set before leaving."""
+
+    def __enter__(self) -> "Session":
+        if self.directory.is_dir():
+            shutil.rmtree(self.directory)
+        self._writer = EventFileWriter(str(self.directory))
+        info = SessionStartInfo(group_name=self.group, start_time_secs=time.time())
+        for key, value in self.parameters.items():
+            if isinstance(value, bool):
+                info.hparams[key].bool_value = value
+            elif isinstance(value, int | float):
+                info.hparams[key].number_value = value
+            else:
+                info.hparams[key].string_value = str(value)
+        self._record(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info))
+        self._writer.flush()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        values = [
+            Summary.Value(tag=tag, simple_value=value) for tag, value in self.metrics.items() if math.isfinite(value)
+        ]
+        if values:
+            self._writer.add_event(Event(wall_time=time.time(), step=0, summary=Summary(value=values)))
+        status = Status.STATUS_SUCCESS if kind is None else Status.STATUS_FAILURE
+        end = SessionEndInfo(status=status, end_time_secs=time.time())
+        self._record(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+        self._writer.close()
+
+    def _record(self, tag: str, data: HParamsPluginData) -> None:
+        summary = Summary()
+        summary.value.add(tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR)
+        self._writer.add_event(Event(wall_time=time.time(), summary=summary))

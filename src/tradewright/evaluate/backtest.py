@@ -1,0 +1,97 @@
+"""``evaluate=backtest``: one strategy and the baselines on the same bars, costs and split.
+
+The validation range is scored for choosing, the test range once, at the end. Figures go into one flat dictionary:
+``test/*`` and ``validation/*`` for the strategy, ``baseline/<name>/*`` for the baselines on the test range.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tradewright.backtest.result import BacktestResult
+from tradewright.backtest.vectorized import Vectorized
+from tradewright.data.panel import Panel
+from tradewright.data.ranges import Range, Ranges
+from tradewright.features.features import Features
+from tradewright.metrics.summary import summarise
+from tradewright.strategy.strategy import Strategy
+
+BUY_AND_HOLD = "buy_and_hold"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a strategy is judged on.
+
+    Args:
+        panel: All bars.
+        features: Model features, or None where nothing needs them.
+        ranges: Train, validation and test.
+        backtest: The backtester.
+    """
+
+    panel: Panel
+    features: Features | None
+    ranges: Ranges
+    backtest: Vectorized
+
+    def run(self, strategy: Strategy, rows: Range, name: str | None = None) -> BacktestResult:
+        """Backtest ``strategy`` on ``rows``."""
+        positions = strategy.decide(self.panel, self.features, rows)
+        return self.backtest.run(self.panel, positions, rows, name=name or strategy.name)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Backtests by (range, name), the strategy first, and the flat dictionary of all figures."""
+
+    results: Mapping[tuple[str, str], BacktestResult]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class BacktestEvaluation:
+    """Scores a strategy beside the baselines.
+
+    Args:
+        baselines: Strategies by name; ``buy_and_hold`` is always among them and is the benchmark of alpha and beta.
+        risk_free: Annual fraction.
+
+    Raises:
+        ValueError: ``buy_and_hold`` is missing.
+    """
+
+    def __init__(self, *, baselines: dict[str, Strategy], risk_free: float = 0.0) -> None:
+        if BUY_AND_HOLD not in baselines:
+            raise ValueError(f"baselines must contain {BUY_AND_HOLD}, had {', '.join(baselines) or 'none'}")
+        self.baselines = baselines
+        self.risk_free = risk_free
+
+    def figures(self, bench: Bench, strategy: Strategy, rows: Range) -> dict[str, float]:
+        """Return the figures of ``strategy`` on ``rows`` without prefix; buy-and-hold is the benchmark."""
+        benchmark = bench.run(self.baselines[BUY_AND_HOLD], rows, BUY_AND_HOLD)
+        return self._summarise(bench, bench.run(strategy, rows), benchmark)
+
+    def judge(self, bench: Bench, strategy: Strategy) -> Judgement:
+        """Score the strategy on validation and test, and the baselines on test."""
+        results: dict[tuple[str, str], BacktestResult] = {}
+        metrics: dict[str, float] = {}
+        for span in ("validation", "test"):
+            rows: Range = getattr(bench.ranges, span)
+            benchmark = bench.run(self.baselines[BUY_AND_HOLD], rows, BUY_AND_HOLD)
+            result = bench.run(strategy, rows)
+            results[span, result.name] = result
+            metrics.update(_prefixed(f"{span}/", self._summarise(bench, result, benchmark)))
+            if span == "test":
+                for name, baseline in self.baselines.items():
+                    other = benchmark if name == BUY_AND_HOLD else bench.run(baseline, rows, name)
+                    if name != result.name:
+                        results[span, name] = other
+                    metrics.update(_prefixed(f"baseline/{name}/", self._summarise(bench, other, benchmark)))
+        return Judgement(results, metrics)
+
+    def _summarise(self, bench: Bench, result: BacktestResult, benchmark: BacktestResult) -> dict[str, float]:
+        multipliers = {instrument.symbol: instrument.multiplier for instrument in bench.panel.instruments}
+        return summarise(result, benchmark, self.risk_free, multipliers=multipliers)
+
+
+def _prefixed(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:
+    return {f"{prefix}{name}": value for name, value in figures.items()}

@@ -1,0 +1,166 @@
+"""Where a run comes from: code, packages, machine, seed, command line and data, for ``provenance.json``."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from tradewright.data.panel import Panel
+from tradewright.errors import RunError
+from tradewright.output import PROVENANCE, now, read_json, write_json, write_text
+
+PACKAGES = (
+    "tradewright",
+    "torch",
+    "torchrl",
+    "tensordict",
+    "lightning",
+    "numpy",
+    "duckdb",
+    "hydra-core",
+    "omegaconf",
+    "transformers",
+    "peft",
+)
+DIFF_LIMIT = 1_000_000
+"""Characters of an uncommitted diff that are kept."""
+
+NOT_A_CHOICE = ("seed", "name", "output_dir", "store", "resume", "run", "runs", "report", "logger", "callbacks", "data.store")
+"""Keys that do not make a different trial: where results go and how they are shown, and the seed."""
+
+
+def trial_id(config: Mapping[str, Any], data_fingerprint: str) -> str:
+    """Return the identity of a trial: its configuration without the seed, and the data it saw.
+
+    Args:
+        config: The resolved configuration as plain dictionaries.
+        data_fingerprint: Of the panel.
+    """
+    kept = {key: value for key, value in config.items() if key not in NOT_A_CHOICE}
+    for dotted in NOT_A_CHOICE:
+        group, _, key = dotted.partition(".")
+        if key and isinstance(kept.get(group), Mapping):
+            kept[group] = {k: v for k, v in kept[group].items() if k != key}
+    text = json.dumps([kept, data_fingerprint], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the command line chose: the option of each config group, and the overrides."""
+
+    choices: Mapping[str, str]
+    overrides: list[str]
+
+
+def run_origin(directory: Path) -> Origin:
+    """Return the origin of the current Hydra job, or of a run directory's ``.hydra`` folder.
+
+    Both are empty for a run that was started from Python without Hydra.
+    """
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+    elif (directory / ".hydra" / "hydra.yaml").is_file():
+        hydra = OmegaConf.load(directory / ".hydra" / "hydra.yaml").hydra
+    else:
+        return Origin({}, [])
+    chosen = OmegaConf.to_container(hydra.runtime.choices)
+    assert isinstance(chosen, dict)
+    choices = {str(group): str(option) for group, option in chosen.items() if not str(group).startswith("hydra/")}
+    return Origin(choices, [str(override) for override in hydra.overrides.task])
+
+
+def write_provenance(directory: Path, *, cfg: DictConfig, origin: Origin, panel: Panel, resume: bool) -> dict[str, Any]:
+    """Write ``provenance.json`` (and ``git.diff`` where there are uncommitted changes) and return its content.
+
+    A resumed run keeps the record of its start and adds the time and code of each resumption.
+
+    Args:
+        directory: The run directory.
+        cfg: The resolved configuration.
+        origin: What the command line chose.
+        panel: The market data.
+        resume: Whether the run continues an earlier one.
+
+    Raises:
+        RunError: A resumed run finds other data than it started with.
+    """
+    path = directory / PROVENANCE
+    if resume and path.is_file():
+        record = read_json(path)
+        if record["data"]["fingerprint"] != panel.fingerprint:
+            raise RunError(
+                f"{directory}: the bars of '{panel.dataset}' have changed since this run started; its figures would mix"
+                " two data sets. Start a new run, or ingest the old bars again"
+            )
+        record.setdefault("resumed", []).append({"at": now(), "git": _git(directory)})
+    else:
+        record = _new_record(directory, cfg, origin, panel)
+    write_json(path, record)
+    return record
+
+
+def _new_record(directory: Path, cfg: DictConfig, origin: Origin, panel: Panel) -> dict[str, Any]:
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    return {
+        "created_at": now(),
+        "command_line": ["tradewright", *sys.argv[1:]],
+        "choices": dict(origin.choices),
+        "overrides": origin.overrides,
+        "seed": cfg.seed,
+        "trial": trial_id({str(key): value for key, value in plain.items()}, panel.fingerprint),
+        "data": {
+            "dataset": panel.dataset,
+            "fingerprint": panel.fingerprint,
+            "num_bars": panel.num_bars,
+            "num_symbols": len(panel.symbols),
+            "first": str(panel.ts_T[0]),
+            "last": str(panel.ts_T[-1]),
+            "is_synthetic": panel.is_synthetic,
+        },
+        "git": _git(directory),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": _cores()},
+    }
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(directory: Path) -> dict[str, Any] | None:
+    """Describe the repository of the working directory; None where there is none or no git."""
+    sha = _run_git("rev-parse", "HEAD")
+    if sha is None:
+        return None
+    diff = _run_git("diff", "HEAD") or ""
+    if diff:
+        write_text(directory / "git.diff", diff[:DIFF_LIMIT])
+    return {"sha": sha.strip(), "is_dirty": bool(diff), "is_diff_cut": len(diff) > DIFF_LIMIT}
+
+
+def _run_git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

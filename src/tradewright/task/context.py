@@ -1,0 +1,62 @@
+"""``Context``: what the spine hands a task, and ``read_market``, which builds the market part of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from tradewright.backtest.vectorized import Vectorized
+from tradewright.config.build import build
+from tradewright.evaluate.backtest import BacktestEvaluation, Bench
+from tradewright.features.pipeline import build_features
+from tradewright.provenance import Origin
+
+SCALER = "scaler.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One run as a task sees it.
+
+    Args:
+        cfg: The resolved, checked configuration.
+        directory: The run directory.
+        resume: Whether the run continues an earlier one.
+        origin: What the command line chose.
+        bench: The market.
+        evaluation: Scores strategies.
+    """
+
+    cfg: DictConfig
+    directory: Path
+    resume: bool
+    origin: Origin
+    bench: Bench
+    evaluation: BacktestEvaluation
+
+    @property
+    def strategy_name(self) -> str:
+        """Name of the judged strategy in tables: the algorithm for a policy, else the rule."""
+        chosen = self.origin.choices.get("strategy", "policy")
+        return self.origin.choices.get("algorithm", "policy") if chosen == "policy" else chosen
+
+
+def read_market(cfg: DictConfig, *, with_features: bool, directory: Path | None = None) -> Bench:
+    """Read bars, ranges, features and the backtester that a configuration names.
+
+    Args:
+        cfg: The configuration.
+        with_features: Compute model features; rules need none.
+        directory: Where to save the fitted scaler, if anywhere.
+    """
+    source = build(cfg.data, key="data")
+    panel = source.panel()
+    ranges = source.ranges(panel)
+    backtest: Vectorized = build(cfg.backtest, key="backtest")
+    if not with_features:
+        return Bench(panel, None, ranges, backtest)
+    feature_set = build(cfg.features, key="features")
+    features, scaler = build_features(feature_set, panel, ranges.train, Path(cfg.store) / "features")
+    if directory is not None:
+        scaler.save(directory / SCALER)
+    return Bench(panel, features, ranges, backtest)

@@ -1,0 +1,158 @@
+"""``task=train``: train the algorithm on the training range under one ``lightning.Trainer``; its best checkpoint by
+validation becomes the strategy.
+"""
+
+import logging
+import warnings
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from tradewright.algorithm.agent import AgentModule
+from tradewright.algorithm.data_module import AgentDataModule
+from tradewright.algorithm.setting import Setting
+from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, newest_checkpoint
+from tradewright.callbacks.curves import Curves
+from tradewright.callbacks.tensorboard import TensorBoard
+from tradewright.config.build import build
+from tradewright.errors import RunError
+from tradewright.output import CHECKPOINTS
+from tradewright.strategy.strategy import Strategy
+from tradewright.task.context import Context
+
+log = logging.getLogger(__name__)
+
+QUIET = (
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.seed",
+    "lightning.pytorch.accelerators.cuda",
+)
+
+
+class Train:
+    """Trains ``cfg.algorithm`` and returns it as ``cfg.strategy``.
+
+    Args:
+        num_threads: Threads of torch on the CPU, >= 1; small networks are fastest with one.
+    """
+
+    needs_features = True
+
+    def __init__(self, *, num_threads: int = 1) -> None:
+        if num_threads < 1:
+            raise ValueError(f"num_threads must be >= 1, was {num_threads}")
+        self.num_threads = num_threads
+        self.curves: dict[str, tuple[list[int], list[float]]] = {}
+        """Learning curves by metric name: frames and values."""
+
+    def strategy(self, context: Context) -> Strategy:
+        """Train (or continue training) and return the best agent by validation.
+
+        Raises:
+            RunError: A resumed run has no readable checkpoint although it has damaged ones.
+        """
+        torch.set_num_threads(self.num_threads)
+        for name in QUIET:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        lightning.seed_everything(context.cfg.seed, workers=True, verbose=False)
+        algorithm = build_algorithm(context)
+        callbacks = build_callbacks(context)
+        loggers = _build_loggers(context, algorithm)
+        checkpoint = newest_checkpoint(context.directory / CHECKPOINTS) if context.resume else None
+        if context.resume:
+            log.info("resuming from %s", checkpoint.name if checkpoint else "the start: no checkpoint was written yet")
+        trainer = _build_trainer(context, algorithm, list(callbacks.values()), loggers)
+        with warnings.catch_warnings():
+            # Said of every run that keeps its checkpoints in one place; resuming there is what we do.
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+            trainer.fit(algorithm, AgentDataModule(algorithm), ckpt_path=checkpoint, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        self.curves = next((c.curves for c in callbacks.values() if isinstance(c, Curves)), {})
+        load_best(algorithm, callbacks)
+        strategy: Strategy = build(context.cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
+        return strategy
+
+
+def build_algorithm(context: Context) -> AgentModule:
+    """Build the algorithm that the configuration names, for the context's market."""
+    cfg, bench = context.cfg, context.bench
+    assert bench.features is not None
+    reward = build(cfg.reward, key="reward")
+    setting = Setting(
+        panel=bench.panel,
+        features=bench.features,
+        ranges=bench.ranges,
+        env=build(cfg.env, key="env"),
+        reward=reward,
+        reward_name=context.origin.choices.get("reward", type(reward).__name__),
+        backtest=bench.backtest,
+        judge=lambda strategy, rows: context.evaluation.figures(bench, strategy, rows),
+        seed=cfg.seed,
+    )
+    model = build(cfg.model, key="model")
+    algorithm: AgentModule = build(cfg.algorithm, key="algorithm", setting=setting, model=model)
+    return algorithm
+
+
+def build_callbacks(context: Context) -> dict[str, Callback]:
+    """Build the callbacks by name; those that keep checkpoints are told where."""
+    folder = context.directory / CHECKPOINTS
+    built = {}
+    for name, node in context.cfg.callbacks.items():
+        runtime: dict[str, Any] = {"directory": folder} if "checkpoint" in str(node._target_).lower() else {}
+        built[str(name)] = build(node, key=f"callbacks.{name}", **runtime)
+    return built
+
+
+def _build_loggers(context: Context, algorithm: AgentModule) -> list[Any]:
+    loggers = []
+    for name, node in context.cfg.logger.items():
+        runtime = {"directory": context.directory} if str(node._target_).endswith(".TensorBoard") else {}
+        logger = build(node, key=f"logger.{name}", **runtime)
+        if isinstance(logger, TensorBoard):
+            logger.step_of = lambda: algorithm.frames
+        loggers.append(logger)
+    return loggers
+
+
+def _build_trainer(context: Context, algorithm: AgentModule, callbacks: list[Callback], loggers: list[Any]) -> lightning.Trainer:
+    trainer: lightning.Trainer = build(
+        context.cfg.trainer,
+        key="trainer",
+        max_epochs=context.cfg.trainer.max_epochs or algorithm.max_epochs,
+        callbacks=callbacks,
+        logger=loggers or False,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=context.directory,
+    )
+    return trainer
+
+
+def load_best(algorithm: AgentModule, callbacks: dict[str, Callback]) -> None:
+    """Load the best checkpoint by validation into the algorithm.
+
+    Raises:
+        RunError: The checkpoint that the run chose is gone.
+    """
+    best = next((c for c in callbacks.values() if isinstance(c, BestCheckpoint)), None)
+    if best is None or not best.best_model_path:
+        log.warning("no best checkpoint: the last weights are judged (callbacks.best is off or nothing was validated)")
+        return
+    load_weights(algorithm, best.best_model_path)
+    log.info("best checkpoint by %s: %s", best.monitor, best.best_model_path.rsplit("/", 1)[-1])
+
+
+def load_weights(algorithm: AgentModule, path: Any) -> None:
+    """Load the weights of a checkpoint.
+
+    Raises:
+        RunError: The file is missing or was written for another model.
+    """
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        algorithm.load_state_dict(saved["state_dict"])
+    except (OSError, RuntimeError, KeyError) as error:
+        raise RunError(f"{path}: cannot load this checkpoint: {' '.join(str(error).split())}") from None
