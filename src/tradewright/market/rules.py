@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
+from typing import NamedTuple
 
 
 class Reason(IntEnum):
@@ -32,7 +34,8 @@ class Costs:
         fee_bps: Commission, basis points of the notional at the fill price.
         fixed_fee: Money per fill.
         per_share_fee: Money per share or contract.
-        slippage_bps: Adverse move of the fill price at the open and at stops, basis points. Targets pay none (limit orders).
+        slippage_bps: Adverse move of the fill price at the open and at stops, basis points; targets (limit orders) pay
+            none.
         borrow_rate: Annual fraction of the short notional, charged for the calendar time since the previous bar.
         cash_rate: Annual fraction earned on positive cash and paid on negative cash, for the same time.
 
@@ -56,6 +59,26 @@ class Costs:
             raise ValueError(f"slippage_bps must be < 10000, was {self.slippage_bps}")
 
 
+class Terms(NamedTuple):
+    """Costs as the fractions that both forms of the accounting multiply with, so that their bits agree.
+
+    An order of notional v at the open (signed, at the reference price) pays ``v * (1 + skew) + |v| * rate`` money
+    besides its fees per share and per fill: slippage ``|v| * slippage`` and fee ``(|v| + v * slippage) * fee``.
+    ``need_rate`` and ``need_skew`` turn an opening's notional into the buying power that it uses.
+    """
+
+    leverage: float
+    fee: float
+    slippage: float
+    rate: float
+    skew: float
+    fixed_fee: float
+    per_share_fee: float
+    need_rate: float
+    need_skew: float
+    need_per_share: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class AccountRules:
     """How an account may trade.
@@ -66,7 +89,8 @@ class AccountRules:
         allow_short: Whether negative targets are executed; if not they are cut to flat, with a reason.
         maintenance_margin: Least equity as a fraction of gross exposure on the mark at close, in [0, 1).
         stop_loss, take_profit, trailing: Default distances (fractions) for positions that carry none; None: none.
-        sizing: ``fill`` sizes an order with equity and price at the fill; ``decision`` with those at the decision's close.
+        sizing: ``fill`` sizes an order with equity and price at the fill; ``decision`` with those at the decision's
+            close.
         cash_buffer: Fraction of equity never invested under ``sizing: decision``, in [0, 1).
         costs: What trading and holding costs.
 
@@ -98,3 +122,37 @@ class AccountRules:
                 raise ValueError(f"{name} must be > 0 or null, was {value}")
         if self.sizing not in ("fill", "decision"):
             raise ValueError(f"sizing must be 'fill' or 'decision', was {self.sizing!r}")
+
+    @cached_property
+    def terms(self) -> Terms:
+        """The costs and the leverage cap as plain fractions."""
+        costs = self.costs
+        fee, slippage = costs.fee_bps / 1e4, costs.slippage_bps / 1e4
+        rate, skew = slippage + fee, fee * slippage
+        return Terms(
+            leverage=self.leverage,
+            fee=fee,
+            slippage=slippage,
+            rate=rate,
+            skew=skew,
+            fixed_fee=costs.fixed_fee,
+            per_share_fee=costs.per_share_fee,
+            need_rate=1.0 + self.leverage * rate,
+            need_skew=self.leverage * skew,
+            need_per_share=self.leverage * costs.per_share_fee,
+        )
+
+    @cached_property
+    def can_break(self) -> bool:
+        """Whether equity can reach zero or the margin line: not for a long-only, unlevered account with modest costs.
+
+        There cash never falls below zero, because openings are limited to the cash and a sale always brings money.
+        """
+        costs = self.costs
+        takes_money_on_sale = costs.fixed_fee > 0 or costs.per_share_fee > 0 or self.terms.rate >= 1
+        return self.allow_short or self.leverage > 1 or costs.cash_rate < 0 or takes_money_on_sale
+
+    @cached_property
+    def has_stops(self) -> bool:
+        """Whether positions have a stop or a target even where none is given with the order."""
+        return not (self.stop_loss is None and self.take_profit is None and self.trailing is None)

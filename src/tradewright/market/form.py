@@ -1,0 +1,117 @@
+"""``Form``: which parts of the bar step a configuration needs; the rest is left out by Python branches on it.
+
+Every specialised form gives the numbers of the full one (``specialise=False``): tests prove it feature by feature.
+Legend: B accounts, N instruments; per-account figures are kept as ``[B, 1]`` inside the step, so that they broadcast.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tradewright.market.account import Array
+from tradewright.market.rules import AccountRules, Terms
+
+DUST = 1e-9
+"""Orders below this fraction of equity are rounding noise and no orders."""
+
+LOT_TOLERANCE = 1e-9
+"""A quantity this close to the next lot, in lots, counts as that lot."""
+
+
+class Form(NamedTuple):
+    """The chosen form and the constants of one step.
+
+    Args:
+        xp: The module ``numpy`` or ``torch``.
+        rules, terms: Account rules and their fractions.
+        total: Sum over instruments, ``[B, N] -> [B, 1]``, in instrument order so that every form adds alike.
+        is_single: One instrument: sums vanish and the leverage cap is a clip of the weight.
+        has_shorts: Short positions can exist.
+        can_break: Equity can reach zero or the margin line.
+        has_detail: Fills and reasons are wanted.
+        multiplier_N: Contract multipliers; None: all 1.
+        lot_N: Lot sizes, 0 for fractional; None: all fractional.
+    """
+
+    xp: Any
+    rules: AccountRules
+    terms: Terms
+    total: Callable[[Array], Array]
+    is_single: bool
+    has_shorts: bool
+    can_break: bool
+    has_detail: bool
+    multiplier_N: Array | None
+    lot_N: Array | None
+
+    def money(self, price_BN: Array) -> Array:
+        """Return money per share or contract at a price."""
+        return price_BN if self.multiplier_N is None else price_BN * self.multiplier_N
+
+    def whole_lots(self, quantity_BN: Array) -> Array:
+        """Return quantities truncated toward zero to lots; fractional instruments keep theirs."""
+        xp, lot_N = self.xp, self.lot_N
+        assert lot_N is not None
+        has_lot_N = lot_N > 0
+        lots_BN = quantity_BN / xp.where(has_lot_N, lot_N, 1.0)
+        whole_BN = xp.trunc(lots_BN + xp.sign(lots_BN) * LOT_TOLERANCE) * lot_N
+        return xp.where(has_lot_N, whole_BN, quantity_BN)
+
+
+def choose_form(
+    xp: Any,
+    rules: AccountRules,
+    shares_BN: Array,
+    *,
+    multiplier_N: Array | None,
+    lot_N: Array | None,
+    detail: bool,
+    specialise: bool,
+) -> Form:
+    """Return the smallest form that these rules need, or the full one."""
+    is_single = specialise and shares_BN.shape[1] == 1
+    if not specialise:
+        multiplier_N = xp.ones_like(shares_BN) if multiplier_N is None else multiplier_N
+        lot_N = xp.zeros_like(shares_BN) if lot_N is None else lot_N
+
+    def ordered_sum(x_BN: Array) -> Array:
+        return xp.cumsum(x_BN, -1)[:, -1:]
+
+    return Form(
+        xp=xp,
+        rules=rules,
+        terms=rules.terms,
+        total=_itself if is_single else ordered_sum,
+        is_single=is_single,
+        has_shorts=rules.allow_short or not specialise,
+        can_break=rules.can_break or not specialise,
+        has_detail=detail,
+        multiplier_N=multiplier_N,
+        lot_N=lot_N,
+    )
+
+
+def cost_over_reference(
+    form: Form, notional_BN: Array, quantity_BN: Array, *, is_paid_BN: Array | None = None
+) -> Array:
+    """Return slippage and fees of fills at the reference price, money, ``[B, N]``.
+
+    Args:
+        form: The form.
+        notional_BN: Signed quantity times money per share at the reference price.
+        quantity_BN: Signed quantity.
+        is_paid_BN: bool, fills whose fixed fee is paid already.
+    """
+    xp, terms = form.xp, form.terms
+    cost_BN = abs(notional_BN) * terms.rate
+    if terms.skew:
+        cost_BN = cost_BN + notional_BN * terms.skew
+    if terms.per_share_fee:
+        cost_BN = cost_BN + abs(quantity_BN) * terms.per_share_fee
+    if terms.fixed_fee:
+        is_fill_BN = quantity_BN != 0 if is_paid_BN is None else (quantity_BN != 0) & ~is_paid_BN
+        cost_BN = cost_BN + xp.where(is_fill_BN, terms.fixed_fee, xp.zeros_like(cost_BN))
+    return cost_BN
+
+
+def _itself(x_B1: Array) -> Array:
+    return x_B1

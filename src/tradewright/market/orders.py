@@ -1,0 +1,248 @@
+"""The open phase of the bar step: turn target weights into fills at the open.
+
+Order: forced liquidations and reductions in full; then openings of shorts (an opening short is a sale), then
+openings of longs, each group scaled pro rata to the buying power that is left:
+``k = (leverage * (equity - fixed fees) - gross) / (notional + leverage * costs)``, clipped to [0, 1].
+Legend: B accounts, N instruments; ``B1`` is per account. Quantities are shares; ``unit`` is money per share.
+"""
+
+from typing import NamedTuple
+
+from tradewright.market.account import Array, Fills
+from tradewright.market.form import DUST, LOT_TOLERANCE, Form, cost_over_reference
+from tradewright.market.rules import Reason
+
+
+class Orders(NamedTuple):
+    """What the open phase starts from.
+
+    Args:
+        cash_B1, shares_BN: The accounts.
+        reference_BN: Open, or the last mark where there is no bar.
+        unit_BN: Money per share at the reference.
+        equity_B1: Equity at the reference.
+        tradable_BN: bool, or None when all are.
+        forced_B1: bool, accounts to be liquidated; None when none can be.
+        ended_B1: bool, accounts that have ended (included in forced).
+        weights_BN: Decided targets; NaN: no order.
+        decided_BN: Decided target in shares under ``sizing: decision``, else None.
+        is_sized_BN: bool, where such a target could be computed (a price was known), else None.
+        waiting_BN: bool, targets refused after a stop; None without stops.
+    """
+
+    cash_B1: Array
+    shares_BN: Array
+    reference_BN: Array
+    unit_BN: Array
+    equity_B1: Array
+    tradable_BN: Array | None
+    forced_B1: Array | None
+    ended_B1: Array
+    weights_BN: Array
+    decided_BN: Array | None
+    is_sized_BN: Array | None
+    waiting_BN: Array | None
+
+
+class Filled(NamedTuple):
+    """What the open phase leaves: cash, shares, the part of the old position kept, the fill, and its journal."""
+
+    cash_B1: Array
+    shares_BN: Array
+    kept_BN: Array
+    quantity_BN: Array
+    accepted_BN: Array | None
+    fills: Fills | None
+
+
+class Target(NamedTuple):
+    """Target shares; where an order was accepted, cut to flat, cut to the cap, below a lot (None: not computed)."""
+
+    shares_BN: Array
+    accepted_BN: Array | None
+    is_cut_BN: Array | None
+    is_capped_BN: Array | None
+    is_below_lot_BN: Array | None
+
+
+class Opening(NamedTuple):
+    """The part of the orders that adds exposure: as wanted, as executed, and the buying-power scale between them."""
+
+    wanted_BN: Array
+    shares_BN: Array
+    scale_BN: Array
+
+
+def fill_orders(form: Form, orders: Orders) -> Filled:
+    """Execute the orders and forced liquidations of one open."""
+    xp = form.xp
+    target = _targets(form, orders)
+    shares_BN, unit_BN = orders.shares_BN, orders.unit_BN
+    if form.has_shorts:
+        kept_BN = xp.clip(target.shares_BN, xp.clip(shares_BN, None, 0.0), xp.clip(shares_BN, 0.0, None))
+    else:
+        kept_BN = xp.minimum(target.shares_BN, shares_BN)
+    opening = _openings(form, orders, kept_BN, target.shares_BN - kept_BN)
+    new_BN = kept_BN + opening.shares_BN
+    quantity_BN = new_BN - shares_BN
+    notional_BN = quantity_BN * unit_BN
+    cash_B1 = orders.cash_B1 - form.total(notional_BN + cost_over_reference(form, notional_BN, quantity_BN))
+    fills = _journal(form, orders, target, opening, quantity_BN, new_BN) if form.has_detail else None
+    return Filled(cash_B1, new_BN, kept_BN, quantity_BN, target.accepted_BN, fills)
+
+
+def _targets(form: Form, orders: Orders) -> Target:
+    """Return target shares: current ones without an accepted order, zero where liquidation is forced."""
+    xp, shares_BN = form.xp, orders.shares_BN
+    unit_BN = orders.unit_BN if orders.tradable_BN is None else xp.where(orders.unit_BN > 0, orders.unit_BN, 1.0)
+    size_BN = orders.equity_B1 / unit_BN
+    is_clipped = form.is_single and orders.decided_BN is None
+    leverage = form.terms.leverage
+    accepted_BN = is_cut_BN = is_capped_BN = is_below_lot_BN = None
+    if form.has_detail or not is_clipped or orders.tradable_BN is not None or orders.waiting_BN is not None:
+        accepted_BN = _accepted(form, orders)
+    if is_clipped:
+        weights_BN = xp.clip(orders.weights_BN, -leverage if form.rules.allow_short else 0.0, leverage)
+        target_BN = weights_BN * size_BN
+        if form.has_detail:
+            is_capped_BN = accepted_BN & (weights_BN != 0) & (abs(orders.weights_BN) > leverage)
+    else:
+        target_BN = orders.weights_BN * size_BN if orders.decided_BN is None else orders.decided_BN
+        if not form.rules.allow_short:
+            target_BN = xp.clip(target_BN, 0.0, None)
+        target_BN, is_capped_BN = _capped(form, orders, target_BN, accepted_BN)
+    if form.has_detail and not form.rules.allow_short:
+        is_cut_BN = accepted_BN & (orders.weights_BN < 0)
+    change_BN = target_BN - shares_BN
+    is_order_BN = abs(change_BN) >= DUST * size_BN
+    if accepted_BN is not None:
+        is_order_BN = is_order_BN & accepted_BN
+    if form.lot_N is not None:
+        whole_BN = xp.where(target_BN == 0, change_BN, form.whole_lots(change_BN))
+        is_below_lot_BN = is_order_BN & (whole_BN == 0)
+        whole_target_BN = shares_BN + whole_BN
+        whole_target_BN = xp.where(abs(whole_target_BN) < LOT_TOLERANCE * form.lot_N, 0.0, whole_target_BN)
+        target_BN = xp.where(whole_BN == change_BN, target_BN, whole_target_BN)
+    target_BN = xp.where(is_order_BN, target_BN, shares_BN)
+    if orders.forced_B1 is not None:
+        is_forced_BN = orders.forced_B1 if orders.tradable_BN is None else orders.forced_B1 & orders.tradable_BN
+        target_BN = xp.where(is_forced_BN, 0.0, target_BN)
+    return Target(target_BN, accepted_BN, is_cut_BN, is_capped_BN, is_below_lot_BN)
+
+
+def _accepted(form: Form, orders: Orders) -> Array:
+    """Return where an order was decided and nothing forbids it."""
+    accepted_BN = ~form.xp.isnan(orders.weights_BN)
+    for allowed in (orders.tradable_BN, orders.is_sized_BN):
+        if allowed is not None:
+            accepted_BN = accepted_BN & allowed
+    for refused in (orders.forced_B1, orders.waiting_BN):
+        if refused is not None:
+            accepted_BN = accepted_BN & ~refused
+    return accepted_BN
+
+
+def _capped(form: Form, orders: Orders, target_BN: Array, accepted_BN: Array) -> tuple[Array, Array]:
+    """Scale the ordered targets pro rata so that gross exposure stays below the leverage cap."""
+    xp, unit_BN = form.xp, orders.unit_BN
+    target_BN = xp.where(accepted_BN, target_BN, 0.0)
+    ordered_B1 = form.total(abs(target_BN * unit_BN))
+    held_B1 = form.total(xp.where(accepted_BN, 0.0, abs(orders.shares_BN * unit_BN)))
+    limit_B1 = form.terms.leverage * orders.equity_B1
+    is_over_B1 = ordered_B1 + held_B1 > limit_B1
+    room_B1 = xp.clip(limit_B1 - held_B1, 0.0, None)
+    scale_B1 = xp.where(is_over_B1, room_B1 / xp.where(ordered_B1 > 0, ordered_B1, 1.0), 1.0)
+    return target_BN * scale_B1, accepted_BN & is_over_B1 & (target_BN != 0)
+
+
+def _openings(form: Form, orders: Orders, kept_BN: Array, wanted_BN: Array) -> Opening:
+    """Return the openings that buying power allows, after the reductions."""
+    xp, unit_BN = form.xp, orders.unit_BN
+    reduced_BN = kept_BN - orders.shares_BN
+    equity_B1 = orders.equity_B1 - form.total(cost_over_reference(form, reduced_BN * unit_BN, reduced_BN))
+    gross_B1 = form.total(abs(kept_BN * unit_BN))
+    if form.is_single or not form.has_shorts:
+        return _scaled(form, wanted_BN, unit_BN, equity_B1, gross_B1, reduced_BN)
+    shorts = _scaled(form, xp.clip(wanted_BN, None, 0.0), unit_BN, equity_B1, gross_B1, reduced_BN)
+    notional_BN = shorts.shares_BN * unit_BN
+    cost_BN = cost_over_reference(form, notional_BN, shorts.shares_BN, is_paid_BN=reduced_BN != 0)
+    equity_B1 = equity_B1 - form.total(cost_BN)
+    gross_B1 = gross_B1 + form.total(abs(notional_BN))
+    longs = _scaled(form, xp.clip(wanted_BN, 0.0, None), unit_BN, equity_B1, gross_B1, reduced_BN)
+    scale_BN = xp.where(wanted_BN < 0, shorts.scale_BN, longs.scale_BN) if form.has_detail else longs.scale_BN
+    return Opening(wanted_BN, shorts.shares_BN + longs.shares_BN, scale_BN)
+
+
+def _scaled(
+    form: Form, wanted_BN: Array, unit_BN: Array, equity_B1: Array, gross_B1: Array, reduced_BN: Array
+) -> Opening:
+    """Scale one group of openings pro rata to the buying power left."""
+    xp, terms = form.xp, form.terms
+    notional_BN = wanted_BN * unit_BN
+    need_BN = abs(notional_BN) * terms.need_rate
+    if terms.need_skew:
+        need_BN = need_BN + notional_BN * terms.need_skew
+    if terms.per_share_fee:
+        need_BN = need_BN + abs(wanted_BN) * terms.need_per_share
+    need_B1 = form.total(need_BN)
+    if terms.fixed_fee:
+        is_new_fill_BN = (wanted_BN != 0) & (reduced_BN == 0)
+        equity_B1 = equity_B1 - form.total(xp.where(is_new_fill_BN, terms.fixed_fee, xp.zeros_like(wanted_BN)))
+    room_B1 = equity_B1 * terms.leverage - gross_B1
+    scale_B1 = xp.clip(room_B1 / xp.where(need_B1 > 0, need_B1, 1.0), 0.0, 1.0)
+    opened_BN = wanted_BN * scale_B1
+    if form.lot_N is not None:
+        opened_BN = xp.where(scale_B1 < 1, form.whole_lots(opened_BN), opened_BN)
+    return Opening(wanted_BN, opened_BN, scale_B1)
+
+
+def _journal(
+    form: Form, orders: Orders, target: Target, opening: Opening, quantity_BN: Array, shares_BN: Array
+) -> Fills:
+    """Return the fills of the open phase with what each cost and why it was filled, scaled, rejected or forced."""
+    xp, costs = form.xp, form.terms
+    notional_BN = quantity_BN * orders.unit_BN
+    size_BN = abs(notional_BN)
+    fee_BN = (size_BN + notional_BN * costs.slippage) * costs.fee + abs(quantity_BN) * costs.per_share_fee
+    return Fills(
+        quantity_BN=quantity_BN,
+        shares_BN=shares_BN,
+        price_BN=orders.reference_BN * (1.0 + xp.sign(quantity_BN) * costs.slippage),
+        fee_BN=fee_BN + xp.where(quantity_BN != 0, costs.fixed_fee, xp.zeros_like(fee_BN)),
+        slippage_BN=size_BN * costs.slippage,
+        reason_BN=_reasons(form, orders, target, opening, quantity_BN),
+    )
+
+
+def _reasons(form: Form, orders: Orders, target: Target, opening: Opening, quantity_BN: Array) -> Array:
+    """Return a ``Reason`` per order; later lines outrank earlier ones."""
+    xp = form.xp
+    is_decided_BN = ~xp.isnan(orders.weights_BN)
+    is_fill_BN = quantity_BN != 0
+    reason_BN = xp.zeros_like(quantity_BN, dtype=xp.int64)
+
+    def mark(where_BN: Array | None, reason: Reason) -> None:
+        nonlocal reason_BN
+        if where_BN is not None:
+            reason_BN = xp.where(where_BN, int(reason), reason_BN)
+
+    mark(is_fill_BN, Reason.ORDER)
+    is_scaled_BN = (opening.wanted_BN != 0) & (opening.scale_BN < 1)
+    mark(is_scaled_BN & is_fill_BN, Reason.SCALED_BUYING_POWER)
+    mark(is_scaled_BN & ~is_fill_BN, Reason.BELOW_LOT)
+    mark(is_scaled_BN & ~is_fill_BN & (opening.scale_BN == 0), Reason.NO_BUYING_POWER)
+    if target.is_capped_BN is not None:
+        mark(target.is_capped_BN & is_fill_BN, Reason.SCALED_LEVERAGE)
+        mark(target.is_capped_BN & ~is_fill_BN & (orders.shares_BN == 0), Reason.NO_BUYING_POWER)
+    mark(target.is_below_lot_BN, Reason.BELOW_LOT)
+    mark(target.is_cut_BN, Reason.SHORT_NOT_ALLOWED)
+    for allowed_BN in (orders.tradable_BN, orders.is_sized_BN):
+        if allowed_BN is not None:
+            mark(is_decided_BN & ~allowed_BN, Reason.NO_BAR)
+    mark(orders.waiting_BN, Reason.WAITING_AFTER_STOP)
+    if orders.forced_B1 is not None:
+        is_ended_B1 = orders.ended_B1
+        mark((is_decided_BN | is_fill_BN) & orders.forced_B1, Reason.MARGIN_CALL)
+        mark(is_decided_BN & is_ended_B1, Reason.ACCOUNT_ENDED)
+        mark(is_fill_BN & is_ended_B1, Reason.BANKRUPT)
+    return reason_BN
