@@ -1,4 +1,4 @@
-"""``Panel``: dense float64 bars of N instruments on one common clock, the only form in which market data leaves ``data/``.
+"""``Panel``: dense float64 bars of N instruments on one clock, the only form in which market data leaves ``data/``.
 
 Legend: T bars, N instruments. ``ts_T`` is the bar's open in naive UTC; the bar is known at ``known_at_T``.
 A bar that does not exist has NaN prices, zero volume and ``tradable_TN`` False.

@@ -1,0 +1,53 @@
+"""Turns staged rows into the tables of a store, once they have passed every check."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+
+import duckdb
+
+from tradewright.data.clock import check_zones, settle_clock
+from tradewright.data.staging import Action, Staging
+from tradewright.data.store import insert_columns
+from tradewright.data.validate import check_order, check_rows
+from tradewright.market.instrument import Instrument
+
+
+def commit(staging: Staging, *, sort: bool) -> dict[str, str]:
+    """Check the staged rows, write bars, instruments and actions, and return facts for the meta table.
+
+    Args:
+        staging: Rows and what is known about them.
+        sort: Accept rows that are not in time order.
+
+    Raises:
+        DataError: A row is malformed; named by file and row.
+    """
+    check_rows(staging)
+    check_zones(staging)
+    check_order(staging, sort=sort or not staging.has_order)
+    length_s = settle_clock(staging)
+    connection = staging.connection
+    connection.execute(
+        f"INSERT INTO bars SELECT symbol, {length_s}, ts, open, high, low, close, volume FROM incoming "
+        "ORDER BY symbol, ts"
+    )
+    symbols = [row[0] for row in connection.sql("SELECT DISTINCT symbol FROM bars ORDER BY symbol").fetchall()]
+    _insert(
+        connection, "instruments", [staging.instruments.get(symbol, Instrument(symbol=symbol)) for symbol in symbols]
+    )
+    actions = [action for action in staging.actions if action.symbol in set(symbols)]
+    _insert(connection, "actions", sorted(actions, key=lambda action: (action.symbol, action.ex_ts, action.kind)))
+    return {
+        "timeframe_s": str(length_s),
+        "is_synthetic": str(int(staging.is_synthetic)),
+        "note": staging.note,
+        "remarks": json.dumps(staging.remarks),
+    }
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, items: Sequence[Instrument] | Sequence[Action]) -> None:
+    """Append dataclass values, whose fields are named like the table's columns."""
+    if items:
+        names = [field.name for field in fields(items[0])]
+        insert_columns(connection, table, {name: [getattr(item, name) for item in items] for name in names})
