@@ -20,20 +20,26 @@ class Figure:
     label: str
     unit: Unit
     better: int = 0
+    short: str = ""
+
+    @property
+    def title(self) -> str:
+        """The label for narrow columns."""
+        return self.short or self.label
 
 
 FIGURES: dict[str, Figure] = {
-    "total_return": Figure("Total return", "fraction", 1),
-    "cagr": Figure("Annual growth (CAGR)", "fraction", 1),
-    "volatility": Figure("Annual volatility", "fraction", -1),
+    "total_return": Figure("Total return", "fraction", 1, short="Return"),
+    "cagr": Figure("Annual growth (CAGR)", "fraction", 1, short="CAGR"),
+    "volatility": Figure("Annual volatility", "fraction", -1, short="Volatility"),
     "downside_deviation": Figure("Annual downside deviation", "fraction", -1),
-    "sharpe": Figure("Sharpe ratio", "ratio", 1),
+    "sharpe": Figure("Sharpe ratio", "ratio", 1, short="Sharpe"),
     "sharpe_standard_error": Figure("Standard error of Sharpe", "ratio"),
-    "sortino": Figure("Sortino ratio", "ratio", 1),
-    "calmar": Figure("Calmar ratio", "ratio", 1),
-    "max_drawdown": Figure("Maximum drawdown", "fraction", -1),
+    "sortino": Figure("Sortino ratio", "ratio", 1, short="Sortino"),
+    "calmar": Figure("Calmar ratio", "ratio", 1, short="Calmar"),
+    "max_drawdown": Figure("Maximum drawdown", "fraction", -1, short="Max. drawdown"),
     "max_drawdown_bars": Figure("Longest drawdown, bars", "count", -1),
-    "max_drawdown_days": Figure("Longest drawdown, days", "days", -1),
+    "max_drawdown_days": Figure("Longest drawdown, days", "days", -1, short="Drawdown days"),
     "drawdown_ongoing": Figure("Below its peak at the end", "flag"),
     "var_95": Figure("Value at risk 95%, daily", "fraction", 1),
     "cvar_95": Figure("Expected shortfall 95%, daily", "fraction", 1),
@@ -42,12 +48,12 @@ FIGURES: dict[str, Figure] = {
     "best_day": Figure("Best day", "fraction", 1),
     "worst_day": Figure("Worst day", "fraction", 1),
     "positive_days": Figure("Days with a gain", "fraction", 1),
-    "alpha": Figure("Alpha against buy-and-hold", "fraction", 1),
-    "beta": Figure("Beta to buy-and-hold", "ratio"),
+    "alpha": Figure("Alpha against buy-and-hold", "fraction", 1, short="Alpha"),
+    "beta": Figure("Beta to buy-and-hold", "ratio", short="Beta"),
     "correlation": Figure("Correlation with buy-and-hold", "ratio"),
     "tracking_error": Figure("Tracking error", "fraction"),
-    "information_ratio": Figure("Information ratio", "ratio", 1),
-    "num_trades": Figure("Closed trades", "count"),
+    "information_ratio": Figure("Information ratio", "ratio", 1, short="Info. ratio"),
+    "num_trades": Figure("Closed trades", "count", short="Trades"),
     "num_open_trades": Figure("Open trades", "count"),
     "num_wins": Figure("Winning trades", "count"),
     "num_losses": Figure("Losing trades", "count"),
@@ -62,16 +68,16 @@ FIGURES: dict[str, Figure] = {
     "max_consecutive_wins": Figure("Most wins in a row", "count", 1),
     "max_consecutive_losses": Figure("Most losses in a row", "count", -1),
     "average_holding_bars": Figure("Average holding time, bars", "ratio"),
-    "exposure": Figure("Mean gross exposure", "fraction"),
+    "exposure": Figure("Mean gross exposure", "fraction", short="Exposure"),
     "time_in_market": Figure("Time in the market", "fraction"),
-    "turnover": Figure("Turnover per year, of equity", "ratio", -1),
+    "turnover": Figure("Turnover per year, of equity", "ratio", -1, short="Turnover"),
     "num_fills": Figure("Fills", "count"),
     "num_rejections": Figure("Rejected orders", "count", -1),
     "total_fees": Figure("Fees", "money", -1),
     "total_slippage": Figure("Slippage", "money", -1),
     "total_borrow": Figure("Borrow cost", "money", -1),
     "total_interest": Figure("Interest paid (earned < 0)", "money", -1),
-    "final_equity": Figure("Final equity", "money", 1),
+    "final_equity": Figure("Final equity", "money", 1, short="Equity"),
     "bankrupt": Figure("Bankrupt", "flag", -1),
     "num_bars": Figure("Bars", "count"),
 }

@@ -1,0 +1,50 @@
+"""``compare.html``: the comparison as one self-contained page beside the runs."""
+
+from pathlib import Path
+
+from markupsafe import Markup
+
+from tradewright.output import write_text
+from tradewright.report import compare_charts
+from tradewright.report.axes import payload
+from tradewright.report.compare_text import cautions, column_title, show_cell, show_duration
+from tradewright.report.comparison import Comparison
+from tradewright.report.page import plotly_script, render
+
+COMPARE_PAGE = "compare.html"
+MAX_LISTED = 1_000
+"""Runs listed on the page."""
+
+
+def write_page(comparison: Comparison, folder: Path) -> Path:
+    """Write the page into ``folder`` and return its path."""
+    charts, problems = compare_charts.draw(comparison)
+    runs = comparison.runs[:MAX_LISTED]
+    links = [_link(row.path, folder) for row in runs]
+    path = folder / COMPARE_PAGE
+    page = render(
+        "compare.html.j2",
+        comparison=comparison,
+        folder=folder.name or str(folder),
+        runs=list(zip(runs, links, strict=True)),
+        best=comparison.best(runs),
+        best_groups=comparison.best(comparison.groups),
+        charts=charts,
+        payload=Markup(payload(charts)),
+        notes=[*cautions(comparison), *problems],
+        column_title=column_title,
+        show_cell=show_cell,
+        show_duration=show_duration,
+        script=plotly_script(folder, shared=False),
+    )
+    write_text(path, page)
+    return path
+
+
+def _link(run: Path | None, folder: Path) -> str:
+    """Return the run's report relative to the page, or an empty text if it has none."""
+    if run is None:
+        return ""
+    report = run / "report.html"
+    inside = report.is_file() and run.absolute().is_relative_to(folder.absolute())
+    return report.absolute().relative_to(folder.absolute()).as_posix() if inside else ""

@@ -1,0 +1,214 @@
+"""``Comparison``: runs, their seeds and their baselines as the rows of one table, best first.
+
+Legend: a row's ``values`` are figures by key; the mean over seeds for a group of runs.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tradewright.errors import RunError, suggest
+from tradewright.metrics.figures import describe
+from tradewright.report.content import readable
+from tradewright.report.differences import ABSENT, SEED, differing_keys, group_by_seed, show_key, show_value
+from tradewright.report.runs import RunRecord
+from tradewright.report.tables import best_columns
+
+TEST = "test/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedRow:
+    """One row of the table.
+
+    Args:
+        label: Path of the run relative to the common folder, or the name of a baseline or group.
+        state: State of the run; ``baseline`` or ``group`` for the other rows.
+        duration_s: Seconds, the mean over a group's runs.
+        settings: The differing configuration, title to text.
+        values: Figures by key; NaN where undefined or absent.
+        spreads: Standard deviation (ddof 1) by key over the seeds of a group; empty otherwise.
+        num_runs: Runs behind the row.
+        path: The run directory, None for baselines and groups.
+        error: Why the run failed, or empty.
+    """
+
+    label: str
+    state: str
+    duration_s: float = math.nan
+    settings: dict[str, str] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    spreads: dict[str, float] = field(default_factory=dict)
+    num_runs: int = 1
+    path: Path | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The compared runs.
+
+    Args:
+        folder: Folder the runs have in common; labels are relative to it.
+        metrics: Figure keys, in column order.
+        sort: Key the rows are ordered by, best first.
+        titles: Titles of the differing configuration keys.
+        runs: One row per run.
+        groups: One row per configuration where several runs differ only by seed; empty if none do.
+        baselines: One row per distinct result of a baseline.
+        records: The runs as read, in the order of ``runs``.
+        missing: Wanted figures that no run has, each with a hint.
+    """
+
+    folder: Path
+    metrics: tuple[str, ...]
+    sort: str
+    titles: tuple[str, ...]
+    runs: tuple[ComparedRow, ...]
+    groups: tuple[ComparedRow, ...]
+    baselines: tuple[ComparedRow, ...]
+    records: tuple[RunRecord, ...]
+    missing: tuple[str, ...] = ()
+
+    def best(self, rows: Sequence[ComparedRow]) -> dict[str, frozenset[int]]:
+        """Return for each figure the positions of the rows that hold its best value."""
+        return {key: best_columns(key, [row.values.get(key, math.nan) for row in rows]) for key in self.metrics}
+
+    @property
+    def num_judged(self) -> int:
+        """Runs that have a value of the sort figure."""
+        return sum(not math.isnan(row.values.get(self.sort, math.nan)) for row in self.runs)
+
+
+def compare(
+    records: Sequence[RunRecord],
+    *,
+    folder: Path,
+    metrics: Sequence[str],
+    sort: str,
+    baseline: str | None = None,
+    only_differing: bool = True,
+) -> Comparison:
+    """Return the comparison of some runs.
+
+    Args:
+        records: At least one run.
+        folder: Folder the labels are relative to.
+        metrics: Figure keys; one without a range means ``test/``; one that no run has is left out and named.
+        sort: Figure key the rows are ordered by.
+        baseline: Name of the baseline that gets its own rows, or None.
+        only_differing: Show only keys whose values differ; else every key.
+
+    Raises:
+        RunError: Runs have figures, but none has the sort figure.
+    """
+    order = _full(sort)
+    known = {key for record in records for key in record.metrics}
+    if known and order not in known:
+        raise RunError(f"sort: no run has the figure {_hint(order, known)}")
+    wanted = dict.fromkeys(_full(key) for key in metrics)
+    keys = tuple(key for key in wanted if key in known or not known)
+    ordered = sorted(records, key=lambda record: _rank(record.metrics.get(order, math.nan), order))
+    readable_ones = [record for record in ordered if record.config]
+    configs = [record.config for record in readable_ones]
+    varied = differing_keys(configs) if only_differing else list(dict.fromkeys(key for one in configs for key in one))
+    varied.sort(key=lambda key: key == SEED)
+    return Comparison(
+        folder=folder,
+        metrics=keys,
+        sort=order,
+        titles=tuple(show_key(key) for key in varied),
+        runs=tuple(_run_row(record, folder, keys, order, varied) for record in ordered),
+        groups=_group_rows(readable_ones, keys, order, varied),
+        baselines=_baseline_rows(ordered, keys, order, baseline) if baseline else (),
+        records=tuple(ordered),
+        missing=tuple(_hint(key, known) for key in wanted if key not in keys),
+    )
+
+
+def _full(key: str) -> str:
+    return key if "/" in key else TEST + key
+
+
+def _hint(key: str, known: set[str]) -> str:
+    """Return the key with its nearest neighbour among the strategy's figures."""
+    return f"{key}{suggest(key, [name for name in known if not name.startswith('baseline/')])}"
+
+
+def _rank(value: float, key: str) -> tuple[bool, float]:
+    """Order best first; a figure without a better direction descends; undefined values come last."""
+    direction = describe(key).better or 1
+    return math.isnan(value), 0.0 if math.isnan(value) else -direction * value
+
+
+def _pick(record: RunRecord, keys: Sequence[str]) -> dict[str, float]:
+    return {key: record.metrics.get(key, math.nan) for key in keys}
+
+
+def _settings(record: RunRecord, varied: Sequence[str]) -> dict[str, str]:
+    return {show_key(key): show_value(key, record.config.get(key, ABSENT)) for key in varied}
+
+
+def _run_row(record: RunRecord, folder: Path, keys: Sequence[str], order: str, varied: Sequence[str]) -> ComparedRow:
+    inside = record.path.is_relative_to(folder) and record.path != folder
+    return ComparedRow(
+        label=record.path.relative_to(folder).as_posix() if inside else record.path.name,
+        state=record.state,
+        duration_s=record.duration_s,
+        settings=_settings(record, varied) if record.config else {},
+        values=_pick(record, (order, *keys)),
+        path=record.path,
+        error=record.error,
+    )
+
+
+def _group_rows(
+    records: Sequence[RunRecord], keys: Sequence[str], order: str, varied: Sequence[str]
+) -> tuple[ComparedRow, ...]:
+    """Return the mean and spread of every configuration that ended; none if no seeds were repeated."""
+    ended = [record for record in records if record.metrics]
+    groups = [[ended[index] for index in group] for group in group_by_seed([record.config for record in ended])]
+    if all(len(group) < 2 for group in groups):
+        return ()
+    rows = []
+    for group in groups:
+        columns = {key: np.array([record.metrics.get(key, math.nan) for record in group]) for key in (order, *keys)}
+        seeds = sorted({str(record.config.get(SEED, ABSENT)) for record in group}, key=lambda text: (len(text), text))
+        settings = _settings(group[0], [key for key in varied if key != SEED])
+        rows.append(
+            ComparedRow(
+                label=", ".join(seeds),
+                state="group",
+                duration_s=float(np.mean([record.duration_s for record in group])),
+                settings=settings,
+                values={key: float(np.mean(values)) for key, values in columns.items()},
+                spreads={
+                    key: float(np.std(values, ddof=1)) if len(group) > 1 else math.nan
+                    for key, values in columns.items()
+                },
+                num_runs=len(group),
+            )
+        )
+    return tuple(sorted(rows, key=lambda row: _rank(row.values[order], order)))
+
+
+def _baseline_rows(records: Sequence[RunRecord], keys: Sequence[str], order: str, name: str) -> tuple[ComparedRow, ...]:
+    """Return one row per distinct result of a baseline: runs on the same bars and costs share it."""
+    rows: dict[tuple[str, ...], ComparedRow] = {}
+    for record in records:
+        values = {
+            key: record.metrics.get(f"baseline/{name}/{key.removeprefix(TEST)}", math.nan)
+            for key in (order, *keys)
+            if key.startswith(TEST)
+        }
+        if all(math.isnan(value) for value in values.values()):
+            continue
+        identity = (record.fingerprint, *(repr(value) for value in values.values()))
+        known = rows.get(identity)
+        rows[identity] = ComparedRow(
+            label=readable(name), state="baseline", values=values, num_runs=known.num_runs + 1 if known else 1
+        )
+    return tuple(rows.values())

@@ -1,0 +1,103 @@
+"""What distinguishes the configurations of several runs: only the differing keys, in the shortest readable form."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+IGNORED = ("output_dir", "store", "resume", "runs", "allow", "report", "logger", "task.runs")
+"""Keys, and everything below them, that say where a run goes but not what it is."""
+
+SEED = "seed"
+TARGET = "_target_"
+ABSENT = "n/a"
+"""Shown where a run's configuration lacks a key."""
+
+Config = Mapping[str, Any]
+
+
+def differing_keys(configs: Sequence[Config]) -> list[str]:
+    """Return the keys whose values differ, in the order they first occur.
+
+    Where a node's ``_target_`` differs (another algorithm), its other keys differ by nature; such a key is returned
+    only if it differs among runs with the same target. Of keys with the same values in every run (interpolations) only
+    the one nearest to the root is returned.
+
+    Args:
+        configs: Flat configurations with dotted keys.
+    """
+    order = list(dict.fromkeys(key for config in configs for key in config))
+    varied = [key for key in order if not _is_ignored(key) and _num_values(configs, key) > 1]
+    switched = {key.removesuffix(f".{TARGET}") for key in varied if key.endswith(f".{TARGET}")}
+    chosen = [key for key in varied if key not in switched and _is_own_choice(configs, key, switched)]
+    nearest: dict[tuple[str, ...], str] = {}
+    for key in sorted(chosen, key=lambda name: name.count(".")):
+        nearest.setdefault(tuple(_identity(config.get(key, ABSENT)) for config in configs), key)
+    return [key for key in chosen if key in nearest.values()]
+
+
+def _is_own_choice(configs: Sequence[Config], key: str, switched: set[str]) -> bool:
+    """Return whether ``key`` differs other than because a node above it was exchanged."""
+    parts = key.split(".")
+    above = [".".join(parts[:length]) for length in range(1, len(parts))]
+    exchanged = [node for node in above if node in switched]
+    if key.endswith(f".{TARGET}"):
+        exchanged = [node for node in exchanged if node != key.removesuffix(f".{TARGET}")]
+    if not exchanged:
+        return True
+    alike: dict[tuple[str, ...], list[Config]] = defaultdict(list)
+    for config in configs:
+        alike[tuple(str(config.get(f"{node}.{TARGET}")) for node in exchanged)].append(config)
+    return any(_num_values(group, key) > 1 for group in alike.values())
+
+
+def _num_values(configs: Sequence[Config], key: str) -> int:
+    return len({_identity(config.get(key, ABSENT)) for config in configs})
+
+
+def _identity(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _is_ignored(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in IGNORED)
+
+
+def group_by_seed(configs: Sequence[Config]) -> list[list[int]]:
+    """Return the indices of configurations that are equal but for the seed, groups in order of first occurrence.
+
+    The seed is the root key ``seed`` and every key ``*.seed`` that repeats its value (an interpolation of it).
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, config in enumerate(configs):
+        rest = {key: value for key, value in config.items() if not _is_seed(config, key) and not _is_ignored(key)}
+        groups[_identity(rest)].append(index)
+    return list(groups.values())
+
+
+def _is_seed(config: Config, key: str) -> bool:
+    return key == SEED or (key.endswith(f".{SEED}") and config[key] == config.get(SEED))
+
+
+def show_key(key: str) -> str:
+    """Return a key as a column title: ``algorithm._target_`` becomes ``algorithm``."""
+    return key.removesuffix(f".{TARGET}")
+
+
+def show_value(key: str, value: Any) -> str:
+    """Return a value as a cell: a class of ours by its module (``ppo``), numbers short, lists as JSON."""
+    if key.endswith(TARGET) and isinstance(value, str):
+        parts = value.split(".")
+        return parts[-2] if parts[0] == "tradewright" and len(parts) > 1 else parts[-1]
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:.6g}" if math.isfinite(value) else str(value)
+        case list() | dict():
+            return json.dumps(value, default=str)
+        case _:
+            return str(value)
