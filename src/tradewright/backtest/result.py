@@ -15,8 +15,9 @@ Float = npt.NDArray[np.float64]
 class Fill:
     """One executed, forced or rejected order.
 
-    ``quantity`` is signed (buy > 0) and 0 for a rejection; ``price`` includes slippage; ``fee`` and ``slippage`` are money,
-    both >= 0; ``reason`` is the name of a ``market.rules.Reason`` in lower case.
+    ``bar`` counts from the first bar of the judged range. ``quantity`` is signed (buy > 0) and 0 for a rejection;
+    ``price`` includes slippage (of a rejection: the open, or the last mark); ``fee`` and ``slippage`` are money, both
+    >= 0; ``reason`` is the name of a ``market.rules.Reason`` in lower case.
     """
 
     bar: int
@@ -33,8 +34,8 @@ class Fill:
 class Trade:
     """One round trip, flat to flat; ``exit_*`` are None while it is open.
 
-    ``quantity`` is the largest signed position reached; ``entry_price`` and ``exit_price`` are quantity-weighted averages;
-    ``pnl`` is money net of ``costs`` (fees, slippage is inside the prices; borrow is not attributed to trades);
+    ``quantity`` is the largest signed position reached; ``entry_price`` and ``exit_price`` are quantity-weighted
+    averages; bars count from the first bar of the judged range; ``pnl`` is money net of ``costs`` (fees, slippage is inside the prices; borrow is not attributed to trades);
     ``holding_bars`` counts bars from the first to the last fill. For an open trade ``pnl`` is marked at the last close.
     """
 

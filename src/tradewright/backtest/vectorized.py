@@ -1,0 +1,187 @@
+"""The backtester: positions of one account against the bars of a range, or many weight tracks at once.
+
+Decided at close t, filled at open t+1; the accounting is ``market/``: the scalar loop for few instruments, the bar step
+for many and for batches. Splits and dividends are in the prices (a panel carries adjusted ones).
+Legend: B accounts, T bars of the range, N instruments.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tradewright.backtest.journal import list_fills, list_trades
+from tradewright.backtest.result import BacktestResult
+from tradewright.data.panel import Panel
+from tradewright.data.ranges import Range
+from tradewright.errors import MarketError
+from tradewright.market.check import check_currency, check_distances, check_quotes, check_weights
+from tradewright.market.ledger import Decided, Ledger, Quotes
+from tradewright.market.positions import Positions
+from tradewright.market.rules import AccountRules, Costs
+from tradewright.market.scalar import run_account
+from tradewright.market.step import Array, Bar, initial_state, step
+from tradewright.market.wide import run_wide
+
+Float = npt.NDArray[np.float64]
+
+WIDE_FROM = 12
+"""Number of instruments from which the bar step is faster than the scalar loop (tests/benchmark/test_market.py)."""
+
+YEAR = np.timedelta64(365, "D")
+
+
+class Vectorized:
+    """Backtests target weights.
+
+    Args:
+        initial_cash: Money at the start, > 0.
+        leverage: Cap of gross exposure as a multiple of equity.
+        allow_short: Whether negative targets are executed.
+        maintenance_margin: Least equity as a fraction of gross exposure, in [0, 1).
+        stop_loss: Default distance of a stop from the entry price, fraction; None: none.
+        take_profit: Default distance of a target, fraction; None: none.
+        trailing: Default distance of a trailing stop from the best price, fraction; None: none.
+        sizing: ``fill`` or ``decision``.
+        cash_buffer: Fraction of equity never invested under ``sizing: decision``.
+        costs: What trading and holding costs.
+
+    Raises:
+        ValueError: A value is out of range; the message starts with its name.
+    """
+
+    def __init__(
+        self,
+        *,
+        initial_cash: float = 100_000.0,
+        leverage: float = 1.0,
+        allow_short: bool = True,
+        maintenance_margin: float = 0.25,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        trailing: float | None = None,
+        sizing: str = "fill",
+        cash_buffer: float = 0.0,
+        costs: Costs,
+    ) -> None:
+        self.rules = AccountRules(
+            initial_cash=initial_cash,
+            leverage=leverage,
+            allow_short=allow_short,
+            maintenance_margin=maintenance_margin,
+            stop_loss=stop_loss,
+            take_profit=take_profit,
+            trailing=trailing,
+            sizing=sizing,
+            cash_buffer=cash_buffer,
+            costs=costs,
+        )
+
+    def run(self, panel: Panel, positions: Positions, rows: Range, *, name: str) -> BacktestResult:
+        """Return the history of one account that starts flat at the close of ``rows.start``.
+
+        Args:
+            panel: Bars.
+            positions: ``len(rows)`` rows; row i is decided at the close of bar ``rows.start + i`` and fills at the next
+                open; the last one never fills.
+            rows: The judged bars.
+            name: Strategy name as tables print it.
+
+        Raises:
+            MarketError: Prices, weights or distances that no account can trade.
+        """
+        quotes = _quotes(panel, rows)
+        ts_T = panel.ts_T[rows.start : rows.stop]
+        decided = Decided(positions.weights_TN, positions.stop_loss_TN, positions.take_profit_TN, positions.trailing_TN)
+        check_weights(decided.weights, panel.symbols, quotes.close.shape)
+        check_distances(decided, panel.symbols)
+        check_quotes(quotes, panel.symbols, ts_T)
+        check_currency(panel.instruments)
+        carry = run_account if len(panel.instruments) < WIDE_FROM else run_wide
+        multiplier = [instrument.multiplier for instrument in panel.instruments]
+        lot = [instrument.lot for instrument in panel.instruments]
+        ledger = carry(quotes, decided, self.rules, multiplier=multiplier, lot=lot)
+        return _result(panel, ts_T, ledger, self.rules.initial_cash, np.array(multiplier), name)
+
+    def run_many(self, panel: Panel, weights_BTN: Array, rows: Range, *, xp: Any = np) -> Array:
+        """Return equity ``[B, T]`` of B accounts on the same bars, without journals.
+
+        Args:
+            panel: Bars.
+            weights_BTN: Targets of every account, as the rows of ``Positions``; an array of ``xp``.
+            rows: The judged bars.
+            xp: The module ``numpy`` or ``torch``.
+
+        Raises:
+            MarketError: Prices or weights that no account can trade.
+        """
+        quotes = _quotes(panel, rows)
+        check_weights(np.asarray(weights_BTN), panel.symbols, (len(weights_BTN), *quotes.close.shape))
+        check_quotes(quotes, panel.symbols, panel.ts_T[rows.start : rows.stop])
+        check_currency(panel.instruments)
+        is_all_tradable = bool(quotes.tradable[1:].all())
+        multiplier_N = _unless_all([instrument.multiplier for instrument in panel.instruments], 1.0, xp)
+        lot_N = _unless_all([instrument.lot for instrument in panel.instruments], 0.0, xp)
+        open_TN, high_TN, low_TN, close_TN, tradable_TN = (xp.asarray(column) for column in quotes[:5])
+        state = initial_state(xp, self.rules, len(weights_BTN), len(panel.instruments), mark_N=close_TN[0])
+        equity_TB = [state.cash_B]
+        for t in range(1, len(rows)):
+            tradable_N = None if is_all_tradable else tradable_TN[t]
+            bar = Bar(open_TN[t], high_TN[t], low_TN[t], close_TN[t], tradable_N, float(quotes.years[t]))
+            state, outcome = step(
+                xp, state, weights_BTN[:, t - 1], bar, self.rules, multiplier_N=multiplier_N, lot_N=lot_N, detail=False
+            )
+            equity_TB.append(outcome.equity_B)
+        return xp.stack(equity_TB, 1)
+
+
+def _unless_all(values: list[float], neutral: float, xp: Any) -> Array | None:
+    """Return the values as an array, or None where all are neutral and the step can leave them out."""
+    return None if all(value == neutral for value in values) else xp.asarray(np.array(values))
+
+
+def _quotes(panel: Panel, rows: Range) -> Quotes:
+    """Return the bars of the range and the years between them."""
+    if not 0 <= rows.start < rows.stop <= panel.num_bars:
+        raise MarketError(f"rows {rows.start}..{rows.stop} must lie within the {panel.num_bars} bars and not be empty")
+    cut = slice(rows.start, rows.stop)
+    ts_T = panel.ts_T[cut]
+    years_T = np.zeros(len(rows))
+    years_T[1:] = np.diff(ts_T) / YEAR
+    return Quotes(
+        panel.open_TN[cut],
+        panel.high_TN[cut],
+        panel.low_TN[cut],
+        panel.close_TN[cut],
+        panel.tradable_TN[cut],
+        years_T,
+    )
+
+
+def _result(
+    panel: Panel, ts_T: npt.NDArray[np.datetime64], ledger: Ledger, cash: float, multiplier_N: Float, name: str
+) -> BacktestResult:
+    value_TN = ledger.shares * ledger.mark * multiplier_N
+    equity_T1 = ledger.equity[:, None]
+    weights_TN = np.divide(value_TN, equity_T1, out=np.full_like(value_TN, np.nan), where=equity_T1 != 0)
+    weights_TN[value_TN == 0] = 0.0
+    return BacktestResult(
+        name=name,
+        ts_T=ts_T,
+        timeframe_s=panel.timeframe_s,
+        periods_per_year=panel.periods_per_year,
+        symbols=panel.symbols,
+        initial_cash=cash,
+        equity_T=ledger.equity,
+        weights_TN=weights_TN,
+        cash_T=ledger.cash,
+        fills=list_fills(ledger.records, panel.instruments, ts_T),
+        trades=list_trades(ledger.records, panel.instruments, ts_T, ledger.mark[-1]),
+        costs={
+            "fees": sum(record[7] for record in ledger.records),
+            "slippage": sum(record[8] for record in ledger.records),
+            "borrow": ledger.borrow,
+            "interest": -ledger.interest if ledger.interest else 0.0,
+        },
+        ended_at=ledger.ended_at,
+    )

@@ -1,0 +1,80 @@
+"""Refuse numbers that no account can trade, before any accounting: the step itself checks nothing in its hot path.
+
+Legend: T bars, N instruments, B accounts.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tradewright.errors import MarketError
+from tradewright.market.instrument import Instrument
+from tradewright.market.ledger import Decided, Quotes
+
+
+def check_weights(weights: npt.NDArray[np.float64], symbols: Sequence[str], shape: tuple[int, ...]) -> None:
+    """Refuse weights of another shape and infinite ones; NaN is fine, it means no order.
+
+    Raises:
+        MarketError: Names the symbol and the row.
+    """
+    if weights.shape != shape:
+        raise MarketError(f"weights must have shape {shape} (bars of the range x instruments), was {weights.shape}")
+    if weights.dtype != np.float64:
+        raise MarketError(f"weights must be float64, was {weights.dtype}; money is never kept in less")
+    where = np.argwhere(np.isinf(weights))
+    if len(where):
+        at = tuple(where[0])
+        raise MarketError(
+            f"{symbols[at[-1]]}: weight of row {at[-2]} is {weights[at]}, expected a finite number or NaN"
+        )
+
+
+def check_distances(decided: Decided, symbols: Sequence[str]) -> None:
+    """Refuse distances of stops and targets that are not positive; NaN is fine, it means the default.
+
+    Raises:
+        MarketError: Names the distance, the symbol and the row.
+    """
+    for name, values in zip(Decided._fields[1:], decided[1:], strict=True):
+        if values is None:
+            continue
+        if values.shape != decided.weights.shape:
+            raise MarketError(f"{name} must have the shape of the weights {decided.weights.shape}, was {values.shape}")
+        where = np.argwhere(~(np.isnan(values) | ((values > 0) & np.isfinite(values))))
+        if len(where):
+            t, n = where[0]
+            raise MarketError(f"{symbols[n]}: {name} of row {t} is {values[t, n]}, expected a fraction > 0 or NaN")
+
+
+def check_quotes(quotes: Quotes, symbols: Sequence[str], ts_T: npt.NDArray[np.datetime64]) -> None:
+    """Refuse prices of existing bars that are not positive numbers.
+
+    Raises:
+        MarketError: Names the symbol, the bar and the price.
+    """
+    for name in ("open", "high", "low", "close"):
+        prices = getattr(quotes, name)
+        where = np.argwhere(quotes.tradable & ~((prices > 0) & np.isfinite(prices)))
+        if len(where):
+            t, n = where[0]
+            raise MarketError(
+                f"{symbols[n]}: {name} of the bar at {ts_T[t]} is {prices[t, n]}, expected a price > 0; "
+                "a bar that does not exist must not be tradable"
+            )
+
+
+def check_currency(instruments: Sequence[Instrument]) -> None:
+    """Refuse instruments of several currencies: one account has one, and no exchange rates are given.
+
+    Raises:
+        MarketError: Names a symbol of each of two currencies.
+    """
+    first = instruments[0]
+    for other in instruments[1:]:
+        if other.currency != first.currency:
+            raise MarketError(
+                f"{other.symbol} settles in {other.currency} but {first.symbol} in {first.currency}; "
+                "backtest instruments of one currency at a time"
+            )
