@@ -62,16 +62,14 @@ class Choice:
         return [f"{group}={option}" for option, value in sorted(found.items()) if value is not None and accepts(value)]
 
 
-def describe(cfg: DictConfig) -> Choice:
-    """Return the choice behind a configuration that carries Hydra's node, as composing and jobs give it."""
-    hydra = cfg.hydra
-    sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
+def describe(cfg: DictConfig, hydra: Any) -> Choice:
+    """Return the choice behind a configuration; ``hydra`` is Hydra's own node, as composing and jobs give it."""
     texts = [str(text) for text in hydra.overrides.task]
     return Choice(
         content=plain(cfg, []),
         options={str(group): str(option) for group, option in hydra.runtime.choices.items()},
         overridden=tuple(override.key_or_group for override in OverridesParser.create().parse_overrides(texts)),
-        folders=tuple(Path(source.path) for source in sources),
+        folders=tuple(Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"),
     )
 
 

@@ -17,7 +17,7 @@ ALLOWED = (
 
 
 def is_allowed(target: str, allow: Iterable[str] = ()) -> bool:
-    """Return whether the dotted path lies in an allowed package; ``allow`` holds further ones, as ``mine`` or ``mine.``."""
+    """Return whether the dotted path lies in an allowed package; ``allow`` holds more (``mine`` or ``mine.``)."""
     return any(target.startswith(f"{package.rstrip('.')}.") for package in (*ALLOWED, *allow))
 
 

@@ -1,0 +1,224 @@
+"""Run what was composed: one job, the jobs of a sweep, or the continuation of a run directory.
+
+The order is always compose, check, rules, and only then the imports of a run; a single run that fails the check leaves
+no directory behind. A job of a sweep is checked in its own directory, where its ``log.txt`` says what was wrong.
+"""
+
+import copy
+import logging
+import logging.config
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobStatus, run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from tradewright.config.build import build
+from tradewright.config.check import require_valid
+from tradewright.config.compose import CONFIG_NAME, Composer
+from tradewright.config.explain import HYDRA_ERRORS
+from tradewright.config.locate import class_attribute
+from tradewright.config.rules import apply_rules, describe
+from tradewright.errors import ConfigError, RunError, TradewrightError
+
+log = logging.getLogger("tradewright.jobs")
+file_log = logging.getLogger("tradewright.log_file")
+"""Reaches only the run's ``log.txt``; the terminal gets one line instead."""
+
+Metrics = dict[str, float]
+
+
+@dataclass
+class Sweep:
+    """What a sweep has seen so far."""
+
+    failures: dict[int, BaseException] = field(default_factory=dict)
+    warnings: set[str] = field(default_factory=set)
+    num_jobs: int = 0
+
+
+def run_one(composer: Composer, cfg: DictConfig) -> None:
+    """Check a configuration and run it in its own directory, or without one where the task needs none.
+
+    Raises:
+        TradewrightError: The configuration or the run failed in a way that its message explains.
+    """
+    with open_dict(cfg):
+        cfg.hydra.mode = RunMode.RUN
+        cfg.hydra.run.dir = str(cfg.hydra.run.dir)
+        cfg.hydra.runtime.output_dir = os.path.abspath(cfg.hydra.run.dir)
+    with current(cfg):
+        warnings = verify(without_hydra(cfg))
+        tell(warnings)
+        if not needs_run_directory(cfg):
+            _log_to_terminal()
+            execute(without_hydra(cfg), resume=False)
+            return
+    run_in_directory(composer, cfg, warnings, resume=False)
+
+
+def run_in_directory(composer: Composer, cfg: DictConfig, warnings: list[str], *, resume: bool) -> None:
+    """Run a checked configuration in ``hydra.run.dir``, with its log; raises what the run raised."""
+    callbacks = Callbacks(cfg)
+    context = HydraContext(config_loader=composer.hydra.config_loader, callbacks=callbacks)
+
+    def task_function(task_cfg: DictConfig) -> Metrics | None:
+        for warning in warnings:
+            file_log.warning("warning: %s", warning)
+        try:
+            return execute(task_cfg, resume=resume)
+        except Exception as error:
+            file_log.error("%s", error, exc_info=error)
+            raise
+
+    callbacks.on_run_start(config=cfg, config_name=CONFIG_NAME)
+    result = run_job(
+        hydra_context=context,
+        task_function=task_function,
+        config=cfg,
+        job_dir_key="hydra.run.dir",
+        job_subdir_key=None,
+    )
+    callbacks.on_run_end(config=cfg, config_name=CONFIG_NAME, job_return=result)
+    if result.status is JobStatus.FAILED:
+        raise result._return_value  # the property would print Hydra's own line first
+
+
+def run_many(composer: Composer, overrides: list[str]) -> None:
+    """Run every combination of a sweep; a failing job does not stop the later ones.
+
+    Raises:
+        RunError: Jobs failed, each in a way that its message explains.
+        Exception: The first failure that no message explains.
+    """
+    sweep = Sweep()
+    base = composer.compose(overrides, mode=RunMode.MULTIRUN)
+    # One directory for all jobs, also when the sweep is over experiments with names of their own.
+    directory = str(base.hydra.sweep.dir).replace("\\", "\\\\").replace("'", "\\'")
+    texts = [*overrides, f"hydra.sweep.dir='{directory}'"]
+    if base.hydra.mode is not RunMode.MULTIRUN:
+        texts.append("hydra.mode=MULTIRUN")
+    try:
+        composer.hydra.multirun(config_name=CONFIG_NAME, task_function=_sweep_job(sweep), overrides=texts)
+    except Exception as error:
+        if not sweep.failures:
+            if isinstance(error, HYDRA_ERRORS):
+                raise composer.explain(error, overrides) from error
+            raise
+    _raise_failures(sweep)
+
+
+def _sweep_job(sweep: Sweep) -> Callable[[DictConfig], Metrics | None]:
+    def task_function(cfg: DictConfig) -> Metrics | None:
+        number = int(HydraConfig.get().job.num)
+        sweep.num_jobs += 1
+        try:
+            warnings = verify(cfg)
+            tell([warning for warning in warnings if warning not in sweep.warnings])
+            sweep.warnings.update(warnings)
+            return execute(cfg, resume=False)
+        except (Exception, SystemExit) as error:
+            failure = error
+            if isinstance(error, SystemExit):  # let through, it would end the sweep
+                failure = RunError(f"the job ended itself with exit code {error.code}")
+            sweep.failures[number] = failure
+            file_log.error("%s", failure, exc_info=error)
+            log.error("job %d failed: %s", number, " ".join(str(failure).split()) or type(failure).__name__)
+            raise failure from error  # Hydra marks the job as failed and goes on
+
+    return task_function
+
+
+def _raise_failures(sweep: Sweep) -> None:
+    if not sweep.failures:
+        return
+    for failure in sweep.failures.values():
+        if not isinstance(failure, TradewrightError):
+            raise failure
+    numbers = ", ".join(str(number) for number in sorted(sweep.failures))
+    raise RunError(
+        f"{len(sweep.failures)} of {sweep.num_jobs} jobs failed: {numbers}; see log.txt in their directories"
+    )
+
+
+def verify(cfg: DictConfig) -> list[str]:
+    """Check signatures and rules of the current job's configuration; return the warnings.
+
+    Raises:
+        ConfigError: All faults, one per line.
+    """
+    if cfg.get("allow") and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # the user's own classes lie where the command is started; shadows nothing
+    require_valid(cfg)
+    findings = apply_rules(describe(cfg, HydraConfig.get()))
+    errors = [finding.message for finding in findings if finding.is_error]
+    if errors:
+        raise ConfigError("\n".join(errors))
+    return [finding.message for finding in findings]
+
+
+def needs_run_directory(cfg: DictConfig) -> bool:
+    """Whether the task leaves a run behind; its class says otherwise with ``needs_run_directory = False``."""
+    target = str(cfg.task.get("_target_", "")) if isinstance(cfg.task, DictConfig) else ""
+    return class_attribute(target, "needs_run_directory") is not False
+
+
+def execute(cfg: DictConfig, *, resume: bool) -> Metrics | None:
+    """Do the work of a checked configuration; from here on heavy imports are allowed."""
+    if not needs_run_directory(cfg):
+        task: Any = build(cfg.task, key="task")
+        result: Metrics | None = task.execute(cfg)
+        return result
+    from tradewright.run import run
+
+    return run(cfg, directory=Path(HydraConfig.get().runtime.output_dir), resume=resume)
+
+
+def tell(warnings: list[str]) -> None:
+    """Print warnings on the terminal."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """Return a copy without Hydra's node; it shares the cached run id."""
+    copied = copy.deepcopy(cfg)
+    with read_write(copied), open_dict(copied):
+        del copied["hydra"]
+    return copied
+
+
+@contextmanager
+def current(cfg: DictConfig) -> Iterator[None]:
+    """Make the configuration the current one of ``${hydra:...}`` and ``choices()``."""
+    instance = HydraConfig.instance()
+    before = instance.cfg
+    instance.set_config(cfg)
+    try:
+        yield
+    finally:
+        instance.cfg = before
+        OmegaConf.set_readonly(cfg.hydra, False)
+
+
+def _log_to_terminal() -> None:
+    """Show our messages and others' warnings; a task without a run directory keeps no log."""
+    handler = {"class": "logging.StreamHandler", "formatter": "short", "stream": "ext://sys.stderr"}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"short": {"format": "%(message)s"}},
+            "handlers": {"terminal": handler},
+            "root": {"level": "WARNING", "handlers": ["terminal"]},
+            "loggers": {"tradewright": {"level": "INFO"}},
+        }
+    )
