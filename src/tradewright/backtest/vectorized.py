@@ -25,7 +25,7 @@ from tradewright.market.wide import run_wide
 
 Float = npt.NDArray[np.float64]
 
-WIDE_FROM = 12
+WIDE_FROM = 24
 """Number of instruments from which the bar step is faster than the scalar loop (tests/benchmark/test_market.py)."""
 
 YEAR = np.timedelta64(365, "D")

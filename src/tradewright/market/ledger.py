@@ -47,3 +47,20 @@ class Ledger(NamedTuple):
     dividend: float
     records: list[Record]
     ended_at: int | None
+
+
+def last_marks(quotes: Quotes) -> Float:
+    """Return the mark price of every bar, ``[T, N]``: its close, or the last one (split-adjusted) where it has no bar.
+
+    0 before an instrument's first bar.
+    """
+    marks = np.where(np.isnan(quotes.close) | ~quotes.tradable, 0.0, quotes.close)
+    marks[0] = np.where(np.isnan(quotes.close[0]), 0.0, quotes.close[0])
+    if quotes.split is None:
+        if not quotes.tradable.all():
+            rows = np.where(marks > 0, np.arange(len(marks))[:, None], 0)
+            marks = np.take_along_axis(marks, np.maximum.accumulate(rows, axis=0), axis=0)
+        return marks
+    for t in range(1, len(marks)):
+        marks[t] = np.where(quotes.tradable[t], marks[t], marks[t - 1] / quotes.split[t])
+    return marks

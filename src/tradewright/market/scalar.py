@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tradewright.market.ledger import Decided, Float, Ledger, Quotes
+from tradewright.market.ledger import Decided, Float, Ledger, Quotes, last_marks
 from tradewright.market.rules import AccountRules
 from tradewright.market.scalar_book import (
     Book,
@@ -49,16 +49,16 @@ def run_account(
         lot: Lot sizes, 0 for fractional; None: all fractional.
     """
     num_bars, num = quotes.close.shape
-    marks = np.where(np.isnan(quotes.close[0]), 0.0, quotes.close[0]).tolist()
+    marks = last_marks(quotes)
     defaults = [NAN if d is None else d for d in (rules.stop_loss, rules.take_profit, rules.trailing)]
-    book = empty_book(marks, multiplier or [1.0] * num, lot or [0.0] * num, defaults)
+    book = empty_book(marks[0].tolist(), multiplier or [1.0] * num, lot or [0.0] * num, defaults)
     has_stops = rules.has_stops or any(distance is not None for distance in decided[1:])
-    history = _History(num_bars, num, rules.initial_cash, marks)
+    history = _History(num_bars, num, rules.initial_cash)
     account = _Account(rules.initial_cash, False, False)
     for start in range(1, num_bars, CHUNK_BARS):
-        chunk = _cut(quotes, decided, start, min(start + CHUNK_BARS, num_bars))
-        account = _run_chunk(chunk, account, book, rules, defaults, has_stops, history)
-    return history.ledger()
+        chunk = _cut(quotes, decided, start, min(start + CHUNK_BARS, num_bars), has_stops)
+        account = _run_chunk(chunk, account, book, rules, defaults, history)
+    return history.ledger(marks)
 
 
 class _Account(NamedTuple):
@@ -72,6 +72,7 @@ class _Chunk(NamedTuple):
 
     start: int
     num_bars: int
+    has_stops: bool
     open: list[list[float]]
     high: list[list[float]]
     low: list[list[float]]
@@ -87,25 +88,34 @@ class _Chunk(NamedTuple):
     dividend: list[list[float]] | None
 
 
-def _cut(quotes: Quotes, decided: Decided, start: int, stop: int) -> _Chunk:
-    """Cut bars ``start <= t < stop`` with the decisions of the bars before them."""
+def _cut(quotes: Quotes, decided: Decided, start: int, stop: int, has_stops: bool) -> _Chunk:
+    """Cut bars ``start <= t < stop`` with the decisions of the bars before them; lists only where they are read."""
     rows, before = slice(start, stop), slice(start - 1, stop - 1)
-    weights = decided.weights[before]
+    num = quotes.close.shape[1]
+
+    def prices(array: Float) -> list[list[float]]:
+        return array[rows].T.tolist()
 
     def lists(array: Float | None, cut: slice) -> list[list[float]] | None:
         return None if array is None else array[cut].tolist()
 
+    has_order_t = np.any(~np.isnan(decided.weights[before]), axis=1)
+    weights = [[NAN] * num] * (stop - start)
+    for i in np.flatnonzero(has_order_t):
+        weights[i] = decided.weights[start - 1 + i].tolist()
+    is_tradable = quotes.tradable[rows]
     return _Chunk(
         start=start,
         num_bars=stop - start,
-        open=quotes.open[rows].T.tolist(),
-        high=quotes.high[rows].T.tolist(),
-        low=quotes.low[rows].T.tolist(),
-        close=quotes.close[rows].T.tolist(),
+        has_stops=has_stops,
+        open=prices(quotes.open),
+        high=prices(quotes.high) if has_stops else [],
+        low=prices(quotes.low) if has_stops else [],
+        close=prices(quotes.close),
         years=quotes.years[rows].tolist(),
-        has_order=np.any(~np.isnan(weights), axis=1).tolist(),
-        tradable=quotes.tradable[rows].tolist(),
-        weights=weights.tolist(),
+        has_order=has_order_t.tolist(),
+        tradable=[[True] * num] * (stop - start) if is_tradable.all() else is_tradable.tolist(),
+        weights=weights,
         stop_loss=lists(decided.stop_loss, before),
         take_profit=lists(decided.take_profit, before),
         trailing=lists(decided.trailing, before),
@@ -115,24 +125,23 @@ def _cut(quotes: Quotes, decided: Decided, start: int, stop: int) -> _Chunk:
 
 
 class _History:
-    """Collects what the loop produces, row by row."""
+    """Collects what the loop produces, chunk by chunk."""
 
-    def __init__(self, num_bars: int, num: int, cash: float, marks: list[float]) -> None:
-        self.equity, self.cash = np.empty(num_bars), np.empty(num_bars)
-        self.shares, self.mark = np.zeros((num_bars, num)), np.zeros((num_bars, num))
-        self.equity[0] = self.cash[0] = cash
-        self.mark[0] = marks
+    def __init__(self, num_bars: int, num: int, cash: float) -> None:
+        self.equity, self.cash = np.full(num_bars, cash), np.full(num_bars, cash)
+        self.shares = np.zeros((num_bars, num))
         self.records: list[Record] = []
         self.interest = self.borrow = self.dividend = 0.0
         self.ended_at: int | None = None
 
-    def store(self, start: int, rows: list[tuple[float, float, list[float], list[float]]]) -> None:
-        cut = slice(start, start + len(rows))
-        self.equity[cut], self.cash[cut], self.shares[cut], self.mark[cut] = zip(*rows, strict=True)
+    def store(self, start: int, equities: list[float], cashes: list[float], shares: list[float]) -> None:
+        rows = slice(start, start + len(equities))
+        self.equity[rows], self.cash[rows] = equities, cashes
+        self.shares[rows] = np.array(shares).reshape(len(equities), -1)
 
-    def ledger(self) -> Ledger:
+    def ledger(self, marks: Float) -> Ledger:
         return Ledger(
-            self.equity, self.cash, self.shares, self.mark,
+            self.equity, self.cash, self.shares, marks,
             self.interest, self.borrow, self.dividend, self.records, self.ended_at,
         )  # fmt: skip
 
@@ -143,22 +152,25 @@ def _run_chunk(
     book: Book,
     rules: AccountRules,
     defaults: list[float],
-    has_stops: bool,
     history: _History,
 ) -> _Account:
     cash, is_call, is_ended = account
     terms, can_break = rules.terms, rules.can_break
     prices = (bars.open, bars.high, bars.low)
-    rows: list[tuple[float, float, list[float], list[float]]] = []
+    has_early = _has_early(rules, bars)
+    equities: list[float] = []
+    cashes: list[float] = []
+    held: list[float] = []
     for i in range(bars.num_bars):
         t, tradable, has_order = bars.start + i, bars.tradable[i], bars.has_order[i]
-        cash = _before_open(bars, i, cash, book, rules, is_ended, history)
+        if has_early:
+            cash = _before_open(bars, i, cash, book, rules, is_ended, history)
         if has_order or can_break:
             equity = open_equity(book, bars.open, tradable, i, cash)
             is_ended = is_ended or (can_break and equity <= 0)
             if has_order or is_ended or is_call:
                 cash -= _open(bars, i, equity, book, rules, defaults, (is_ended or is_call, is_ended), history)
-        if has_stops:
+        if bars.has_stops:
             cash -= run_stops(terms, book, prices, tradable, i, history.records, t)
         equity, gross = mark_book(book, bars.close, tradable, i, cash)
         if can_break:
@@ -170,9 +182,18 @@ def _run_chunk(
                 equity, gross = mark_book(book, bars.close, tradable, i, cash)
             if is_ended and history.ended_at is None:
                 history.ended_at = t
-        rows.append((equity, cash, book.shares[:], book.mark[:]))
-    history.store(bars.start, rows)
+        equities.append(equity)
+        cashes.append(cash)
+        held.extend(book.shares)
+    history.store(bars.start, equities, cashes, held)
     return _Account(cash, is_call, is_ended)
+
+
+def _has_early(rules: AccountRules, bars: _Chunk) -> bool:
+    """Return whether anything happens to an account before the open."""
+    costs = rules.costs
+    has_carry = bool(costs.cash_rate) or (bool(costs.borrow_rate) and rules.allow_short)
+    return rules.sizing == "decision" or has_carry or bars.split is not None or bars.dividend is not None
 
 
 def _before_open(
