@@ -69,7 +69,8 @@ def check_grid(
         symbol, ts = found[0]
         raise DataError(
             f"{symbol} {ts}: this {format_timeframe(stored_s)} bar reaches over the end of its "
-            f"{format_timeframe(length_s)} bar; keep the stored bar length or set data.session_start to the time of day at which bars begin"
+            f"{format_timeframe(length_s)} bar; keep the stored bar length or set data.session_start to the time of "
+            f"day at which bars begin"
         )
 
 

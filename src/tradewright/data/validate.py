@@ -125,7 +125,8 @@ def _row_error(staging: Staging, found: tuple[Any, ...]) -> BarsError:
 def _check_sorted(staging: Staging) -> None:
     found = staging.connection.sql(
         "SELECT file, row, symbol, ts, previous FROM "
-        "(SELECT *, lag(ts) OVER (PARTITION BY file, symbol ORDER BY row) AS previous FROM incoming) WHERE ts < previous ORDER BY file, row LIMIT 1"
+        "(SELECT *, lag(ts) OVER (PARTITION BY file, symbol ORDER BY row) AS previous FROM incoming) "
+        "WHERE ts < previous ORDER BY file, row LIMIT 1"
     ).fetchall()
     if found:
         file, row, symbol, ts, previous = found[0]
