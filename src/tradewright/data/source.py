@@ -109,7 +109,7 @@ class Source(ABC):
         """Name of the data set in the store."""
         if self.dataset is not None:
             return self.dataset
-        return f"{self.kind}-{_digest([self.kind, self._parameters(), self.path and self._place()])[:8]}"
+        return f"{self.kind}-{digest([self.kind, self._parameters(), self.path and self._place()])[:8]}"
 
     def _place(self) -> str:
         """Return the absolute place of the raw input, part of an automatic name."""
@@ -117,7 +117,7 @@ class Source(ABC):
 
     def fingerprint(self) -> str:
         """Return a hex digest of the raw input's content and of the parameters that change the stored rows."""
-        return _digest([self.kind, self._parameters(), self._content()])
+        return digest([self.kind, self._parameters(), self._content()])
 
     def ingest(self, *, force: bool = False, progress: Progress = no_progress) -> IngestSummary:
         """Load the raw input into the store unless it is there already.
@@ -182,7 +182,7 @@ class Source(ABC):
         return BarStore(root=self.store, dataset=self.name)
 
     def _state_key(self) -> str:
-        return _digest([self.kind, self._parameters(), self._state()])
+        return digest([self.kind, self._parameters(), self._state()])
 
     def _is_current(self, meta: dict[str, str]) -> bool:
         """Return whether a data set with these facts holds the raw input as it is now."""
@@ -211,6 +211,7 @@ class Source(ABC):
         return selection
 
 
-def _digest(value: object) -> str:
+def digest(value: object) -> str:
+    """Return a hex digest of a value that JSON can express."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
