@@ -12,7 +12,9 @@ from tradewright.data.panel import Panel
 from tradewright.market.instrument import Instrument
 
 
-def make_panel(num_bars: int = 600, num_symbols: int = 1, seed: int = 0, *, missing: float = 0.0, signal: float = 0.0) -> Panel:
+def make_panel(
+    num_bars: int = 600, num_symbols: int = 1, seed: int = 0, *, missing: float = 0.0, signal: float = 0.0
+) -> Panel:
     """Return a random-walk panel with plausible bars.
 
     Args:

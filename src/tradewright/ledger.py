@@ -1,6 +1,6 @@
 """The trial ledger: an append-only file per experiment that remembers how many configurations were tried.
 
-A trial is a distinct configuration without its seed on one data fingerprint. The ledger lives beside the run directories,
+A trial is a distinct configuration without its seed on one data fingerprint. The ledger lies beside the runs,
 so deleting runs does not lower the count. Each record is one short line, appended in one write.
 """
 

@@ -35,7 +35,19 @@ PACKAGES = (
 DIFF_LIMIT = 1_000_000
 """Characters of an uncommitted diff that are kept."""
 
-NOT_A_CHOICE = ("seed", "name", "output_dir", "store", "resume", "run", "runs", "report", "logger", "callbacks", "data.store")
+NOT_A_CHOICE = (
+    "seed",
+    "name",
+    "output_dir",
+    "store",
+    "resume",
+    "run",
+    "runs",
+    "report",
+    "logger",
+    "callbacks",
+    "data.store",
+)
 """Keys that do not make a different trial: where results go and how they are shown, and the seed."""
 
 
@@ -63,12 +75,16 @@ class Origin:
     overrides: list[str]
 
 
-def run_origin(directory: Path) -> Origin:
+def run_origin(directory: Path, *, is_current: bool = True) -> Origin:
     """Return the origin of the current Hydra job, or of a run directory's ``.hydra`` folder.
 
     Both are empty for a run that was started from Python without Hydra.
+
+    Args:
+        directory: The run directory.
+        is_current: Whether the current job is meant, if there is one; else the folder is read.
     """
-    if HydraConfig.initialized():
+    if is_current and HydraConfig.initialized():
         hydra = HydraConfig.get()
     elif (directory / ".hydra" / "hydra.yaml").is_file():
         hydra = OmegaConf.load(directory / ".hydra" / "hydra.yaml").hydra

@@ -20,7 +20,7 @@ from tradewright.provenance import run_origin, write_provenance
 from tradewright.report.content import ReportContent
 from tradewright.report.export import export_results
 from tradewright.report.terminal import print_summary, write_summary
-from tradewright.task.context import Context, read_market
+from tradewright.task.context import Context
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +37,16 @@ def run(cfg: DictConfig, *, directory: Path, resume: bool = False) -> dict[str, 
         The content of ``metrics.json``; undefined figures are NaN.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        write_text(directory / CONFIG, OmegaConf.to_yaml(cfg, resolve=True))
+    write_text(directory / CONFIG, OmegaConf.to_yaml(cfg, resolve=True))
     origin = run_origin(directory)
     with Status(directory):
         task = build(cfg.task, key="task")
-        bench = read_market(cfg, with_features=task.needs_features, directory=directory)
+        bench = task.market(cfg)
         provenance = write_provenance(directory, cfg=cfg, origin=origin, panel=bench.panel, resume=resume)
         evaluation = build(cfg.evaluate, key="evaluate")
-        context = Context(cfg=cfg, directory=directory, resume=resume, origin=origin, bench=bench, evaluation=evaluation)
+        context = Context(
+            cfg=cfg, directory=directory, resume=resume, origin=origin, bench=bench, evaluation=evaluation
+        )
         with _session(context, provenance) as session:
             strategy = task.strategy(context)
             judgement = evaluation.judge(bench, strategy)
@@ -68,9 +69,7 @@ def _record(context: Context, judgement: Judgement, provenance: dict[str, Any], 
     """Write everything a judged run leaves behind, and print the summary."""
     directory, panel = context.directory, context.bench.panel
     ledger = Ledger(directory.parent)
-    ledger.record(
-        trial=provenance["trial"], data_fingerprint=panel.fingerprint, run=directory.name, state="done"
-    )
+    ledger.record(trial=provenance["trial"], data_fingerprint=panel.fingerprint, run=directory.name, state="done")
     report = build(context.cfg.report, key="report")
     export_results(directory, judgement.results, formats=report.formats)
     content = _content(context, judgement, provenance, curves, num_trials=ledger.count(panel.fingerprint))
@@ -84,20 +83,21 @@ def _content(
     context: Context, judgement: Judgement, provenance: dict[str, Any], curves: dict[str, Any], *, num_trials: int
 ) -> ReportContent:
     bench, cfg = context.bench, context.cfg
+    results = judgement.results
     notes = [bench.panel.note] if bench.panel.note else []
     trials = "trial" if num_trials == 1 else "trials"
     notes.append(f"{num_trials} {trials} of experiment '{cfg.name}' on these data so far (see trials.jsonl).")
     return ReportContent(
-        title=f"{context.strategy_name} on {bench.panel.dataset}",
+        title=f"{next(name for _, name in results)} on {bench.panel.dataset}",
         experiment=cfg.name,
         run=context.directory.name,
         command=" ".join(provenance["command_line"]),
         config_yaml=OmegaConf.to_yaml(cfg, resolve=True),
         provenance=provenance,
-        results=tuple(result for (span, _), result in judgement.results.items() if span == "test"),
+        results=tuple(result for (span, _), result in results.items() if span == "test"),
         metrics=judgement.metrics,
         notes=tuple(notes),
-        validation=next(result for (span, _), result in judgement.results.items() if span == "validation"),
+        validation=next(result for (span, _), result in results.items() if span == "validation"),
         curves=curves,
         periods={
             name: (bench.panel.ts_T[rows.start], bench.panel.ts_T[rows.stop - 1])
@@ -105,4 +105,3 @@ def _content(
         },
         risk_free=context.evaluation.risk_free,
     )
-

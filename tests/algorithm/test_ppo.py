@@ -1,5 +1,6 @@
 """PPO: exact advantages, a policy ratio of one before the first update, learning, and bit-exact continuation."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tradewright.callbacks.curves import Curves
 from tradewright.data.ranges import Range
 from tradewright.env.discrete9 import Discrete9
 from tradewright.env.market_tensors import MarketTensors
+from tradewright.features.pipeline import build_features
+from tradewright.features.price_volume import PriceVolume
 from tradewright.model.mlp import MLP
 from tradewright.strategy.policy import Policy
 
@@ -76,7 +79,9 @@ def test_policy_ratio_is_one_before_the_first_update(setting_of, env) -> None:
     terms = agent.loss(batch)
     assert float(terms["kl_approx"]) == pytest.approx(0.0, abs=1e-6)
     assert float(terms["clip_fraction"]) == 0.0
-    np.testing.assert_allclose(batch["state_value"], agent.critic(batch["index"], batch["portfolio"]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        batch["state_value"], agent.critic(batch["index"], batch["portfolio"]), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_final_values_bootstrap_truncated_episodes(setting_of) -> None:
@@ -108,6 +113,7 @@ def test_same_seed_twice_is_equal_and_another_seed_differs(setting_of, tmp_path:
 
 
 @pytest.mark.row("B46")
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 def test_resumed_training_equals_uninterrupted_training_bit_for_bit(setting_of, tmp_path: Path) -> None:
     def fit(folder: Path, epochs: int, resume: bool = False) -> tuple[PPO, Curves, Path]:
         lightning.seed_everything(0, verbose=False)
@@ -144,7 +150,7 @@ def test_agent_learns_a_market_whose_next_return_follows_from_the_last(setting_o
     assert after > 2.0 > before
 
 
-def test_policy_decides_alike_alone_and_in_a_batch_and_on_other_data(setting_of, panel_of) -> None:
+def test_policy_decides_alike_alone_and_in_a_batch_and_on_other_data(setting_of, panel_of, tmp_path: Path) -> None:
     """A policy on two instruments decides each as it would alone, at half the weight (row B53's batch == single)."""
     torch.manual_seed(0)
     setting = setting_of()
@@ -152,29 +158,21 @@ def test_policy_decides_alike_alone_and_in_a_batch_and_on_other_data(setting_of,
     with torch.no_grad():
         agent.actor.head.weight.mul_(100)
     both = panel_of(100, 2)
-    from dataclasses import replace
-
-    from tradewright.features.pipeline import build_features
-    from tradewright.features.price_volume import PriceVolume
-
     feature_set = PriceVolume(short_window=5, long_window=12, normalise="none")
     rows = Range(20, 60)
 
-    def decide(panel, tmp) -> np.ndarray:
-        features, _ = build_features(feature_set, panel, Range(0, 50), tmp)
+    def decide(panel) -> np.ndarray:
+        features, _ = build_features(feature_set, panel, Range(0, 50), tmp_path)
         return Policy(agent=agent).decide(panel, features, rows).weights_TN
 
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        together = decide(both, Path(folder))
-        for n in range(2):
-            columns = {
-                f"{key}_TN": getattr(both, f"{key}_TN")[:, n : n + 1]
-                for key in ("open", "high", "low", "close", "volume", "tradable")
-            }
-            alone = replace(both, instruments=both.instruments[n : n + 1], **columns, fingerprint=f"alone{n}")
-            np.testing.assert_allclose(decide(alone, Path(folder))[:, 0], together[:, n] * 2, rtol=1e-5)
+    together = decide(both)
+    for n in range(2):
+        columns = {
+            f"{key}_TN": getattr(both, f"{key}_TN")[:, n : n + 1]
+            for key in ("open", "high", "low", "close", "volume", "tradable")
+        }
+        alone = replace(both, instruments=both.instruments[n : n + 1], **columns, fingerprint=f"alone{n}")
+        np.testing.assert_allclose(decide(alone)[:, 0], together[:, n] * 2, atol=1e-6)
 
 
 def test_acting_restores_the_features_of_the_training_market(setting_of) -> None:

@@ -56,7 +56,9 @@ def test_each_discrete9_action_moves_cash_and_position_as_its_name_says(panel_of
     """From half invested at zero cost, fills at the open of a bar that opens where the last one closed."""
     panel = panel_of(100)
     panel = replace(panel, open_TN=np.vstack([panel.close_TN[:1], panel.close_TN[:-1]]), fingerprint="no gaps")
-    panel = replace(panel, high_TN=np.maximum(panel.high_TN, panel.open_TN), low_TN=np.minimum(panel.low_TN, panel.open_TN))
+    panel = replace(
+        panel, high_TN=np.maximum(panel.high_TN, panel.open_TN), low_TN=np.minimum(panel.low_TN, panel.open_TN)
+    )
     simulator = simulator_of(panel, cache, Discrete9(window=3), rules=AccountRules(initial_cash=1000.0))
     simulator.step_weights(torch.tensor([0.5], dtype=torch.float64))
     cash, shares = float(simulator.account.cash_B), float(simulator.account.shares_BN)
@@ -78,9 +80,13 @@ def test_each_discrete9_action_moves_cash_and_position_as_its_name_says(panel_of
 def test_impossible_discrete9_actions_are_no_order() -> None:
     env = Discrete9()
     actions = torch.arange(9)
-    flat = env.target_weights(actions, AccountView(torch.zeros(9, dtype=torch.float64), torch.ones(9, dtype=torch.float64)))
+    flat = env.target_weights(
+        actions, AccountView(torch.zeros(9, dtype=torch.float64), torch.ones(9, dtype=torch.float64))
+    )
     assert torch.isnan(flat).tolist() == [True] + [False] * 4 + [True] * 4
-    full = env.target_weights(actions, AccountView(torch.ones(9, dtype=torch.float64), torch.zeros(9, dtype=torch.float64)))
+    full = env.target_weights(
+        actions, AccountView(torch.ones(9, dtype=torch.float64), torch.zeros(9, dtype=torch.float64))
+    )
     assert torch.isnan(full).tolist() == [True] * 5 + [False] * 4
 
 
@@ -134,11 +140,20 @@ def test_gather_equals_the_window_that_an_index_names(panel_of, cache) -> None:
 @pytest.mark.row("B17")
 @pytest.mark.row("N58")
 @pytest.mark.parametrize("missing", [0.0, 0.1])
-@pytest.mark.parametrize("rules", [
-    AccountRules(costs=COSTS),
-    AccountRules(costs=Costs(fixed_fee=1.0, per_share_fee=0.01), leverage=2.0, stop_loss=0.03, take_profit=0.06, trailing=0.05),
-    AccountRules(costs=COSTS, allow_short=False, sizing="decision", cash_buffer=0.01),
-])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        AccountRules(costs=COSTS),
+        AccountRules(
+            costs=Costs(fixed_fee=1.0, per_share_fee=0.01),
+            leverage=2.0,
+            stop_loss=0.03,
+            take_profit=0.06,
+            trailing=0.05,
+        ),
+        AccountRules(costs=COSTS, allow_short=False, sizing="decision", cash_buffer=0.01),
+    ],
+)
 def test_rollout_equity_equals_the_backtest_of_the_same_weights(panel_of, cache, rules, missing: float) -> None:
     panel = panel_of(400, seed=5, missing=missing)
     rows = Range(30, 400)

@@ -1,5 +1,6 @@
 """Rewards equal their formulas, computed with plain floats beside them, and refuse wrong numbers."""
 
+import itertools
 import math
 
 import numpy as np
@@ -22,7 +23,7 @@ def change(before: float, after: float, ended: bool = False) -> BarChange:
 def test_log_returns_sum_to_the_growth_of_the_account() -> None:
     equity = [100.0, 103.0, 99.0, 120.5]
     reward = LogReturn(scale=10.0)
-    total = sum(float(reward({}, change(a, b))[0]) for a, b in zip(equity, equity[1:], strict=False))
+    total = sum(float(reward({}, change(a, b))[0]) for a, b in itertools.pairwise(equity))
     assert total == pytest.approx(10.0 * math.log(120.5 / 100.0), rel=1e-12)
 
 
@@ -44,9 +45,14 @@ def test_differential_sharpe_is_the_slope_of_the_exponential_sharpe_ratio() -> N
     """S_t(η) - S_{t-1}(η) ≈ η D_t for small η (Moody and Saffell, eq. 13)."""
     eta, first, second, r = 1e-7, 0.0005, 1.3e-4, 0.012
     reward = DifferentialSharpe(adaptation_rate=eta)
-    state = {name: torch.tensor([x], dtype=torch.float64) for name, x in (("first_moment", first), ("second_moment", second))}
+    state = {
+        name: torch.tensor([x], dtype=torch.float64) for name, x in (("first_moment", first), ("second_moment", second))
+    }
     got, moved = reward(state, change(1.0, 1.0 + r))
-    sharpe = [a / math.sqrt(b - a * a) for a, b in ((first, second), (float(moved["first_moment"]), float(moved["second_moment"])))]
+    sharpe = [
+        a / math.sqrt(b - a * a)
+        for a, b in ((first, second), (float(moved["first_moment"]), float(moved["second_moment"])))
+    ]
     assert (sharpe[1] - sharpe[0]) / eta == pytest.approx(float(got), rel=1e-4)
 
 

@@ -5,11 +5,11 @@ followed by a backtest on the validation range. The module owns the networks and
 generators and the frame counter live in the data module, whose state makes a resumed run equal to the bit.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import lightning
 import torch
-from tensordict import TensorDictBase
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -25,7 +25,7 @@ TRAIN_STREAM, NETWORK_STREAM = 1, 2
 SEED_STRIDE = 1_000
 
 
-class AgentModule(lightning.LightningModule):
+class AgentModule(lightning.LightningModule, ABC):
     """Base of the config nodes of group ``algorithm`` that learn to act.
 
     Args:
@@ -48,17 +48,12 @@ class AgentModule(lightning.LightningModule):
         self.setting = setting
         self.num_envs, self.lr, self.total_frames = num_envs, lr, total_frames
         self.env = setting.env.choose(self.action_kinds) if isinstance(setting.env, Auto) else setting.env
-        self.market = MarketTensors.build(setting.panel, setting.features)
+        self.rules: AccountRules = setting.backtest.rules
 
     @property
-    def rules(self) -> AccountRules:
-        """The account rules of the backtest."""
-        return self.setting.backtest.rules
-
-    @property
+    @abstractmethod
     def frames_per_epoch(self) -> int:
         """Environment steps of one Lightning epoch."""
-        raise AttributeError("frames_per_epoch is defined by each algorithm")
 
     @property
     def max_epochs(self) -> int:
@@ -68,16 +63,21 @@ class AgentModule(lightning.LightningModule):
     @property
     def frames(self) -> int:
         """Environment steps so far; the x-axis of every curve."""
-        return self.trainer.datamodule.stream.frames
+        return int(self.stream_in_use.frames)
+
+    @property
+    def stream_in_use(self) -> Any:
+        """The stream of the data module that the trainer uses."""
+        return self.trainer.datamodule.stream  # type: ignore[attr-defined] # Lightning sets it in fit()
 
     def generator(self, stream: int) -> torch.Generator:
         """Return a fresh generator of the given random stream."""
-        return torch.Generator(device="cpu").manual_seed(self.setting.seed * SEED_STRIDE + stream)
+        return torch.Generator(device=self.device).manual_seed(self.setting.seed * SEED_STRIDE + stream)
 
     def simulator(self) -> Simulator:
-        """Return the training accounts."""
+        """Return the training accounts, on the networks' device."""
         return Simulator(
-            market=self.market,
+            market=MarketTensors.build(self.setting.panel, self.setting.features, self.device),
             env=self.env,
             rules=self.rules,
             rows=self.setting.ranges.train,
@@ -86,17 +86,13 @@ class AgentModule(lightning.LightningModule):
             generator=self.generator(TRAIN_STREAM),
         )
 
+    @abstractmethod
     def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Tensor:
         """Return the action of every account, see ``strategy.policy.Agent``."""
-        raise AttributeError("act is defined by each algorithm")
 
+    @abstractmethod
     def stream(self) -> Any:
         """Return the sized training stream; called once, when the networks are on their device."""
-        raise AttributeError("stream is defined by each algorithm")
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Batches are born on the right device."""
-        return batch.to(device) if isinstance(batch, TensorDictBase) else batch
 
     def configure_optimizers(self) -> Optimizer:
         """Adam over all parameters, epsilon 1e-5 as in the PPO reference implementation."""

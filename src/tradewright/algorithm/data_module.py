@@ -7,6 +7,7 @@ back when training starts, because Lightning itself draws random numbers before 
 from typing import Any
 
 import lightning
+import torch
 
 from tradewright.algorithm.agent import AgentModule
 
@@ -45,6 +46,10 @@ class AgentDataModule(lightning.LightningDataModule):
     def val_dataloader(self) -> OneBatch:
         """Return one batch: one backtest."""
         return OneBatch()
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Batches are born on the right device."""
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the stream's state; tensors, numbers and texts only, so that safe loading accepts it."""

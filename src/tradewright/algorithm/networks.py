@@ -1,7 +1,7 @@
 """Actor and critic over a trading observation: the window of features, flattened, beside the portfolio state.
 
-Legend: B accounts, W window, F features, P portfolio features, A actions. Under index observations the window is gathered
-here, from the market's feature tensor, so that rollouts store one integer per step instead of W·F numbers.
+Legend: B accounts, W window, F features, P portfolio features, A actions. Under index observations the window is
+gathered here, from the market's feature tensor, so that rollouts store one integer per step instead of W·F numbers.
 """
 
 import math
@@ -19,6 +19,12 @@ ModelFactory = Callable[..., nn.Module]
 """Builds a trunk from ``in_features``; the trunk has an attribute ``out_features``."""
 
 
+def _width(trunk: nn.Module) -> int:
+    width = trunk.out_features
+    assert isinstance(width, int)
+    return width
+
+
 class WindowInput(nn.Module):
     """Turns an observation into one row per account.
 
@@ -27,6 +33,8 @@ class WindowInput(nn.Module):
         window: W.
         is_indexed: Whether observations are bar indices (else windows).
     """
+
+    features: Tensor
 
     def __init__(self, *, features: Tensor, window: int, is_indexed: bool) -> None:
         super().__init__()
@@ -62,7 +70,7 @@ class Actor(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.trunk = model(in_features=inputs.width)
-        self.head = orthogonal_head(self.trunk.out_features, env.num_actions, gain=0.01)
+        self.head = orthogonal_head(_width(self.trunk), env.num_actions, gain=0.01)
         self.is_continuous = env.action_kind == "continuous"
         if self.is_continuous:
             self.log_deviation = nn.Parameter(torch.full((env.num_actions,), log_deviation))
@@ -117,7 +125,7 @@ class Critic(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.trunk = model(in_features=inputs.width)
-        self.head = orthogonal_head(self.trunk.out_features, 1, gain=1.0)
+        self.head = orthogonal_head(_width(self.trunk), 1, gain=1.0)
 
     def forward(self, bars: Tensor, portfolio: Tensor) -> Tensor:
         """Return the value of each observation."""

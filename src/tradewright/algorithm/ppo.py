@@ -1,6 +1,6 @@
 """``algorithm=ppo``: proximal policy optimisation with TorchRL's clipped loss.
 
-L = E[-min(r A, clip(r, 1-ε, 1+ε) A)] + c_v (V - V_target)² - c_e H(π), r = π/π_old, A by generalised advantage estimation.
+L = E[-min(r A, clip(r, 1-ε, 1+ε) A)] + c_v (V - V_target)² - c_e H(π), r = π/π_old, A: generalised advantage estimate.
 Deviations of continuous actions do not depend on the state and weights start orthogonal, as in CleanRL and
 Stable-Baselines3; on this stack that learns better than TorchRL's state-dependent default.
 Source: Schulman et al., "Proximal policy optimization algorithms", arXiv 1707.06347.
@@ -74,9 +74,8 @@ class PPO(AgentModule):
         super().__init__(setting=setting, num_envs=num_envs, lr=lr, total_frames=total_frames)
         _check_counts(rollout_steps, num_minibatches, num_passes, iterations_per_epoch)
         if num_envs * rollout_steps % num_minibatches:
-            raise ValueError(
-                f"num_minibatches must divide num_envs * rollout_steps = {num_envs * rollout_steps}, was {num_minibatches}"
-            )
+            frames = num_envs * rollout_steps
+            raise ValueError(f"num_minibatches must divide num_envs * rollout_steps = {frames}, was {num_minibatches}")
         if not 0 < gamma <= 1:
             raise ValueError(f"gamma must be in (0, 1], was {gamma}")
         if not 0 <= gae_lambda <= 1:
@@ -86,7 +85,9 @@ class PPO(AgentModule):
         self.rollout_steps, self.num_minibatches, self.num_passes = rollout_steps, num_minibatches, num_passes
         self.iterations_per_epoch, self.gamma, self.gae_lambda = iterations_per_epoch, gamma, gae_lambda
         inputs = WindowInput(
-            features=self.market.features, window=self.env.window, is_indexed=self.env.observation == "index"
+            features=MarketTensors.build(setting.panel, setting.features).features,
+            window=self.env.window,
+            is_indexed=self.env.observation == "index",
         )
         self.loss = ClipPPOLoss(
             _actor_module(Actor(inputs=inputs, model=model, env=self.env, log_deviation=log_deviation), inputs),
@@ -147,7 +148,7 @@ class PPO(AgentModule):
         if (batch_idx + 1) % (self.num_minibatches * self.num_passes) == 0:
             logged = {f"train/{name}": terms[key].detach() for key, name in LOGGED.items()}
             logged["train/loss"] = loss.detach()
-            logged["train/mean_reward"] = torch.tensor(self.trainer.datamodule.stream.mean_reward)
+            logged["train/mean_reward"] = torch.tensor(self.stream_in_use.mean_reward)
             self.log_dict(logged, batch_size=len(batch))
         return loss
 

@@ -34,7 +34,9 @@ class TrainHealth(Callback):
         """Say which device was selected."""
         log.info("device: %s (%s)", module.device, type(trainer.accelerator).__name__)
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Stop before a non-finite loss spoils the weights for good.
 
         Raises:

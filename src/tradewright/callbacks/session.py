@@ -1,8 +1,8 @@
 """The session record of a run that TensorBoard's HParams view compares; needs neither torch nor Lightning.
 
-The session (start, true end) and the final metrics go to the sub-run ``result`` without an Experiment record: TensorBoard
-then takes the union of all keys and lists only final metrics. Keys are few, flat and present in every run (``n/a`` where
-one does not apply), because a run that lacks a key disappears from the parallel coordinates.
+The session (start, true end) and the final metrics go to the sub-run ``result`` without an Experiment record:
+TensorBoard then takes the union of all keys and lists only final metrics. Keys are few, flat and present in every run
+(``n/a`` where one does not apply), because a run that lacks a key disappears from the parallel coordinates.
 """
 
 import hashlib

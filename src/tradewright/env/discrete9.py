@@ -18,7 +18,7 @@ class Discrete9(TradingEnv):
     """Nine actions in the order of ``ACTIONS``.
 
     Buying a fraction f of the cash targets weight + f · cash / equity; selling a fraction f of the position targets
-    (1 - f) · weight. Buying without cash and selling without a position are no order. Weights span 0 to 1 by construction;
+    (1 - f) · weight. Buying without cash and selling without a position are no order. Weights span 0 to 1;
     ``lowest_weight`` and ``highest_weight`` are carried so that overrides compose with every environment.
     """
 

@@ -1,7 +1,7 @@
-"""``Simulator``: B accounts that each trade one instrument, on tensors; what every trading environment and rollout runs.
+"""``Simulator``: B accounts that each trade one instrument, on tensors; every trading environment and rollout runs it.
 
-Legend: B accounts, W window, F features, P portfolio features. The account at the close of bar t acts; the accounting of
-``market.step`` fills at the open of bar t+1 and marks at its close, exactly as the backtester does. Money is float64.
+Legend: B accounts, W window, F features, P portfolio features. The account at the close of bar t acts; the accounting
+of ``market.step`` fills at the open of bar t+1 and marks at its close, as the backtester does. Money is float64.
 Random numbers come from one generator, so that a state saved with ``state_dict`` continues bit for bit.
 """
 
@@ -108,9 +108,13 @@ class Simulator:
         if self.generator is None:
             numbers_B = torch.arange(self.num_accounts, device=self.device)
             return numbers_B % self.market.num_instruments, torch.full_like(numbers_B, self.first)
-        shape, where = (self.num_accounts,), {"generator": self.generator, "device": self.device}
-        instrument_B = torch.randint(self.market.num_instruments, shape, **where)
-        return instrument_B, torch.randint(self.first, self.last - self.episode_bars + 1, shape, **where)
+        shape = (self.num_accounts,)
+        return (
+            torch.randint(self.market.num_instruments, shape, generator=self.generator, device=self.device),
+            torch.randint(
+                self.first, self.last - self.episode_bars + 1, shape, generator=self.generator, device=self.device
+            ),
+        )
 
     def restart(self, done_B: Tensor) -> None:
         """Start the accounts of ``done_B`` anew and leave the others as they are."""

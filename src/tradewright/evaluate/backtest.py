@@ -12,6 +12,7 @@ from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range, Ranges
 from tradewright.features.features import Features
+from tradewright.features.scaler import Scaler
 from tradewright.metrics.summary import summarise
 from tradewright.strategy.strategy import Strategy
 
@@ -27,12 +28,14 @@ class Bench:
         features: Model features, or None where nothing needs them.
         ranges: Train, validation and test.
         backtest: The backtester.
+        scaler: The scaler of the features, if any.
     """
 
     panel: Panel
     features: Features | None
     ranges: Ranges
     backtest: Vectorized
+    scaler: Scaler | None = None
 
     def run(self, strategy: Strategy, rows: Range, name: str | None = None) -> BacktestResult:
         """Backtest ``strategy`` on ``rows``."""

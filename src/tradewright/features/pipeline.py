@@ -37,7 +37,9 @@ class FeatureSet(Protocol):
     def compute(self, panel: Panel) -> dict[str, npt.NDArray[np.float64]]: ...
 
 
-def build_features(feature_set: FeatureSet, panel: Panel, train: Range, cache: Path) -> tuple[Features, Scaler]:
+def build_features(
+    feature_set: FeatureSet, panel: Panel, train: Range, cache: Path, *, fitted: Scaler | None = None
+) -> tuple[Features, Scaler]:
     """Compute (or read from the cache) the scaled features of a panel.
 
     Args:
@@ -45,6 +47,7 @@ def build_features(feature_set: FeatureSet, panel: Panel, train: Range, cache: P
         panel: All bars.
         train: The range on which the scaler is fitted.
         cache: Folder of cached features.
+        fitted: A scaler of an earlier run to use instead of fitting one, as its model expects.
 
     Returns:
         Features whose rows before ``ready_from`` are NaN and whose later rows are finite, and the fitted scaler.
@@ -53,10 +56,10 @@ def build_features(feature_set: FeatureSet, panel: Panel, train: Range, cache: P
     Raises:
         DataError: A value is not finite although its bars exist; named by feature, symbol and time.
     """
-    key = _key(feature_set, panel, train)
+    key = _key(feature_set, panel, train, fitted)
     path, scaler_path = cache / f"{key}.npy", cache / f"{key}.json"
     if not (path.is_file() and scaler_path.is_file()):
-        x_TNF, scaler = _compute(feature_set, panel, train)
+        x_TNF, scaler = _compute(feature_set, panel, train, fitted)
         scaler.save(scaler_path)
         write_with(path, lambda part: _save(part, x_TNF))
     scaler = Scaler.load(scaler_path)
@@ -73,7 +76,7 @@ def _save(path: Path, x_TNF: npt.NDArray[np.float32]) -> None:
         np.save(file, x_TNF)
 
 
-def _key(feature_set: FeatureSet, panel: Panel, train: Range) -> str:
+def _key(feature_set: FeatureSet, panel: Panel, train: Range, fitted: Scaler | None) -> str:
     facts = {
         "version": VERSION,
         "data": panel.fingerprint,
@@ -81,12 +84,14 @@ def _key(feature_set: FeatureSet, panel: Panel, train: Range) -> str:
         "class": f"{type(feature_set).__module__}.{type(feature_set).__qualname__}",
         "parameters": feature_set.parameters,
         "normalise": feature_set.normalise,
-        "train": [train.start, train.stop],
+        "train": [train.start, train.stop] if fitted is None else [fitted.mean_F.tolist(), fitted.deviation_F.tolist()],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _compute(feature_set: FeatureSet, panel: Panel, train: Range) -> tuple[npt.NDArray[np.float32], Scaler]:
+def _compute(
+    feature_set: FeatureSet, panel: Panel, train: Range, fitted: Scaler | None
+) -> tuple[npt.NDArray[np.float32], Scaler]:
     table = feature_set.compute(panel)
     names_F = tuple(table)
     x_TNF = np.stack(list(table.values()), axis=-1)
@@ -94,12 +99,17 @@ def _compute(feature_set: FeatureSet, panel: Panel, train: Range) -> tuple[npt.N
     is_ready_TN = age_TN >= feature_set.warmup_bars
     _require_finite(x_TNF, is_ready_TN, names_F, panel)
     x_TNF = np.where(is_ready_TN[..., None], x_TNF, np.nan)
-    rows = slice(train.start, train.stop)
-    scaler = Scaler.fit(x_TNF[rows], names_F) if feature_set.normalise == "zscore" else Scaler.identity(names_F)
+    scaler = fitted or _fit(feature_set, x_TNF[train.start : train.stop], names_F)
+    if scaler.names_F != names_F:
+        raise DataError(f"features: the saved scaler has {', '.join(scaler.names_F)}; computed {', '.join(names_F)}")
     scaled_TNF = scaler.transform(x_TNF)
     ready = np.arange(panel.num_bars)[:, None, None] >= feature_set.warmup_bars
     scaled_TNF = np.where(ready & ~is_ready_TN[..., None], 0.0, scaled_TNF)
     return scaled_TNF.astype(np.float32), scaler
+
+
+def _fit(feature_set: FeatureSet, x_TNF: npt.NDArray, names_F: tuple[str, ...]) -> Scaler:
+    return Scaler.fit(x_TNF, names_F) if feature_set.normalise == "zscore" else Scaler.identity(names_F)
 
 
 def _require_finite(x_TNF: npt.NDArray, is_ready_TN: npt.NDArray, names_F: tuple[str, ...], panel: Panel) -> None:

@@ -1,4 +1,4 @@
-"""``features=price_volume``: fifteen causal features of price and volume, scale-free, so that instruments can share a model.
+"""``features=price_volume``: fifteen causal features of price and volume, scale-free: instruments can share a model.
 
 Legend: T bars, N instruments, F features. A missing bar is read as the last close with no volume.
 """

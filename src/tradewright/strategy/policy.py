@@ -1,4 +1,4 @@
-"""``strategy=policy``: a trained agent as a strategy; its decisions are a rollout of the same simulator it was trained in.
+"""``strategy=policy``: a trained agent as a strategy; it decides by a rollout of the simulator it was trained in.
 
 Legend: T bars of the judged range, N instruments. Each instrument is decided by its own account of one N-th of the
 capital; with one instrument the rollout's equity and the backtest's equity are the same numbers.
@@ -28,6 +28,11 @@ class Agent(Protocol):
 
     env: TradingEnv
     rules: AccountRules
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        ...
 
     def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Tensor:
         """Return the action of every account; ``generator`` None means the most probable one."""
@@ -62,7 +67,7 @@ class Policy:
         if features is None:
             raise DataError("strategy=policy needs features, was given none")
         num = len(panel.instruments)
-        market = MarketTensors.build(panel, features)
+        market = MarketTensors.build(panel, features, self.agent.device)
         simulator = Simulator(
             market=market,
             env=self.agent.env,
@@ -70,12 +75,12 @@ class Policy:
             rows=rows,
             num_accounts=num,
         )
-        generator = None if self.is_deterministic else torch.Generator().manual_seed(self.seed)
+        generator = None if self.is_deterministic else torch.Generator(device=self.agent.device).manual_seed(self.seed)
         weights_TN = np.full((len(rows), num), np.nan)
         for bar in range(simulator.first, rows.stop):
             action = self.agent.act(simulator.observe(), market, generator)
             weight_B = self.agent.env.target_weights(action, simulator.view())
-            weights_TN[bar - rows.start] = (weight_B / num).numpy()
+            weights_TN[bar - rows.start] = (weight_B / num).cpu().numpy()
             if bar + 1 < rows.stop:
                 simulator.step_weights(weight_B)
         return Positions(weights_TN=weights_TN)

@@ -2,18 +2,23 @@
 
 from typing import Any
 
+from omegaconf import DictConfig
+
 from tradewright.config.build import build
+from tradewright.evaluate.backtest import Bench
 from tradewright.strategy.strategy import Strategy
-from tradewright.task.context import Context
+from tradewright.task.context import Context, read_market
 
 
 class Backtest:
     """Judges ``cfg.strategy``, which must need no training."""
 
-    needs_features = False
-
     def __init__(self) -> None:
         self.curves: dict[str, Any] = {}
+
+    def market(self, cfg: DictConfig) -> Bench:
+        """Read the market; rules need no features."""
+        return read_market(cfg, with_features=False)
 
     def strategy(self, context: Context) -> Strategy:
         """Build the rule."""

@@ -9,6 +9,7 @@ from tradewright.backtest.vectorized import Vectorized
 from tradewright.config.build import build
 from tradewright.evaluate.backtest import BacktestEvaluation, Bench
 from tradewright.features.pipeline import build_features
+from tradewright.features.scaler import Scaler
 from tradewright.provenance import Origin
 
 SCALER = "scaler.json"
@@ -40,14 +41,19 @@ class Context:
         chosen = self.origin.choices.get("strategy", "policy")
         return self.origin.choices.get("algorithm", "policy") if chosen == "policy" else chosen
 
+    def save_scaler(self) -> None:
+        """Keep the scaler that the strategy's model expects beside the run's checkpoints."""
+        if self.bench.scaler is not None:
+            self.bench.scaler.save(self.directory / SCALER)
 
-def read_market(cfg: DictConfig, *, with_features: bool, directory: Path | None = None) -> Bench:
+
+def read_market(cfg: DictConfig, *, with_features: bool, fitted: Scaler | None = None) -> Bench:
     """Read bars, ranges, features and the backtester that a configuration names.
 
     Args:
         cfg: The configuration.
         with_features: Compute model features; rules need none.
-        directory: Where to save the fitted scaler, if anywhere.
+        fitted: Scaler of the run whose model will read the features; None fits one on the training range.
     """
     source = build(cfg.data, key="data")
     panel = source.panel()
@@ -56,7 +62,5 @@ def read_market(cfg: DictConfig, *, with_features: bool, directory: Path | None 
     if not with_features:
         return Bench(panel, None, ranges, backtest)
     feature_set = build(cfg.features, key="features")
-    features, scaler = build_features(feature_set, panel, ranges.train, Path(cfg.store) / "features")
-    if directory is not None:
-        scaler.save(directory / SCALER)
-    return Bench(panel, features, ranges, backtest)
+    features, scaler = build_features(feature_set, panel, ranges.train, Path(cfg.store) / "features", fitted=fitted)
+    return Bench(panel, features, ranges, backtest, scaler)

@@ -9,6 +9,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig
 
 from tradewright.algorithm.agent import AgentModule
 from tradewright.algorithm.data_module import AgentDataModule
@@ -18,9 +19,10 @@ from tradewright.callbacks.curves import Curves
 from tradewright.callbacks.tensorboard import TensorBoard
 from tradewright.config.build import build
 from tradewright.errors import RunError
+from tradewright.evaluate.backtest import Bench
 from tradewright.output import CHECKPOINTS
 from tradewright.strategy.strategy import Strategy
-from tradewright.task.context import Context
+from tradewright.task.context import Context, read_market
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +40,16 @@ class Train:
         num_threads: Threads of torch on the CPU, >= 1; small networks are fastest with one.
     """
 
-    needs_features = True
-
     def __init__(self, *, num_threads: int = 1) -> None:
         if num_threads < 1:
             raise ValueError(f"num_threads must be >= 1, was {num_threads}")
         self.num_threads = num_threads
         self.curves: dict[str, tuple[list[int], list[float]]] = {}
         """Learning curves by metric name: frames and values."""
+
+    def market(self, cfg: DictConfig) -> Bench:
+        """Read the market with model features."""
+        return read_market(cfg, with_features=True)
 
     def strategy(self, context: Context) -> Strategy:
         """Train (or continue training) and return the best agent by validation.
@@ -56,6 +60,7 @@ class Train:
         torch.set_num_threads(self.num_threads)
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
+        context.save_scaler()
         lightning.seed_everything(context.cfg.seed, workers=True, verbose=False)
         algorithm = build_algorithm(context)
         callbacks = build_callbacks(context)
@@ -118,7 +123,9 @@ def _build_loggers(context: Context, algorithm: AgentModule) -> list[Any]:
     return loggers
 
 
-def _build_trainer(context: Context, algorithm: AgentModule, callbacks: list[Callback], loggers: list[Any]) -> lightning.Trainer:
+def _build_trainer(
+    context: Context, algorithm: AgentModule, callbacks: list[Callback], loggers: list[Any]
+) -> lightning.Trainer:
     trainer: lightning.Trainer = build(
         context.cfg.trainer,
         key="trainer",

@@ -1,0 +1,33 @@
+"""``task=evaluate``: judge a trained run again, on its own bars or on others."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from tradewright.evaluate.backtest import Bench
+from tradewright.provenance import run_origin
+from tradewright.strategy.strategy import Strategy
+from tradewright.task.context import Context
+from tradewright.task.trained import TrainedRun
+
+
+class Evaluate:
+    """Judges the best checkpoint of ``run``; ``data`` and ``backtest`` given on the command line replace the run's.
+
+    Args:
+        run: A run directory with a trained agent.
+    """
+
+    def __init__(self, *, run: str) -> None:
+        self.trained = TrainedRun(Path(run))
+        self.curves: dict[str, Any] = {}
+
+    def market(self, cfg: DictConfig) -> Bench:
+        """Read the market, scaled with the run's scaler."""
+        self.cfg = self.trained.configured(cfg, run_origin(Path(cfg.output_dir)))
+        return self.trained.market(self.cfg)
+
+    def strategy(self, context: Context) -> Strategy:
+        """Load the agent."""
+        return self.trained.strategy(self.cfg, context.bench)

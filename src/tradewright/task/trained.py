@@ -1,0 +1,71 @@
+"""A trained run, taken up again: its configuration, its scaler and its best checkpoint."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from tradewright.config.build import build
+from tradewright.errors import RunError
+from tradewright.evaluate.backtest import Bench
+from tradewright.features.scaler import Scaler
+from tradewright.output import CHECKPOINTS, CONFIG
+from tradewright.provenance import Origin, run_origin
+from tradewright.strategy.strategy import Strategy
+from tradewright.task.context import SCALER, Context, read_market
+
+MARKET_GROUPS = ("data", "backtest")
+"""Groups that may be replaced on the command line; the rest belongs to the trained model."""
+
+
+class TrainedRun:
+    """A run directory with a trained agent.
+
+    Args:
+        directory: The run directory.
+
+    Raises:
+        RunError: It holds no configuration or no checkpoint.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        if not (directory / CONFIG).is_file():
+            raise RunError(f"{directory}: no {CONFIG}; expected a run directory such as outputs/default/<run>")
+        best = sorted((directory / CHECKPOINTS).glob("best-*.ckpt"), key=lambda path: path.stat().st_mtime)
+        if not best:
+            raise RunError(f"{directory}: no best checkpoint; only a run that was trained and validated can be used")
+        self.directory = directory
+        self.checkpoint = best[-1]
+        loaded = OmegaConf.load(directory / CONFIG)
+        assert isinstance(loaded, DictConfig)
+        self.cfg = loaded
+        self.origin: Origin = run_origin(directory, is_current=False)
+
+    def configured(self, cfg: DictConfig, origin: Origin) -> DictConfig:
+        """Return the run's configuration, with the market groups that the command line names taken from ``cfg``."""
+        named = {override.partition("=")[0].partition(".")[0].lstrip("+~") for override in origin.overrides}
+        merged = self.cfg.copy()
+        for group in MARKET_GROUPS:
+            if group in named:
+                merged[group] = OmegaConf.create(OmegaConf.to_container(cfg[group], resolve=True))
+        return merged
+
+    def market(self, cfg: DictConfig) -> Bench:
+        """Read the market, scaled as the run's model expects."""
+        return read_market(cfg, with_features=True, fitted=Scaler.load(self.directory / SCALER))
+
+    def strategy(self, cfg: DictConfig, bench: Bench) -> Strategy:
+        """Build the run's agent with its best weights, for another market of the same features."""
+        from tradewright.task.train import build_algorithm, load_weights
+
+        context = Context(
+            cfg=cfg,
+            directory=self.directory,
+            resume=False,
+            origin=self.origin,
+            bench=bench,
+            evaluation=build(cfg.evaluate, key="evaluate"),
+        )
+        algorithm = build_algorithm(context)
+        load_weights(algorithm, self.checkpoint)
+        strategy: Strategy = build(cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
+        return strategy
