@@ -11,7 +11,7 @@ from tradewright.market.account import Array
 from tradewright.market.rules import AccountRules, Terms
 
 DUST = 1e-9
-"""Orders below this fraction of equity are rounding noise and no orders."""
+"""Orders below this fraction of equity are rounding noise and no orders; so are excesses over a limit."""
 
 LOT_TOLERANCE = 1e-9
 """A quantity this close to the next lot, in lots, counts as that lot."""

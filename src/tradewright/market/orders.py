@@ -105,7 +105,7 @@ def _targets(form: Form, orders: Orders) -> Target:
         weights_BN = xp.clip(orders.weights_BN, -leverage if form.rules.allow_short else 0.0, leverage)
         target_BN = weights_BN * size_BN
         if form.has_detail:
-            is_capped_BN = accepted_BN & (weights_BN != 0) & (abs(orders.weights_BN) > leverage)
+            is_capped_BN = accepted_BN & (weights_BN != 0) & (abs(orders.weights_BN) > leverage * (1.0 + DUST))
     else:
         target_BN = orders.weights_BN * size_BN if orders.decided_BN is None else orders.decided_BN
         if not form.rules.allow_short:
@@ -149,7 +149,7 @@ def _capped(form: Form, orders: Orders, target_BN: Array, accepted_BN: Array) ->
     ordered_B1 = form.total(abs(target_BN * unit_BN))
     held_B1 = form.total(xp.where(accepted_BN, 0.0, abs(orders.shares_BN * unit_BN)))
     limit_B1 = form.terms.leverage * orders.equity_B1
-    is_over_B1 = ordered_B1 + held_B1 > limit_B1
+    is_over_B1 = ordered_B1 + held_B1 > limit_B1 * (1.0 + DUST)
     room_B1 = xp.clip(limit_B1 - held_B1, 0.0, None)
     scale_B1 = xp.where(is_over_B1, room_B1 / xp.where(ordered_B1 > 0, ordered_B1, 1.0), 1.0)
     return target_BN * scale_B1, accepted_BN & is_over_B1 & (target_BN != 0)
@@ -227,7 +227,7 @@ def _reasons(form: Form, orders: Orders, target: Target, opening: Opening, quant
             reason_BN = xp.where(where_BN, int(reason), reason_BN)
 
     mark(is_fill_BN, Reason.ORDER)
-    is_scaled_BN = (opening.wanted_BN != 0) & (opening.scale_BN < 1)
+    is_scaled_BN = (opening.wanted_BN != 0) & (opening.scale_BN < 1.0 - DUST)
     mark(is_scaled_BN & is_fill_BN, Reason.SCALED_BUYING_POWER)
     mark(is_scaled_BN & ~is_fill_BN, Reason.BELOW_LOT)
     mark(is_scaled_BN & ~is_fill_BN & (opening.scale_BN == 0), Reason.NO_BUYING_POWER)

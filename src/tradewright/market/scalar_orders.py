@@ -69,14 +69,14 @@ def set_targets(
             continue
         if is_clipped:
             weight = min(max(weights[n], low), terms.leverage)
-            book.is_capped[n] = weight != 0 and abs(weights[n]) > terms.leverage
+            book.is_capped[n] = weight != 0 and abs(weights[n]) > terms.leverage * (1.0 + DUST)
             book.target[n] = weight * (equity / book.unit[n])
             continue
         target = book.decided[n] if is_decision else weights[n] * (equity / book.unit[n])
         book.target[n] = target if allow_short or target > 0 else 0.0
         ordered += abs(book.target[n] * book.unit[n])
     limit = terms.leverage * equity
-    if is_clipped or not ordered + held > limit:
+    if is_clipped or not ordered + held > limit * (1.0 + DUST):
         return
     scale = max(limit - held, 0.0) / (ordered if ordered > 0 else 1.0)
     for n in range(num):
@@ -209,7 +209,7 @@ def _reason(
         return BELOW_LOT
     if book.is_capped[n] and (is_fill or book.shares[n] == 0):
         return SCALED_LEVERAGE if is_fill else NO_BUYING_POWER
-    if book.target[n] != book.kept[n] and book.scale[n] < 1:
+    if book.target[n] != book.kept[n] and book.scale[n] < 1.0 - DUST:
         if is_fill:
             return SCALED_BUYING_POWER
         return NO_BUYING_POWER if book.scale[n] == 0 else BELOW_LOT

@@ -1,0 +1,94 @@
+"""One account, two forms: the scalar loop, the bar step on NumPy and the bar step on torch agree bit for bit.
+
+The corpus mixes lots, multipliers, stops, shorts, leverage, carry, splits, dividends, missing bars, margin calls and
+bankruptcies; it is seeded, so a failing seed reproduces.
+"""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from market_cases import Case, random_case
+
+from tradewright.market.ledger import Ledger
+from tradewright.market.rules import Reason
+from tradewright.market.scalar import run_account
+from tradewright.market.wide import run_wide
+
+NUM_CASES = 400
+NUM_CASES_SLOW = 20_000
+NUM_TORCH = 60
+NUM_TORCH_SLOW = 2_000
+
+
+def assert_same(seed: int, first: Ledger, second: Ledger) -> None:
+    for name in ("equity", "cash", "shares", "mark"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=f"{name} of seed {seed}")
+    assert first.records == second.records, f"fills of seed {seed}"
+    assert first[4:7] == second[4:7], f"carry of seed {seed}"
+    assert first.ended_at == second.ended_at, f"end of seed {seed}"
+
+
+def scalar(case: Case) -> Ledger:
+    return run_account(case.quotes, case.decided, case.rules, **case.contract)
+
+
+def check_corpus(seeds: range) -> Counter[str]:
+    seen: Counter[str] = Counter()
+    with np.errstate(all="raise", under="ignore"):
+        for seed in seeds:
+            case = random_case(seed)
+            ledger = scalar(case)
+            assert_same(seed, ledger, run_wide(case.quotes, case.decided, case.rules, **case.contract))
+            assert np.isfinite(ledger.equity).all()
+            seen.update(Reason(record[3]).name for record in ledger.records)
+    return seen
+
+
+def test_corpus_agrees_bit_for_bit_and_meets_every_reason() -> None:
+    seen = check_corpus(range(NUM_CASES))
+    assert set(seen) == {reason.name for reason in Reason if reason is not Reason.NONE}
+
+
+@pytest.mark.slow
+def test_large_corpus_agrees_bit_for_bit() -> None:
+    check_corpus(range(NUM_CASES, NUM_CASES + NUM_CASES_SLOW))
+
+
+def check_torch(seeds: range) -> None:
+    for seed in seeds:
+        case = random_case(seed)
+        assert_same(seed, scalar(case), run_wide(case.quotes, case.decided, case.rules, **case.contract, xp=torch))
+
+
+def test_torch_agrees_bit_for_bit() -> None:
+    check_torch(range(NUM_TORCH))
+
+
+@pytest.mark.slow
+def test_torch_agrees_bit_for_bit_on_a_large_corpus() -> None:
+    check_torch(range(NUM_CASES, NUM_CASES + NUM_TORCH_SLOW))
+
+
+@pytest.mark.parametrize("num", [1, 3])
+def test_full_form_equals_specialised_form(num: int) -> None:
+    """Leaving out unused rules changes nothing; with one instrument the leverage cap is a clip, equal to 1e-12."""
+    for seed in range(1000, 1120):
+        case = random_case(seed, num=num)
+        rules = case.rules if seed % 3 else type(case.rules)(allow_short=bool(seed % 2), costs=case.rules.costs)
+        special = run_wide(case.quotes, case.decided, rules, **case.contract)
+        full = run_wide(case.quotes, case.decided, rules, **case.contract, specialise=False)
+        if num > 1:
+            assert_same(seed, special, full)
+        np.testing.assert_allclose(special.equity, full.equity, rtol=1e-12, atol=1e-9, err_msg=f"seed {seed}")
+        assert [record[:4] for record in special.records] == [record[:4] for record in full.records], f"seed {seed}"
+
+
+def test_chunks_of_the_scalar_loop_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(2000, 2030):
+        case = random_case(seed)
+        whole = scalar(case)
+        monkeypatch.setattr("tradewright.market.scalar.CHUNK_BARS", 7)
+        assert_same(seed, whole, scalar(case))
+        monkeypatch.undo()
