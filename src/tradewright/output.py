@@ -24,6 +24,7 @@ CONFIG = "config.yaml"
 STATUS = "status.json"
 METRICS = "metrics.json"
 PROVENANCE = "provenance.json"
+MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 
 
@@ -102,6 +103,21 @@ def read_json(path: Path) -> Any:
 def read_metrics(directory: Path) -> dict[str, float]:
     """Read a run's ``metrics.json``; null becomes NaN."""
     return {key: math.nan if value is None else float(value) for key, value in read_json(directory / METRICS).items()}
+
+
+def write_manifest(directory: Path, places: dict[str, str]) -> None:
+    """Write ``manifest.json``: where everything of a run lies, its own files with their sizes in bytes.
+
+    Args:
+        directory: The run directory.
+        places: Further places by what lies there, e.g. the bar store.
+    """
+    files = {
+        str(path.relative_to(directory)): path.stat().st_size
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    write_json(directory / MANIFEST, {"places": places, "files": files})
 
 
 def now() -> str:

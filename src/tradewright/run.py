@@ -15,7 +15,7 @@ from tradewright.callbacks.session import Session, session_group, session_parame
 from tradewright.config.build import build
 from tradewright.evaluate.backtest import Judgement
 from tradewright.ledger import Ledger
-from tradewright.output import CONFIG, METRICS, Status, write_json, write_text
+from tradewright.output import CHECKPOINTS, CONFIG, METRICS, Status, write_json, write_manifest, write_text
 from tradewright.provenance import run_origin, write_provenance
 from tradewright.report.content import ReportContent
 from tradewright.report.export import export_results
@@ -76,6 +76,8 @@ def _record(context: Context, judgement: Judgement, provenance: dict[str, Any], 
     path = report.write(directory, content)
     write_json(directory / METRICS, judgement.metrics)
     write_summary(directory, content, report=path)
+    places = {"bars": f"{context.cfg.store}/bars", "features": f"{context.cfg.store}/features"}
+    write_manifest(directory, {**places, "checkpoints": CHECKPOINTS, "report": path.name if path else ""})
     print_summary(content, report=path)
 
 

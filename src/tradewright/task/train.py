@@ -72,6 +72,8 @@ class Train:
         with warnings.catch_warnings():
             # Said of every run that keeps its checkpoints in one place; resuming there is what we do.
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+            # Lightning 2.6 on torch 2.13 calls what torch has deprecated.
+            warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
             trainer.fit(algorithm, AgentDataModule(algorithm), ckpt_path=checkpoint, weights_only=True)
         if trainer.interrupted:
             raise KeyboardInterrupt
