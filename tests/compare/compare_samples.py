@@ -63,6 +63,8 @@ def write_run(
     pid: int | None = None,
     duration_s: float = 75.0,
     with_equity: bool = True,
+    fingerprint: str = "ff00",
+    hold_seed: int = 999,
 ) -> Path:
     """Write one run directory; a run that is not done has no figures."""
     write_text(path / CONFIG, yaml.safe_dump(content, sort_keys=False))
@@ -78,9 +80,9 @@ def write_run(
             "host": socket.gethostname(),
         },
     )
-    write_json(path / PROVENANCE, {"git": {"sha": "0123abc"}, "data_fingerprint": "ff00"})
+    write_json(path / PROVENANCE, {"git": {"sha": "0123abc"}, "data": {"fingerprint": fingerprint}})
     if state == "done":
-        strategy, hold = walk("policy", walk_seed, drift), walk("buy_and_hold", 999)
+        strategy, hold = walk("policy", walk_seed, drift), walk("buy_and_hold", hold_seed)
         metrics = {f"test/{key}": value for key, value in summarise(strategy, hold).items()}
         metrics |= {f"baseline/buy_and_hold/{key}": value for key, value in summarise(hold, hold).items()}
         metrics["validation/sharpe"] = metrics["test/sharpe"] + 0.1
@@ -104,7 +106,9 @@ def write_study(folder: Path) -> Path:
                     duration_s=60 + 7 * number,
                 )
                 number += 1
-    write_run(folder / "20260101-000000-aaaaaa", config(seed=7), state="failed", error="ValueError: lr must be > 0, was 0")
+    write_run(
+        folder / "20260101-000000-aaaaaa", config(seed=7), state="failed", error="ValueError: lr must be > 0, was 0"
+    )
     write_run(folder / "20260101-000001-bbbbbb", config(seed=8), state="running")
     write_run(folder / "20260101-000002-cccccc", config(seed=9), state="running", pid=2**22 - 3)
     write_text(write_run(folder / "20260101-000003-dddddd", config(seed=10)) / METRICS, "{")

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-IGNORED = ("output_dir", "store", "resume", "runs", "allow", "report", "logger", "task.runs")
+IGNORED = ("output_dir", "store", "resume", "run", "runs", "allow", "report", "logger", "data.store")
 """Keys, and everything below them, that say where a run goes but not what it is."""
 
 SEED = "seed"
@@ -64,15 +64,19 @@ def _is_ignored(key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in IGNORED)
 
 
-def group_by_seed(configs: Sequence[Config]) -> list[list[int]]:
+def group_by_seed(configs: Sequence[Config], fingerprints: Sequence[str]) -> list[list[int]]:
     """Return the indices of configurations that are equal but for the seed, groups in order of first occurrence.
 
     The seed is the root key ``seed`` and every key ``*.seed`` that repeats its value (an interpolation of it).
+
+    Args:
+        configs: Flat configurations with dotted keys.
+        fingerprints: Of the data of each; runs on different data are never one group.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for index, config in enumerate(configs):
         rest = {key: value for key, value in config.items() if not _is_seed(config, key) and not _is_ignored(key)}
-        groups[_identity(rest)].append(index)
+        groups[_identity([rest, fingerprints[index]])].append(index)
     return list(groups.values())
 
 

@@ -106,8 +106,8 @@ def read_run(path: Path) -> RunRecord:
             error=error,
             config=config,
             metrics=metrics,
-            fingerprint=str(_first(provenance, "data_fingerprint", "fingerprint")),
-            commit=str(_first(provenance, "git_sha", "sha", "commit")),
+            fingerprint=str(_nested(provenance, "data", "fingerprint")),
+            commit=str(_nested(provenance, "git", "sha")),
         )
     except (RunError, OSError, ValueError, TypeError, AttributeError) as error:
         return RunRecord(path=path, state="unreadable", error=str(error))
@@ -141,14 +141,9 @@ def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, node
 
 
-def _first(content: dict[str, Any], *names: str) -> Any:
-    """Return the first of ``names`` in the mapping or one level below it, or an empty text."""
-    levels = [content, *(value for value in content.values() if isinstance(value, dict))]
-    for name in names:
-        for level in levels:
-            if level.get(name) is not None:
-                return level[name]
-    return ""
+def _nested(content: dict[str, Any], part: str, name: str) -> Any:
+    """Return ``content[part][name]``, an empty text where the run recorded none (no git, an older run)."""
+    return (content.get(part) or {}).get(name) or ""
 
 
 def _state(status: dict[str, Any]) -> str:
