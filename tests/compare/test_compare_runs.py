@@ -15,6 +15,7 @@ from compare_samples import config, write_run, write_study
 from rich.console import Console
 
 from tradewright.errors import RunError
+from tradewright.metrics.figures import DASH
 from tradewright.output import METRICS, STATUS, read_metrics, write_json, write_text
 from tradewright.report.compare_charts import labels, setting_axis
 from tradewright.report.compare_page import write_page
@@ -99,7 +100,7 @@ def test_baseline_has_one_row_per_data_set(tmp_path: Path) -> None:
     assert [row.num_runs for row in comparison.baselines] == [2, 1]
     assert "The baseline has 2 different results" in text_of(comparison)
     assert compared(tmp_path, baseline=None).baselines == ()
-    assert [row.num_runs for row in comparison.groups] == [2, 1] or comparison.groups[0].num_runs in (1, 2)
+    assert sorted(row.num_runs for row in comparison.groups) == [1, 2]
 
 
 @pytest.mark.row("B31")
@@ -146,7 +147,7 @@ def test_runs_without_figures_are_listed_and_nothing_is_drawn(tmp_path: Path) ->
     write_run(tmp_path / "a", config(), state="failed", error="boom")
     comparison = compared(tmp_path)
     assert [row.state for row in comparison.runs] == ["failed"]
-    assert "plot-" not in write_page(comparison, tmp_path).read_text().replace('"plot-" +', "")
+    assert 'id="plot-' not in write_page(comparison, tmp_path).read_text()
     assert "boom" in text_of(comparison)
 
 
@@ -264,18 +265,11 @@ def test_state_of_a_running_run_follows_its_process(tmp_path: Path) -> None:
     assert read_run(elsewhere).state == "running"
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="zombies are recognised by /proc, which this system lacks"
-)
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="zombies are recognised by /proc, which is missing")
 def test_zombie_is_not_alive() -> None:
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        assert not is_alive(pid)
-    finally:
-        os.waitpid(pid, 0)
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert not is_alive(child.pid)
     assert is_alive(os.getpid())
 
 
@@ -293,11 +287,8 @@ def test_interpolated_copies_are_shown_once_under_the_root_key() -> None:
 
 
 def test_node_that_is_absent_elsewhere_is_one_column() -> None:
-    runs = [
-        flat(lora=None),
-        flat(lora={"_target_": "peft.LoraConfig", "r": 8}),
-        flat(lora={"_target_": "peft.LoraConfig", "r": 16}),
-    ]
+    adapters = [flat(lora={"_target_": "peft.LoraConfig", "r": rank}) for rank in (8, 16)]
+    runs = [flat(lora=None), *adapters]
     assert differing_keys(runs) == ["lora._target_", "lora.r"]
 
 
@@ -357,7 +348,7 @@ def test_labels_name_the_settings_and_are_distinct(study: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(math.nan, "–"), (4.4, "4 s"), (59.7, "60 s"), (187, "3:07 min"), (8100, "2:15 h")]
+    ("seconds", "text"), [(math.nan, DASH), (4.4, "4 s"), (59.7, "60 s"), (187, "3:07 min"), (8100, "2:15 h")]
 )
 def test_durations_are_readable(seconds: float, text: str) -> None:
     assert show_duration(seconds) == text
