@@ -1,8 +1,15 @@
 """Aggregates bars to a longer length and joins lengths on *known-at* time, so that no bar is seen while it is forming.
 
 A bucket takes the first open, the highest high, the lowest low, the last close and the summed volume of its bars.
-The first and the last bucket of a symbol are dropped if incomplete (the last one may still be forming); inner buckets
-with missing bars are kept, because a minute without a trade has no bar; ``partial="drop"`` drops those too.
+Buckets at the edges of the data are dropped if incomplete, by rules that never look ahead, so longer data only adds:
+
+* the first bucket of a symbol, unless a bar opens with it (a first *day* made of intraday bars is kept: when its
+  session opens is not known);
+* the last bucket, unless it is over when the last bar is known (a last *day* made of intraday bars is kept if it
+  reaches as late as the day before).
+
+Inner buckets with missing bars are kept, because a minute without a trade has no bar; ``partial="drop"`` keeps none
+that holds fewer than all its bars.
 
 Legend: T bars, N instruments.
 """
@@ -25,9 +32,6 @@ Partial = Literal["edges", "drop"]
 def aggregate_query(bars: str, *, stored_s: int, length_s: int, offset_s: int = 0, partial: Partial = "edges") -> str:
     """Return a query that aggregates table ``bars`` (symbol, ts, open, high, low, close, volume) into buckets.
 
-    A bucket is complete if it holds ``length_s / stored_s`` bars; buckets of a day or longer, whose sessions are
-    shorter than the clock's day, count against the symbol's median bucket.
-
     Args:
         bars: Name of a table or view.
         stored_s: Length of its bars, seconds.
@@ -36,19 +40,19 @@ def aggregate_query(bars: str, *, stored_s: int, length_s: int, offset_s: int = 
         partial: Which incomplete buckets to drop.
     """
     bucket = f"time_bucket(INTERVAL '{length_s} seconds', ts, INTERVAL '{offset_s} seconds')"
-    expected = (
-        "median(n) OVER (PARTITION BY symbol)"
-        if length_s >= DAY_S and partial == "edges"
-        else f"{length_s // stored_s}"
-    )
-    edge = "(place = 1 OR place = last)" if partial == "edges" else "TRUE"
+    has_sessions = stored_s < DAY_S <= length_s
+    begins = "TRUE" if has_sessions else "(place > 1 OR first_ts = bucket)"
+    ends = f"(bucket + INTERVAL '{length_s} seconds' <= known" + (" OR reach >= reach_before)" if has_sessions else ")")
+    is_kept = f"{begins} AND {ends}" if partial == "edges" else f"n = {length_s // stored_s}"
     return (
         "SELECT symbol, bucket AS ts, open, high, low, close, volume FROM ("
-        f"SELECT *, {expected} AS expected, row_number() OVER (PARTITION BY symbol ORDER BY bucket) AS place, "
-        "count(*) OVER (PARTITION BY symbol) AS last FROM ("
+        "SELECT *, row_number() OVER moves AS place, last_ts - bucket AS reach, "
+        "lag(last_ts - bucket) OVER moves AS reach_before, "
+        f"(SELECT max(ts) FROM {bars}) + INTERVAL '{stored_s} seconds' AS known FROM ("
         f"SELECT symbol, {bucket} AS bucket, arg_min(open, ts) AS open, max(high) AS high, min(low) AS low, "
-        f"arg_max(close, ts) AS close, sum(volume) AS volume, count(*) AS n FROM {bars} GROUP BY symbol, bucket)) "
-        f"WHERE NOT (n < expected AND {edge})"
+        "arg_max(close, ts) AS close, sum(volume) AS volume, count(*) AS n, min(ts) AS first_ts, max(ts) AS last_ts "
+        f"FROM {bars} GROUP BY symbol, bucket) WINDOW moves AS (PARTITION BY symbol ORDER BY bucket)) "
+        f"WHERE {is_kept}"
     )
 
 

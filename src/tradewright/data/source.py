@@ -23,9 +23,9 @@ from tradewright.data.panel import Panel
 from tradewright.data.ranges import Ranges
 from tradewright.data.read import Selection, read_panel
 from tradewright.data.split import Split
-from tradewright.data.staging import Staging
+from tradewright.data.staging import Action, Staging
 from tradewright.data.store import BarStore, first_line, read_meta, write_meta
-from tradewright.data.summary import IngestSummary, read_summary
+from tradewright.data.summary import IngestSummary, read_actions, read_summary
 from tradewright.data.timeframe import parse_timeframe
 from tradewright.errors import DataError, suggest
 from tradewright.market.instrument import CALENDAR_PERIODS
@@ -173,6 +173,11 @@ class Source(ABC):
                     f"data.dataset"
                 )
             return read_panel(connection, store.dataset, selection)
+
+    def actions(self) -> tuple[Action, ...]:
+        """Return the stored splits and dividends, by symbol and time."""
+        with self._store().reading() as connection:
+            return read_actions(connection)
 
     def ranges(self, panel: Panel) -> Ranges:
         """Return train, validation and test of ``panel``."""

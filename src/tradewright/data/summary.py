@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from tradewright.data.staging import Action
 from tradewright.data.store import read_meta
 
 
@@ -78,4 +79,15 @@ def read_summary(connection: duckdb.DuckDBPyConnection, dataset: str, path: Path
         note=meta["note"],
         is_synthetic=meta["is_synthetic"] == "1",
         is_changed=is_changed,
+    )
+
+
+def read_actions(connection: duckdb.DuckDBPyConnection) -> tuple[Action, ...]:
+    """Read the splits and dividends of an open store, by symbol and time."""
+    rows = connection.sql(
+        "SELECT symbol, ex_ts, kind, ratio, cash FROM actions ORDER BY symbol, ex_ts, kind"
+    ).fetchall()
+    return tuple(
+        Action(symbol=symbol, ex_ts=np.datetime64(ex_ts, "us"), kind=kind, ratio=ratio, cash=cash)
+        for symbol, ex_ts, kind, ratio, cash in rows
     )
