@@ -69,15 +69,17 @@ def describe(annotation: ast.expr, module: Module) -> str:
 
 def literals(annotation: ast.expr | None, module: Module) -> list[str]:
     """Return the words that an annotation of fixed words allows, for a suggestion."""
-    if isinstance(annotation, ast.Name) and isinstance(alias := module.names.get(annotation.id), ast.expr):
-        return literals(alias, module)
-    return [
-        item.value
-        for node in ast.walk(annotation or ast.Constant(None))
-        if isinstance(node, ast.Subscript) and last_name(node.value) == "Literal"
-        for item in _items(node.slice)
-        if isinstance(item, ast.Constant) and isinstance(item.value, str)
-    ]
+    if isinstance(annotation, ast.Name):
+        alias = module.names.get(annotation.id)
+        return literals(alias, module) if isinstance(alias, ast.Subscript | ast.BinOp) else []
+    if isinstance(annotation, ast.BinOp):
+        return literals(annotation.left, module) + literals(annotation.right, module)
+    if not isinstance(annotation, ast.Subscript):
+        return []
+    items = _items(annotation.slice)
+    if last_name(annotation.value) == "Literal":
+        return [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return [word for item in items for word in literals(item, module)]
 
 
 def _is_object(value: Any) -> bool:

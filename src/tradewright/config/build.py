@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 
 from tradewright.config.targets import is_allowed, refusal
 from tradewright.errors import ConfigError, TradewrightError
@@ -40,11 +40,14 @@ def build(node: Any, *, key: str, **runtime: Any) -> Any:
     content, allow = _detach(node)
     _require_allowed(content, key, allow)
     is_partial = bool(content.pop("_partial_", False))
+    detached = OmegaConf.create(content, flags={"allow_objects": True})
     try:
         # Runtime objects do not pass through Hydra: it would take dataclasses among them for configuration.
-        factory = instantiate(OmegaConf.create(content, flags={"allow_objects": True}), _convert_="all", _partial_=True)
+        factory = instantiate(detached, _convert_="all", _partial_=True)
     except InstantiationException as error:
-        _raise_with_key(error.__cause__ or error, _full_key(key, str(error)), error)
+        found = re.search(r"^full_key: (.+)$", str(error), re.MULTILINE)
+        where = _path_of(detached, found.group(1), key) if found else key
+        _raise_with_key(error.__cause__ or error, where or key, error)
     if is_partial:
         return functools.partial(factory, **runtime) if runtime else factory
     try:
@@ -78,11 +81,16 @@ def _require_allowed(value: Any, key: str, allow: Iterable[str]) -> None:
             _require_allowed(inner, f"{key}[{index}]", allow)
 
 
-def _full_key(key: str, message: str) -> str:
-    """Return the key of the nested node that failed; Hydra appends ``full_key: costs`` to its message."""
-    found = re.search(r"^full_key: (.+)$", message, re.MULTILINE)
-    inner = found.group(1) if found else ""
-    return f"{key}{'' if not inner or inner.startswith('[') else '.'}{inner}"
+def _path_of(node: Any, full_key: str, path: str) -> str | None:
+    """Return the path of the node that Hydra calls ``full_key``; of list items OmegaConf gives ``costs0``."""
+    if isinstance(node, Container) and node._get_full_key(None) == full_key:
+        return path
+    entries: list[tuple[Any, str]] = []
+    if isinstance(node, DictConfig):
+        entries = [(node._get_node(name), f"{path}.{name!s}") for name in node]
+    elif isinstance(node, ListConfig):
+        entries = [(node._get_node(index), f"{path}[{index}]") for index in range(len(node))]
+    return next((found for inner, below in entries if (found := _path_of(inner, full_key, below))), None)
 
 
 def _raise_with_key(cause: BaseException, key: str, source: BaseException) -> NoReturn:

@@ -11,17 +11,13 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tradewright.config.annotations import describe, fits, literals
-from tradewright.config.locate import UnknownTargetError, locate
+from tradewright.config.locate import MAX_HINT, UnknownTargetError, locate
 from tradewright.config.root import root_keys
 from tradewright.config.signatures import Parameter, Signature, signature
 from tradewright.config.targets import is_allowed, refusal
 from tradewright.errors import ConfigError, suggest
 
 RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
-
-
-MAX_HINT = 200
-"""Characters; a longer list of known names helps nobody."""
 
 
 class Unresolved:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -75,8 +76,7 @@ def open_hydra(*, conf: str | os.PathLike[str] | None = None, extra: str | os.Pa
         if not folder.is_dir():
             raise ConfigError(f"--config-dir: no folder {extra}")
         search_path.prepend(provider="command-line", path=f"file://{folder}", anchor=SearchPathQuery(provider="schema"))
-    hydra = Hydra.create_main_hydra2(task_name="tradewright", config_search_path=search_path)
-    return Composer(hydra, experiments)
+    return Composer(Hydra("tradewright", ConfigLoaderImpl(search_path)), experiments)
 
 
 def compose(overrides: list[str]) -> DictConfig:

@@ -73,7 +73,7 @@ def _missing_option(error: MissingConfigException, overrides: list[str], experim
     listed = f"; options: {', '.join(sorted(known))}" if known else ""
     near = suggest(option, known)
     hint = near if near.startswith("; did you mean") else ""
-    is_typed = any(key == group for key, _ in _keys(overrides))
+    is_typed = f"{group}={option}" in {text.lstrip("+") for text in overrides}
     origin = None if is_typed else experiments.origin(group, option)
     return f"{f'{origin}: ' if origin else ''}{group}={option}: no such option{hint}{listed}"
 

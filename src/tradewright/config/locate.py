@@ -13,6 +13,10 @@ from tradewright.config.source import Module, find_module, flatten, load_module
 from tradewright.errors import suggest
 
 MAX_REEXPORTS = 4
+MAX_STARS = 16
+"""A module with more star imports is a catalogue of a whole library; searching it would take seconds."""
+MAX_HINT = 200
+"""Characters; a longer list of known names helps nobody."""
 WITHOUT_ARGUMENTS = {"object", "ABC", "Protocol", "Generic"}
 """Bases that add no constructor argument."""
 
@@ -55,8 +59,8 @@ def _descend(module: Module, path: list[str]) -> Located | None:
     if found is None:
         if path[0] in module.names or _may_hide(module):
             return None
-        known = {name for name in {*module.names, *module.submodules()} if not name.startswith("_")}
-        raise UnknownTargetError(f"{module.name} has no {path[0]!r}{suggest(path[0], known)}")
+        hint = suggest(path[0], _public_names(module))
+        raise UnknownTargetError(f"{module.name} has no {path[0]!r}{hint if len(hint) < MAX_HINT else ''}")
     if isinstance(found, Module):
         return _descend(found, path[1:]) if len(path) > 1 else None
     return found if len(path) == 1 else _member(found, path[1:])
@@ -93,7 +97,7 @@ def follow(module: Module, name: str, reexports: int = 0) -> Located | Module | 
         return follow(target, attribute, reexports + 1)
     if binding is not None:
         return None
-    for source in module.stars:
+    for source in module.stars if len(module.stars) <= MAX_STARS else ():
         target = load_module(source)
         found = None if target is None else follow(target, name, reexports + 1)
         if found is not None:
@@ -103,10 +107,17 @@ def follow(module: Module, name: str, reexports: int = 0) -> Located | Module | 
 
 def _may_hide(module: Module, reexports: int = 0) -> bool:
     """Whether the module may define names that its text does not show."""
-    if module.is_dynamic or reexports > MAX_REEXPORTS:
+    if module.is_dynamic or reexports > MAX_REEXPORTS or len(module.stars) > MAX_STARS:
         return True
     starred = [load_module(source) for source in module.stars]
     return any(source is None or _may_hide(source, reexports + 1) for source in starred)
+
+
+def _public_names(module: Module) -> set[str]:
+    """Return the names that a module shows, those of its star imports too."""
+    starred = [source for name in module.stars if (source := load_module(name)) is not None]
+    shown = {*module.names, *module.submodules()}.union(*(_public_names(source) for source in starred))
+    return {name for name in shown if not name.startswith("_")}
 
 
 def lineage(cls: Located, seen: frozenset[int] = frozenset()) -> Iterator[Located]:

@@ -59,8 +59,9 @@ def _class_signature(cls: Located) -> Signature | None:
     if not _decorators(cls.node) <= TRANSPARENT | {"dataclass"}:
         return None
     methods = {s.name: s for s, _ in flatten(cls.node.body) if isinstance(s, ast.FunctionDef)}
+    alternatives = {s.name for s, is_other in flatten(cls.node.body) if is_other and isinstance(s, ast.FunctionDef)}
     if "__init__" in methods:
-        if not _decorators(methods["__init__"]) <= TRANSPARENT:
+        if "__init__" in alternatives or not _decorators(methods["__init__"]) <= TRANSPARENT:
             return None
         found = _function_signature(cls, methods["__init__"], name, skip_first=True)
         return Signature(name, found.parameters, found.takes_any or _has_metaclass(cls))

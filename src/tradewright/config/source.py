@@ -156,7 +156,7 @@ class _Reader:
 
 def _is_plain(statement: ast.stmt) -> bool:
     """Whether a top-level statement cannot define names: a docstring, ``pass``, a bare annotation, a harmless call."""
-    if isinstance(statement, ast.Pass | ast.AnnAssign | ast.Assert | ast.AugAssign | ast.Raise):
+    if isinstance(statement, ast.Pass | ast.AnnAssign | ast.Assert | ast.AugAssign | ast.Raise | ast.Delete):
         return True
     if not isinstance(statement, ast.Expr):
         return False

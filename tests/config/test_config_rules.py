@@ -1,0 +1,70 @@
+"""Rules between groups: keys without effect, algorithm and environment, choices on the validation range, the seed."""
+
+import pytest
+
+from tradewright.config.compose import Composer
+from tradewright.config.rules import Choice, Finding, apply_rules, describe
+
+
+def findings(composer: Composer, *overrides: str) -> list[Finding]:
+    cfg = composer.compose(list(overrides))
+    return apply_rules(describe(cfg, cfg.hydra))
+
+
+def test_default_configuration_has_no_findings(composer: Composer) -> None:
+    assert findings(composer) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "given"),
+    [
+        (["lora.r=32"], "lora.r"),
+        (["++lora.r=32"], "lora.r"),
+        (["lora=r16"], "lora=r16"),
+    ],
+)
+def test_language_model_key_without_language_model_warns_by_name(
+    composer: Composer, overrides: list[str], given: str
+) -> None:
+    (found,) = findings(composer, *overrides)
+    assert found == Finding(f"{given} has no effect: model=small is not a language model", is_error=False)
+
+
+@pytest.mark.parametrize("overrides", [["model=language", "lora.r=32"], ["lora=none"], ["backtest.cash=3"]])
+def test_nothing_is_said_where_the_keys_have_effect_or_are_not_set(composer: Composer, overrides: list[str]) -> None:
+    assert findings(composer, *overrides) == []
+
+
+def test_algorithm_that_cannot_act_in_the_environment_is_refused_with_what_fits(composer: Composer) -> None:
+    (found,) = findings(composer, "algorithm=dqn")
+    assert found.is_error
+    assert found.message == (
+        "algorithm=dqn needs a discrete env; env=continuous is continuous. Use env=discrete or algorithm=ppo."
+    )
+    assert findings(composer, "algorithm=dqn", "env=discrete") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        ({"task": {"objective": "test/sharpe"}}, ["task.objective"]),
+        ({"task": {"objective": ["validation/sharpe", "test/cagr"]}}, ["task.objective"]),
+        ({"task": {"objective": {"train/loss": "minimize"}}}, ["task.objective"]),
+        ({"task": {"objective": {"validation/sharpe": "maximize"}}}, []),
+        ({"callbacks": [{"monitor": "test/sharpe"}, {"monitor": "train/loss"}]}, ["callbacks[0].monitor"]),
+        ({"callbacks": {"stop": {"monitor": "validation/sharpe"}}}, []),
+    ],
+)
+def test_choices_outside_the_validation_range_are_refused(content: dict, keys: list[str]) -> None:
+    found = apply_rules(Choice(content=content))
+    assert [finding.message.partition(":")[0] for finding in found] == keys
+    assert all(finding.is_error for finding in found)
+
+
+def test_negative_seed_is_refused() -> None:
+    assert [finding.message for finding in apply_rules(Choice(content={"seed": -1}))] == ["seed must be >= 0, was -1"]
+
+
+def test_errors_come_before_warnings() -> None:
+    choice = Choice(content={"seed": -1}, options={"model": "mlp"}, overridden=("lora.r",))
+    assert [finding.is_error for finding in apply_rules(choice)] == [True, False]
