@@ -9,8 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from market_cases import Case, random_case
 
+from market_cases import Case, random_case
 from tradewright.market.ledger import Ledger
 from tradewright.market.rules import Reason
 from tradewright.market.scalar import run_account

@@ -215,9 +215,9 @@ def _journal(
 
 
 def _reasons(form: Form, orders: Orders, target: Target, opening: Opening, quantity_BN: Array) -> Array:
-    """Return a ``Reason`` per order; later lines outrank earlier ones."""
+    """Return a ``Reason`` per order; later lines outrank earlier ones. A zero target of a flat account is no order."""
     xp = form.xp
-    is_decided_BN = ~xp.isnan(orders.weights_BN)
+    is_decided_BN = ~xp.isnan(orders.weights_BN) & ((orders.weights_BN != 0) | (orders.shares_BN != 0))
     is_fill_BN = quantity_BN != 0
     reason_BN = xp.zeros_like(quantity_BN, dtype=xp.int64)
 
@@ -239,7 +239,7 @@ def _reasons(form: Form, orders: Orders, target: Target, opening: Opening, quant
     for allowed_BN in (orders.tradable_BN, orders.is_sized_BN):
         if allowed_BN is not None:
             mark(is_decided_BN & ~allowed_BN, Reason.NO_BAR)
-    mark(orders.waiting_BN, Reason.WAITING_AFTER_STOP)
+    mark(orders.waiting_BN, Reason.WAITING_AFTER_STOP)  # never a zero target: that lifts the block
     if orders.forced_B1 is not None:
         is_ended_B1 = orders.ended_B1
         mark((is_decided_BN | is_fill_BN) & orders.forced_B1, Reason.MARGIN_CALL)

@@ -192,7 +192,7 @@ def _reason(
 ) -> int:
     """Return the reason code of an order, in the precedence of ``orders.py``."""
     is_fill = quantity != 0
-    is_decided = weight == weight
+    is_decided = weight == weight and (weight != 0 or book.shares[n] != 0)
     if is_forced and (is_decided or is_fill):
         if is_ended:
             return BANKRUPT if is_fill else ACCOUNT_ENDED
