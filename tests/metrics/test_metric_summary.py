@@ -164,6 +164,8 @@ def test_scaling_the_account_scales_only_money() -> None:
         ("max_drawdown_days", 41.5, "42"),
         ("bankrupt", 1.0, "yes"),
         ("bankrupt", 0.0, "no"),
+        ("sharpe", -0.0001, "0.000"),
+        ("alpha", -1e-17, "0.00%"),
         ("sharpe", math.nan, DASH),
         ("profit_factor", math.inf, DASH),
         ("test/accuracy_of_something", 0.5, "0.500"),

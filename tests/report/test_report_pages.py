@@ -18,6 +18,7 @@ from tradewright.report.html import HtmlReport, heat_map
 from tradewright.report.markdown import MarkdownReport
 from tradewright.report.none import NoReport
 from tradewright.report.report import Report
+from tradewright.report.tables import drawdowns
 from tradewright.report.terminal import print_summary, write_summary
 from tradewright.report.verdict import judge
 
@@ -304,6 +305,18 @@ def test_undefined_figures_print_as_a_dash(tmp_path: Path) -> None:
     text = MarkdownReport().write(tmp_path, content).read_text()
     assert re.search(rf"^\| Win rate \| {DASH} \|", text, re.M)
     assert re.search(rf"^\| Sharpe ratio \| {DASH} \|", text, re.M)
+
+
+@pytest.mark.row("L40")
+def test_deepest_drawdowns_are_listed_with_peak_trough_recovery_and_length() -> None:
+    usual = sample_results(200)[0]
+    equity = np.array([100.0, 90.0, 95.0, 100.0, 120.0, 60.0, 90.0, 110.0, 119.0, 118.0])
+    days = np.arange("2020-01-01", "2020-01-11", dtype="datetime64[D]").astype("datetime64[us]")
+    assert drawdowns(dataclasses.replace(usual, equity_T=equity, ts_T=days)) == [
+        ("50.00%", "2020-01-05", "2020-01-06", "not yet", "5", "5"),
+        ("10.00%", "2020-01-01", "2020-01-02", "2020-01-04", "2", "3"),
+    ]
+    assert drawdowns(dataclasses.replace(usual, equity_T=np.arange(1.0, 11.0), ts_T=days)) == []
 
 
 def test_heat_map_holds_each_month_once_and_the_total_of_the_year() -> None:

@@ -43,9 +43,9 @@ FIGURES: dict[str, Figure] = {
     "drawdown_ongoing": Figure("Below its peak at the end", "flag"),
     "var_95": Figure("Value at risk 95%, daily", "fraction", 1),
     "cvar_95": Figure("Expected shortfall 95%, daily", "fraction", 1),
-    "skew": Figure("Skewness", "ratio", 1),
-    "excess_kurtosis": Figure("Excess kurtosis", "ratio", -1),
-    "best_day": Figure("Best day", "fraction", 1),
+    "skew": Figure("Skewness", "ratio"),
+    "excess_kurtosis": Figure("Excess kurtosis", "ratio"),
+    "best_day": Figure("Best day", "fraction"),
     "worst_day": Figure("Worst day", "fraction", 1),
     "positive_days": Figure("Days with a gain", "fraction", 1),
     "alpha": Figure("Alpha against buy-and-hold", "fraction", 1, short="Alpha"),
@@ -58,25 +58,25 @@ FIGURES: dict[str, Figure] = {
     "num_wins": Figure("Winning trades", "count"),
     "num_losses": Figure("Losing trades", "count"),
     "win_rate": Figure("Win rate", "fraction", 1),
-    "average_win": Figure("Average win", "money", 1),
-    "average_loss": Figure("Average loss", "money", 1),
+    "average_win": Figure("Average win", "money"),
+    "average_loss": Figure("Average loss", "money"),
     "payoff_ratio": Figure("Payoff ratio", "ratio", 1),
     "profit_factor": Figure("Profit factor", "ratio", 1),
     "expectancy": Figure("Expectancy per trade", "money", 1),
-    "largest_win": Figure("Largest win", "money", 1),
-    "largest_loss": Figure("Largest loss", "money", 1),
-    "max_consecutive_wins": Figure("Most wins in a row", "count", 1),
-    "max_consecutive_losses": Figure("Most losses in a row", "count", -1),
+    "largest_win": Figure("Largest win", "money"),
+    "largest_loss": Figure("Largest loss", "money"),
+    "max_consecutive_wins": Figure("Most wins in a row", "count"),
+    "max_consecutive_losses": Figure("Most losses in a row", "count"),
     "average_holding_bars": Figure("Average holding time, bars", "ratio"),
     "exposure": Figure("Mean gross exposure", "fraction", short="Exposure"),
     "time_in_market": Figure("Time in the market", "fraction"),
     "turnover": Figure("Turnover per year, of equity", "ratio", -1, short="Turnover"),
     "num_fills": Figure("Fills", "count"),
-    "num_rejections": Figure("Rejected orders", "count", -1),
+    "num_rejections": Figure("Rejected orders", "count"),
     "total_fees": Figure("Fees", "money", -1),
     "total_slippage": Figure("Slippage", "money", -1),
     "total_borrow": Figure("Borrow cost", "money", -1),
-    "total_interest": Figure("Interest paid (earned < 0)", "money", -1),
+    "total_interest": Figure("Interest paid (earned < 0)", "money"),
     "final_equity": Figure("Final equity", "money", 1, short="Equity"),
     "bankrupt": Figure("Bankrupt", "flag", -1),
     "num_bars": Figure("Bars", "count"),
@@ -99,12 +99,17 @@ def show(key: str, value: float) -> str:
         return DASH
     match describe(key).unit:
         case "fraction":
-            return f"{100 * value:,.2f}%"
+            return f"{_rounded(100 * value, 2)}%"
         case "money":
-            return f"{value:,.2f}"
+            return _rounded(value, 2)
         case "count" | "days":
-            return f"{value:,.0f}"
+            return _rounded(value, 0)
         case "flag":
             return "yes" if value else "no"
         case _:
-            return f"{value:,.3f}" if abs(value) < 1e6 else f"{value:.3g}"
+            return _rounded(value, 3) if abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _rounded(value: float, digits: int) -> str:
+    """Return the value with thousands separators; what rounds to zero carries no sign."""
+    return f"{round(value, digits) + 0.0:,.{digits}f}"

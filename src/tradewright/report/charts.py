@@ -166,11 +166,11 @@ def distribution(content: ReportContent) -> Chart | None:
     annotation = {"text": "VaR 95%", "font": {"size": 11, "color": INK}}
     line = {"color": STRATEGY_COLOUR, "width": 1, "dash": "dash"}
     figure.add_vline(x=value_at_risk(own), line=line, annotation=annotation)
-    description = (
-        f"Returns beyond the 0.1% tails are counted in the outermost bars; {int(np.sum(own == 0)):,} of the strategy's "
-        f"{len(own):,} returns are exactly zero (no position) and left out."
-    )
-    return Chart("distribution", "Distribution of returns", description, figure)
+    description = "Returns beyond the 0.1% tails are counted in the outermost bars"
+    if not own.all():
+        idle = int(np.sum(own == 0))
+        description += f"; {idle:,} of {len(own):,} returns are exactly zero (no position) and left out"
+    return Chart("distribution", "Distribution of returns", f"{description}.", figure)
 
 
 def trade_results(content: ReportContent) -> Chart | None:
@@ -216,7 +216,11 @@ def learning(content: ReportContent) -> list[Chart]:
             name=readable(name),
         )
         figure.update_layout(showlegend=False, height=230)
-        charts.append(Chart(f"curve-{len(charts)}", readable(name), f"{readable(name)} over training steps.", figure))
+        distinct = np.unique(values_K[np.isfinite(values_K)])
+        if len(distinct) == 1:  # plotly would draw a constant 3e-4 on an axis from -1 to 1
+            margin = 0.1 * abs(float(distinct[0])) or 1.0
+            figure.update_yaxes(range=[distinct[0] - margin, distinct[0] + margin])
+        charts.append(Chart(f"curve-{len(charts)}", readable(name), "", figure))
     return charts
 
 

@@ -63,6 +63,8 @@ class HtmlReport(Report):
             learning=learned,
             payload=Markup(payload([*drawn, *learned])),
             heat=heat_map(content.strategy),
+            drawdown_titles=tables.DRAWDOWN_TITLES,
+            drawdowns=tables.drawdowns(content.strategy),
             sections=tables.statistics(content),
             range_names=range_names,
             range_rows=range_rows,
@@ -130,7 +132,7 @@ def _heat(value: float) -> Cell:
 
 
 def _percent(value: float) -> str:
-    return DASH if np.isnan(value) else f"{100 * value:.1f}"
+    return DASH if np.isnan(value) else f"{round(100 * value, 1) + 0.0:.1f}"
 
 
 @dataclass(frozen=True)

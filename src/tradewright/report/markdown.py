@@ -46,6 +46,8 @@ class MarkdownReport(Report):
             range_rows=range_rows,
             cost_titles=cost_titles,
             cost_rows=cost_rows,
+            drawdown_titles=tables.DRAWDOWN_TITLES,
+            drawdowns=tables.drawdowns(content.strategy),
             trade_titles=tables.TRADE_TITLES,
             trades=trade_lists(content.strategy, self.max_trades),
             rejections=content.rejections(),

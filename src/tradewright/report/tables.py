@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tradewright.backtest.result import BacktestResult, Trade
+from tradewright.metrics.drawdown import episodes
 from tradewright.metrics.figures import DASH, describe, show
 from tradewright.report.content import ReportContent, readable
 
@@ -172,6 +173,31 @@ def trade_cells(trade: Trade, timeframe_s: int) -> tuple[str, ...]:
         f"{trade.costs:,.2f}",
         readable(trade.exit_reason) if trade.exit_ts is not None else "open",
     )
+
+
+DRAWDOWN_TITLES = ("Depth", "Peak", "Deepest", "Recovered", "Bars below the peak", "Days")
+
+
+def drawdowns(result: BacktestResult, limit: int = 5) -> list[tuple[str, ...]]:
+    """Return the deepest stays below a peak as texts under ``DRAWDOWN_TITLES``, deepest first.
+
+    Days run from the peak to the recovery, or to the last bar where there is none.
+    """
+    deepest = sorted(episodes(result.equity_T), key=lambda episode: -episode.depth)[:limit]
+    rows: list[tuple[str, ...]] = []
+    for episode in deepest:
+        end = len(result.ts_T) - 1 if episode.recovery is None else episode.recovery
+        rows.append(
+            (
+                show("max_drawdown", episode.depth),
+                show_time(result.ts_T[episode.peak], result.timeframe_s),
+                show_time(result.ts_T[episode.trough], result.timeframe_s),
+                "not yet" if episode.recovery is None else show_time(result.ts_T[end], result.timeframe_s),
+                f"{episode.num_bars:,}",
+                f"{(result.ts_T[end] - result.ts_T[episode.peak]) / np.timedelta64(1, 'D'):,.0f}",
+            )
+        )
+    return rows
 
 
 def show_time(ts: np.datetime64, timeframe_s: int) -> str:
