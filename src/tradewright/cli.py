@@ -11,7 +11,6 @@ import sys
 import traceback
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +55,8 @@ def _dispatch(words: list[str]) -> None:
     if words[:1] == ["help"] or "--help" in words or "-h" in words:
         _help(words)
     elif "--version" in words:
+        from importlib.metadata import version
+
         print(f"tradewright {version('tradewright')}")
     else:
         _command(words)

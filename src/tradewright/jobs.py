@@ -124,6 +124,8 @@ def _sweep_job(sweep: Sweep) -> Callable[[DictConfig], Metrics | None]:
             warnings = verify(cfg)
             tell([warning for warning in warnings if warning not in sweep.warnings])
             sweep.warnings.update(warnings)
+            for warning in warnings:
+                file_log.warning("warning: %s", warning)
             return execute(cfg, resume=False)
         except (Exception, SystemExit) as error:
             failure = error

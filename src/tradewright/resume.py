@@ -48,7 +48,9 @@ def load_run(directory: Path) -> DictConfig:
         hint = f"; it holds {len(jobs)} runs, resume one of them, e.g. resume={jobs[0]}" if jobs else ""
         raise RunError(f"{directory}: no {CONFIG_FILE}, so there is nothing to resume{hint}")
     cfg: Any = _read(directory / CONFIG_FILE, OmegaConf.structured(Root))
-    hydra: Any = _read(directory / HYDRA_FILE, OmegaConf.create({"hydra": OmegaConf.structured(HydraConf)})).hydra
+    schema = OmegaConf.create({"hydra": OmegaConf.structured(HydraConf)})
+    OmegaConf.set_struct(schema.hydra, False)  # Hydra itself adds keys that its schema lacks, such as env
+    hydra: Any = _read(directory / HYDRA_FILE, schema).hydra
     with open_dict(hydra):
         hydra.mode = RunMode.RUN
         hydra.run.dir = str(directory)

@@ -194,7 +194,7 @@ def test_signature_is_read_from_source(sample: Path, target: str, required: str,
     assert found is not None
     assert {name for name, p in found.parameters.items() if p.is_required} == set(required.split())
     assert {name for name, p in found.parameters.items() if not p.is_required} == set(optional.split())
-    assert not found.takes_any
+    assert not found.may_take_others()
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_further_names_are_possible_with_keywords_and_metaclasses(sample: Path) 
     for target in ("sample.classes.Anything", "sample.classes.WithMeta"):
         found = read(target)
         assert found is not None
-        assert found.takes_any
+        assert found.may_take_others()
 
 
 def test_runtime_arguments_are_recognised_however_they_are_written(sample: Path) -> None:
@@ -312,16 +312,16 @@ def test_third_party_signatures_equal_those_that_python_reports() -> None:
         actual = inspect.signature(getattr(importlib.import_module(module), name))
         by_name = {n: p for n, p in actual.parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         takes_any = any(p.kind is p.VAR_KEYWORD for p in actual.parameters.values())
-        assert found.takes_any or set(found.parameters) == set(by_name), target
-        assert set(by_name) <= set(found.parameters) or found.takes_any, target
-        assert found.takes_any or not takes_any, target
+        assert found.may_take_others() or set(found.parameters) == set(by_name), target
+        assert set(by_name) <= set(found.parameters) or found.may_take_others(), target
+        assert found.may_take_others() or not takes_any, target
         required = {n for n, p in by_name.items() if p.default is p.empty}
         assert {n for n, p in found.parameters.items() if p.is_required} == required, target
         checked += 1
     assert checked >= 24, f"only {checked} of {len(LIGHT)} could be read"
 
 
-@pytest.mark.parametrize("target", ["torch.optim.Adamm", "lightning.Trianer", "peft.LoraConfg", "torch.nn.Liner"])
+@pytest.mark.parametrize("target", ["torch.optim.adam.Adamm", "lightning.Trianer", "peft.LoraConfg", "torch.nn.Liner"])
 def test_names_that_a_library_does_not_have_are_errors(target: str) -> None:
     with pytest.raises(UnknownTargetError, match="did you mean"):
         locate(target)

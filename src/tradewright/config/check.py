@@ -120,7 +120,7 @@ def _arguments(node: dict[str, Any], path: str, target: Signature, *, is_deferre
             continue
         parameter = target.parameters.get(key)
         if parameter is None:
-            if not target.takes_any:
+            if not target.may_take_others():
                 hint = suggest(key, settable)
                 yield f"{path}.{key}: {target.name} takes no {key!r}{hint if len(hint) < MAX_HINT else ''}"
         elif parameter.is_runtime:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tradewright.config.source import Module, find_module, flatten, load_module
+from tradewright.config.targets import LIBRARIES
 from tradewright.errors import suggest
 
 MAX_REEXPORTS = 4
@@ -120,24 +121,34 @@ def _public_names(module: Module) -> set[str]:
     return {name for name in shown if not name.startswith("_")}
 
 
-def lineage(cls: Located, seen: frozenset[int] = frozenset()) -> Iterator[Located]:
+def lineage(
+    cls: Located, *, with_libraries: bool = True, seen: frozenset[int] = frozenset()
+) -> Iterator[Located]:
     """Yield the class and those of its bases that are in source, depth first."""
     yield cls
-    for base in bases(cls):
+    for base in bases(cls, with_libraries=with_libraries):
         if base is not None and id(base.node) not in seen:
-            yield from lineage(base, seen | {id(cls.node)})
+            yield from lineage(base, with_libraries=with_libraries, seen=seen | {id(cls.node)})
 
 
-def bases(cls: Located) -> Iterator[Located | None]:
+def bases(cls: Located, *, with_libraries: bool = True) -> Iterator[Located | None]:
     """Yield the bases that can carry arguments; None stands for one that the source does not settle."""
     assert isinstance(cls.node, ast.ClassDef)
     for expression in cls.node.bases:
         base = expression.value if isinstance(expression, ast.Subscript) else expression
-        if last_name(base) in WITHOUT_ARGUMENTS:
+        if last_name(base) in WITHOUT_ARGUMENTS or not (with_libraries or _is_ours(cls.module, base)):
             continue
         found = resolve(cls.module, base)
         is_class = isinstance(found, Located) and isinstance(found.node, ast.ClassDef) and found.node is not cls.node
         yield found if is_class and isinstance(found, Located) else None
+
+
+def _is_ours(module: Module, expression: ast.expr) -> bool:
+    """Whether a name is not imported from one of the libraries that the design builds on; nothing is read."""
+    while isinstance(expression, ast.Attribute):
+        expression = expression.value
+    binding = module.names.get(expression.id) if isinstance(expression, ast.Name) else None
+    return not isinstance(binding, tuple) or binding[0].partition(".")[0] not in LIBRARIES
 
 
 def resolve(module: Module, expression: ast.expr) -> Located | Module | None:
@@ -151,14 +162,17 @@ def resolve(module: Module, expression: ast.expr) -> Located | Module | None:
 
 
 def class_attribute(target: str, name: str) -> Any:
-    """Return the literal value of a class attribute, inherited or own, or None where the source shows none."""
+    """Return the literal value of a class attribute, own or inherited, or None where the source shows none.
+
+    Bases from libraries are not searched: facts about a component are stated by its own class or by one of ours.
+    """
     try:
         found = locate(target)
     except UnknownTargetError:
         return None
     if found is None or not isinstance(found.node, ast.ClassDef):
         return None
-    for _, statement in _class_statements(found):
+    for _, statement in _class_statements(found, with_libraries=False):
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
         value = getattr(statement, "value", None)
         names = {entry.id for entry in targets if isinstance(entry, ast.Name)}
@@ -174,9 +188,9 @@ def _literal(value: ast.expr) -> Any:
         return None
 
 
-def _class_statements(owner: Located) -> Iterator[tuple[Located, ast.stmt]]:
+def _class_statements(owner: Located, *, with_libraries: bool = True) -> Iterator[tuple[Located, ast.stmt]]:
     if isinstance(owner.node, ast.ClassDef):
-        for cls in lineage(owner):
+        for cls in lineage(owner, with_libraries=with_libraries):
             assert isinstance(cls.node, ast.ClassDef)
             for statement, _ in flatten(cls.node.body):
                 yield cls, statement

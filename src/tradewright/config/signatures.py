@@ -37,11 +37,23 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """The arguments of a target; ``takes_any`` when further names may be accepted."""
+    """The arguments of a target.
+
+    Args:
+        name: Class or function, as errors name it.
+        parameters: By name.
+        takes_any: Whether it has ``**kwargs`` or a base that the source does not settle.
+        owner: The class whose metaclass may accept further names.
+    """
 
     name: str
     parameters: dict[str, Parameter] = field(default_factory=dict)
     takes_any: bool = False
+    owner: Located | None = None
+
+    def may_take_others(self) -> bool:
+        """Whether names beyond ``parameters`` may be accepted; reads the bases only when asked."""
+        return self.takes_any or (self.owner is not None and _has_metaclass(self.owner))
 
 
 def signature(located: Located) -> Signature | None:
@@ -64,7 +76,7 @@ def _class_signature(cls: Located) -> Signature | None:
         if "__init__" in alternatives or not _decorators(methods["__init__"]) <= TRANSPARENT:
             return None
         found = _function_signature(cls, methods["__init__"], name, skip_first=True)
-        return Signature(name, found.parameters, found.takes_any or _has_metaclass(cls))
+        return Signature(name, found.parameters, found.takes_any, owner=cls)
     if "dataclass" in _decorators(cls.node):
         fields, is_complete = _dataclass_fields(cls)
         return Signature(name, fields, takes_any=not is_complete)
@@ -72,7 +84,7 @@ def _class_signature(cls: Located) -> Signature | None:
         return None
     for base in bases(cls):
         inherited = None if base is None else _class_signature(base)
-        return None if inherited is None else Signature(name, inherited.parameters, inherited.takes_any)
+        return None if inherited is None else Signature(name, inherited.parameters, inherited.takes_any, cls)
     return Signature(name)
 
 

@@ -139,10 +139,11 @@ class _Reader:
         elif isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             for target in targets:
-                if isinstance(target, ast.Name):
-                    yield target.id, statement.value
-                else:
-                    self.is_dynamic = True  # sys.modules[__name__] = ..., tuples
+                for part in target.elts if isinstance(target, ast.Tuple | ast.List) else [target]:
+                    if isinstance(part, ast.Name):
+                        yield part.id, statement.value
+                    elif not isinstance(part, ast.Attribute):
+                        self.is_dynamic = True  # sys.modules[__name__] = ...
         elif not _is_plain(statement):
             self.is_dynamic = True
 

@@ -2,17 +2,9 @@
 
 from collections.abc import Iterable
 
-ALLOWED = (
-    "tradewright",
-    "torch",
-    "lightning",
-    "torchrl",
-    "transformers",
-    "peft",
-    "optuna",
-    "gymnasium",
-    "arch",
-)
+LIBRARIES = ("torch", "lightning", "torchrl", "transformers", "peft", "optuna", "gymnasium", "arch")
+
+ALLOWED = ("tradewright", *LIBRARIES)
 """A configuration can come from somebody else; what it may call is limited to these packages."""
 
 
