@@ -37,18 +37,22 @@ class Throughput(Callback):
             raise ValueError(f"warn_fraction must be in (0, 1], was {warn_fraction}")
         self.warn_fraction = warn_fraction
         self._has_warned = False
+        self._start: float | None = None
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Start the clock."""
         self._start, self._frames = time.monotonic(), module.frames
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Log the epoch's figures."""
+        """Log the epoch's figures; a resumed run may end an epoch that it did not start."""
+        if self._start is None:
+            return
         elapsed_s = time.monotonic() - self._start
         figures = {
             "device/frames_per_second": (module.frames - self._frames) / elapsed_s,
             "device/memory_mb": resident_mb(),
         }
+        self._start = None
         if module.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(module.device)
             figures["device/gpu_memory_mb"] = (total - free) / MEBIBYTE
