@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from compare_samples import config, write_run, write_study
 from rich.console import Console
 
@@ -271,6 +272,23 @@ def test_zombie_is_not_alive() -> None:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert not is_alive(child.pid)
     assert is_alive(os.getpid())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\nb:\n  c: x\n  d:\n  - 1\n  - 2\nallow:\n- p\n- q\ne: null\n",
+        "# a comment\na: 1\n\n# another\nb: two\n",
+        "a: |\n  first\n\n  second\nb: 'one\n  two'\n",
+        "a: &x\n  k: 1\nb: *x\n",
+        "---\na: 1\nb: {}\n",
+        "a: {k: 1, l: [1,\n  2]}\n'b c': 2\n",
+    ],
+)
+def test_configuration_read_in_parts_equals_the_whole(text: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", config())
+    write_text(run / "config.yaml", text)
+    assert read_run(run).config == dict(flatten(yaml.safe_load(text)))
 
 
 def flat(**nodes: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def differing_keys(configs: Sequence[Config]) -> list[str]:
     chosen = [key for key in varied if key not in switched and _is_own_choice(configs, key, switched)]
     nearest: dict[tuple[str, ...], str] = {}
     for key in sorted(chosen, key=lambda name: name.count(".")):
-        nearest.setdefault(tuple(_identity(config.get(key, ABSENT)) for config in configs), key)
+        nearest.setdefault(tuple(repr(config.get(key, ABSENT)) for config in configs), key)
     return [key for key in chosen if key in nearest.values()]
 
 
@@ -53,11 +53,7 @@ def _is_own_choice(configs: Sequence[Config], key: str, switched: set[str]) -> b
 
 
 def _num_values(configs: Sequence[Config], key: str) -> int:
-    return len({_identity(config.get(key, ABSENT)) for config in configs})
-
-
-def _identity(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
+    return len({repr(config.get(key, ABSENT)) for config in configs})
 
 
 def _is_ignored(key: str) -> bool:
@@ -76,7 +72,7 @@ def group_by_seed(configs: Sequence[Config], fingerprints: Sequence[str]) -> lis
     groups: dict[str, list[int]] = defaultdict(list)
     for index, config in enumerate(configs):
         rest = {key: value for key, value in config.items() if not _is_seed(config, key) and not _is_ignored(key)}
-        groups[_identity([rest, fingerprints[index]])].append(index)
+        groups[repr((sorted(rest.items()), fingerprints[index]))].append(index)
     return list(groups.values())
 
 

@@ -6,9 +6,11 @@ Only the small text files of design §6 are read; a run that cannot be read beco
 import glob
 import math
 import os
+import re
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +123,34 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    """Return a configuration as dotted keys.
+
+    The text is cut at its root keys and each part is parsed once per process, as most runs share most parts.
+    """
     try:
-        content = yaml.load(path.read_text(), Loader=LOADER)
+        text = path.read_text()
     except FileNotFoundError:
         raise RunError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path}: not valid YAML ({error})") from None
+    try:
+        # An anchor may be used in another part, and a tag or a directive is no root key: those are parsed as a whole.
+        parts = (
+            [text] if re.search(r"[&*!%]|^(---|\.\.\.)", text, re.M) else re.split(r"^(?=[^\s#-])", text, flags=re.M)
+        )
+        return {key: value for part in parts if part.strip() for key, value in _parse(part)}
+    except yaml.YAMLError as error:
         raise RunError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    except TypeError as error:
+        raise RunError(f"{path}: {error}") from None
+
+
+@lru_cache(maxsize=100_000)
+def _parse(text: str) -> tuple[tuple[str, Any], ...]:
+    content = yaml.load(text, Loader=LOADER)
     if not isinstance(content, dict):
-        raise RunError(f"{path}: expected keys and values, found {type(content).__name__}")
-    return dict(flatten(content))
+        raise TypeError(f"expected keys and values, found {type(content).__name__}")
+    return tuple(flatten(content))
 
 
 def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
