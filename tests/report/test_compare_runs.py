@@ -225,6 +225,7 @@ def test_single_run_puts_the_page_above_it(tmp_path: Path) -> None:
         ("status.json", '{"state": "odd"}', "state must be running, done, failed or pruned, was 'odd'"),
         ("config.yaml", "a: [", "not valid YAML"),
         ("config.yaml", "- 1", "expected keys and values, found list"),
+        ("config.yaml", "# nothing\n", "expected keys and values, found nothing"),
         ("config.yaml", None, "no such file"),
         ("metrics.json", None, "no such file, although the run is done"),
         ("metrics.json", "[1]", ""),

@@ -138,16 +138,21 @@ def _read_config(path: Path) -> dict[str, Any]:
         parts = (
             [text] if re.search(r"[&*!%]|^(---|\.\.\.)", text, re.M) else re.split(r"^(?=[^\s#-])", text, flags=re.M)
         )
-        return {key: value for part in parts if part.strip() for key, value in _parse(part)}
+        content = {key: value for part in parts for key, value in _parse(part)}
     except yaml.YAMLError as error:
         raise RunError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     except TypeError as error:
         raise RunError(f"{path}: {error}") from None
+    if not content:
+        raise RunError(f"{path}: expected keys and values, found nothing")
+    return content
 
 
 @lru_cache(maxsize=100_000)
 def _parse(text: str) -> tuple[tuple[str, Any], ...]:
     content = yaml.load(text, Loader=LOADER)
+    if content is None:  # a comment or an empty line
+        return ()
     if not isinstance(content, dict):
         raise TypeError(f"expected keys and values, found {type(content).__name__}")
     return tuple(flatten(content))
