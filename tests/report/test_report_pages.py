@@ -91,6 +91,7 @@ def test_page_shows_every_section_and_the_figures_of_the_metrics_file(page: Page
         "below lot",
         "Learning curves",
         "Validation, test side by side",
+        "Validation and test",
         "Configuration and provenance",
         "How the figures are computed",
         "Synthetic data: no conclusion about a real market follows.",

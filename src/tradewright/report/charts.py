@@ -199,6 +199,29 @@ def trade_results(content: ReportContent) -> Chart | None:
     return Chart("trades", "Closed trades", "Net profit of each closed trade at the time of its exit.", figure)
 
 
+def ranges(content: ReportContent) -> Chart | None:
+    """Draw the strategy's growth on the validation range beside the one on the test range; None without validation."""
+    if content.validation is None or len(content.validation.ts_T) < 2 or len(content.strategy.ts_T) < 2:
+        return None
+    figure = blank("Growth of 1 (equity ÷ start)", "")
+    for name, result, colour in (
+        ("validation", content.validation, HOLD_COLOUR),
+        ("test", content.strategy, STRATEGY_COLOUR),
+    ):
+        marks = chart_marks(result.ts_T)
+        figure.add_scatter(
+            x=times(result.ts_T[marks], result.timeframe_s),
+            y=result.equity_T[marks] / result.equity_T[0],
+            name=name,
+            mode="lines",
+            line={"color": colour, "width": 1.8},
+        )
+    figure.add_hline(y=1.0, line={"color": "#9ca3af", "width": 1})
+    figure.update_layout(height=300)
+    description = "The strategy's equity on each range, each divided by its own start."
+    return Chart("ranges", "Validation and test", description, figure, is_wide=True)
+
+
 def learning(content: ReportContent) -> list[Chart]:
     """Draw each learning curve on its own axes, at most ``MAX_CURVES`` of them."""
     charts: list[Chart] = []

@@ -13,7 +13,6 @@ import duckdb
 import numpy as np
 
 from tradewright.backtest.result import BacktestResult
-from tradewright.errors import suggest
 from tradewright.output import write_with
 
 Columns = dict[str, np.ndarray]
@@ -64,7 +63,7 @@ def check_formats(formats: Iterable[str]) -> tuple[str, ...]:
     chosen = tuple(formats)
     for name in chosen:
         if name not in COPY_OPTIONS:
-            raise ValueError(f"formats must be of {', '.join(COPY_OPTIONS)}, was {name!r}{suggest(name, COPY_OPTIONS)}")
+            raise ValueError(f"formats must be of {', '.join(COPY_OPTIONS)}, was {name!r}")
     return chosen
 
 

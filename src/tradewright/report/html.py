@@ -48,7 +48,7 @@ class HtmlReport(Report):
             content: What to show.
             script: The element that loads plotly.
         """
-        drawn, learned = charts.draw(content), charts.learning(content)
+        drawn, learned, ranges = charts.draw(content), charts.learning(content), charts.ranges(content)
         range_names, range_rows = tables.ranges(content)
         cost_titles, cost_rows = tables.costs(content)
         return render(
@@ -61,11 +61,12 @@ class HtmlReport(Report):
             names=[readable(name) for name in content.names],
             charts=drawn,
             learning=learned,
-            payload=Markup(payload([*drawn, *learned])),
+            payload=Markup(payload([*drawn, *learned, *([ranges] if ranges else [])])),
             heat=heat_map(content.strategy),
             drawdown_titles=tables.DRAWDOWN_TITLES,
             drawdowns=tables.drawdowns(content.strategy),
             sections=tables.statistics(content),
+            ranges=ranges,
             range_names=range_names,
             range_rows=range_rows,
             cost_titles=cost_titles,
