@@ -28,6 +28,7 @@ from tradewright.config.explain import HYDRA_ERRORS
 from tradewright.config.locate import class_attribute
 from tradewright.config.rules import apply_rules, describe
 from tradewright.errors import ConfigError, RunError, TradewrightError
+from tradewright.output import CONFIG, STATUS, Status, write_text
 
 log = logging.getLogger("tradewright.jobs")
 file_log = logging.getLogger("tradewright.log_file")
@@ -128,27 +129,36 @@ def _sweep_job(sweep: Sweep) -> Callable[[DictConfig], Metrics | None]:
                 file_log.warning("warning: %s", warning)
             return execute(cfg, resume=False)
         except (Exception, SystemExit) as error:
-            failure = error
+            _record_failure(sweep, number, cfg, error)
             if isinstance(error, SystemExit):  # let through, it would end the sweep
-                failure = RunError(f"the job ended itself with exit code {error.code}")
-            sweep.failures[number] = failure
-            file_log.error("%s", failure, exc_info=error)
-            log.error("job %d failed: %s", number, " ".join(str(failure).split()) or type(failure).__name__)
-            raise failure from error  # Hydra marks the job as failed and goes on
+                raise sweep.failures[number] from error
+            raise  # Hydra marks the job as failed and goes on
 
     return task_function
+
+
+def _record_failure(sweep: Sweep, number: int, cfg: DictConfig, error: BaseException) -> None:
+    """Note a failed job in the sweep, in its own ``log.txt`` and, where it never started, in its ``status.json``."""
+    failure = RunError(f"the job ended itself with exit code {error.code}") if isinstance(error, SystemExit) else error
+    sweep.failures[number] = failure
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    if not (directory / STATUS).is_file():
+        write_text(directory / CONFIG, OmegaConf.to_yaml(cfg))
+        Status(directory).write("failed", error=f"{type(failure).__name__}: {failure}")
+    file_log.error("%s", failure, exc_info=error)
+    log.error("job %d failed: %s", number, " ".join(str(failure).split()) or type(failure).__name__)
 
 
 def _raise_failures(sweep: Sweep) -> None:
     if not sweep.failures:
         return
+    numbers = ", ".join(str(number) for number in sorted(sweep.failures))
+    summary = f"{len(sweep.failures)} of {sweep.num_jobs} jobs failed: {numbers}; see log.txt in their directories"
     for failure in sweep.failures.values():
         if not isinstance(failure, TradewrightError):
+            failure.add_note(summary)
             raise failure
-    numbers = ", ".join(str(number) for number in sorted(sweep.failures))
-    raise RunError(
-        f"{len(sweep.failures)} of {sweep.num_jobs} jobs failed: {numbers}; see log.txt in their directories"
-    )
+    raise RunError(summary)
 
 
 def verify(cfg: DictConfig) -> list[str]:
