@@ -1,7 +1,7 @@
 """A miniature LEAN data folder: zipped texts in deci-cents, factor and map files, market hours, contract facts.
 
-XYZ traded as OLD until 2020-01-08, split 2:1 after the close of 2020-01-07 (ex-date 8 January) and paid a dividend of 1 %
-after the close of 2020-01-09. NEW has no map or factor file. EURUSD is quoted; BTCUSD trades all week.
+XYZ traded as OLD until 2020-01-08, split 2:1 after the close of 2020-01-07 (ex-date 8 January) and paid a dividend of
+1 % after the close of 2020-01-09. NEW has no map or factor file. EURUSD is quoted; BTCUSD trades all week.
 """
 
 import json

@@ -32,27 +32,56 @@ CORPUS = {
     "high_below_low": (good_with(3, "2020-01-06,12,11,14,13,120"), "high_below_low", 3, "high 11.0 is below low 14.0"),
     "open_outside": (good_with(3, "2020-01-06,15,14,11,13,120"), "outside_range", 3, "open 15.0 lies outside"),
     "close_outside": (good_with(3, "2020-01-06,12,14,11,10,120"), "outside_range", 3, "close 10.0 lies outside"),
-    "negative_volume": (good_with(1, "2020-01-02,10,12,9,11,-1"), "negative_volume", 1, "volume must be >= 0, was -1.0"),
-    "unparsable_price": (good_with(2, "2020-01-03,11,13,10,x12,110"), "unparsable", 2, "close must be a number, was 'x12'"),
+    "negative_volume": (
+        good_with(1, "2020-01-02,10,12,9,11,-1"),
+        "negative_volume",
+        1,
+        "volume must be >= 0, was -1.0",
+    ),
+    "unparsable_price": (
+        good_with(2, "2020-01-03,11,13,10,x12,110"),
+        "unparsable",
+        2,
+        "close must be a number, was 'x12'",
+    ),
     "unparsable_date": (good_with(2, "2020-13-03,11,13,10,12,110"), "unparsable", 2, "was '2020-13-03'"),
     "ambiguous_date": (["01/02/2020,10,12,9,11,100"], "unparsable", 1, "data.time_format"),
     "mixed_zones": (good_with(3, "2020-01-06T00:00:00Z,12,14,11,13,120"), "mixed_zones", 3, "without zone"),
     "two_zones": (
         ["2020-01-02T00:00:00+00:00,10,12,9,11,100", "2020-01-03T00:00:00+09:00,11,13,10,12,110"],
-        "mixed_zones", 2, "+9 h from UTC",
+        "mixed_zones",
+        2,
+        "+9 h from UTC",
     ),
     "cut_off": ([*GOOD[:3], "2020-01-07,13,15"], "truncated", 4, "3 fields, expected 6; the file may be cut off"),
     "decimal_comma": (good_with(2, "2020-01-03,11,5,13,10,12,110"), "unparsable", 2, "7 fields, expected 6"),
     "open_quote": (good_with(4, '"2020-01-07,13,15,12,14,130'), "unparsable", 4, "a quote is not closed"),
     "no_rows": ([], "empty", None, "no bars in it"),
     "one_bar": (GOOD[:1], "spacing", None, "does not tell the bar length"),
-    "odd_spacing": (["2020-01-02 00:00:07,1,1,1,1,1", "2020-01-02 00:00:18,1,1,1,1,1"], "spacing", None, "mostly 11 s apart"),
-    "overlap": (
-        ["2020-01-02 10:00,1,1,1,1,1", "2020-01-02 10:05,1,1,1,1,1", "2020-01-02 10:10,1,1,1,1,1", "2020-01-02 10:11,1,1,1,1,1"],
-        "spacing", 4, "starts 60 s after its previous bar",
+    "odd_spacing": (
+        ["2020-01-02 00:00:07,1,1,1,1,1", "2020-01-02 00:00:18,1,1,1,1,1"],
+        "spacing",
+        None,
+        "mostly 11 s apart",
     ),
-    "monthly": (["2020-01-31,1,1,1,1,1", "2020-03-02,1,1,1,1,1"], "spacing", None, "expected a length that divides a day"),
-}  # fmt: skip
+    "overlap": (
+        [
+            "2020-01-02 10:00,1,1,1,1,1",
+            "2020-01-02 10:05,1,1,1,1,1",
+            "2020-01-02 10:10,1,1,1,1,1",
+            "2020-01-02 10:11,1,1,1,1,1",
+        ],
+        "spacing",
+        4,
+        "starts 60 s after its previous bar",
+    ),
+    "monthly": (
+        ["2020-01-31,1,1,1,1,1", "2020-03-02,1,1,1,1,1"],
+        "spacing",
+        None,
+        "expected a length that divides a day",
+    ),
+}
 
 
 @pytest.mark.row("N64")

@@ -123,7 +123,7 @@ def test_longer_bars_are_made_from_stored_ones_and_shorter_ones_refused(nasdaq):
     assert weekly.close_TN[0, 0] == panel.close_TN[4, 0]
     assert weekly.volume_TN[0, 0] == panel.volume_TN[first].sum()
     assert weekly.known_at_T[0] == np.datetime64("1999-01-11")
-    with pytest.raises(DataError, match="data.timeframe=1h cannot be made from the 1d bars of data set 'nasdaq'"):
+    with pytest.raises(DataError, match=r"data.timeframe=1h cannot be made from the 1d bars of data set 'nasdaq'"):
         source.panel(timeframe="1h")
 
 

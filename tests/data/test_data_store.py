@@ -81,7 +81,7 @@ def test_a_foreign_database_in_the_store_is_refused(tmp_path):
     store.path.parent.mkdir()
     with duckdb.connect(str(store.path)) as connection:
         connection.execute("CREATE TABLE bars(x INTEGER)")
-    with pytest.raises(DataError, match="no data set of tradewright; read it with data=duckdb data.path="):
+    with pytest.raises(DataError, match=r"no data set of tradewright; read it with data=duckdb data.path="):
         DuckDB(store=str(tmp_path), dataset="mine").panel()
 
 
@@ -96,7 +96,7 @@ def test_another_schema_version_is_refused(tmp_path):
 
 def test_a_store_folder_that_is_a_file_is_named(tmp_path):
     (tmp_path / "store").write_text("")
-    with pytest.raises(DataError, match="cannot write here .*; set store="):
+    with pytest.raises(DataError, match=r"cannot write here .*; set store="):
         Csv(store=str(tmp_path / "store"), path=str(write_csv(tmp_path / "A.csv"))).ingest()
 
 

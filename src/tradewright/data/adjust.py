@@ -26,7 +26,7 @@ def adjusted_query(connection: duckdb.DuckDBPyConnection, bars: str, adjust: str
         bars: Query with columns symbol, ts, open, high, low, close, volume.
         adjust: ``all``, ``splits`` or ``none``.
     """
-    rows = connection.sql("SELECT symbol, ex_ts, kind, ratio FROM actions ORDER BY symbol, ex_ts").fetchall()
+    rows = connection.execute("SELECT symbol, ex_ts, kind, ratio FROM actions ORDER BY symbol, ex_ts").fetchall()
     factors = [
         factor
         for symbol, actions in groupby((row for row in rows if row[2] in _KINDS[adjust]), key=lambda row: row[0])

@@ -86,9 +86,9 @@ def _read_header(file: Path) -> tuple[str, list[str]]:
     try:
         text = line.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError:
-        raise BarsError(
-            f"{file.name}: no UTF-8 text; expected a CSV file", fault="unparsable", file=file.name
-        ) from None
+        text = "\0"
+    if "\0" in text:
+        raise BarsError(f"{file.name}: no UTF-8 text; expected a CSV file", fault="unparsable", file=file.name)
     separator = max(_SEPARATORS, key=text.count)
     return separator, next(csv.reader(io.StringIO(text), delimiter=separator))
 

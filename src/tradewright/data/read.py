@@ -43,7 +43,7 @@ def read_panel(connection: duckdb.DuckDBPyConnection, dataset: str, selection: S
     Raises:
         DataError: A symbol is unknown, no bar matches, or stored bars are longer than asked for.
     """
-    facts = dict(connection.sql("SELECT key, value FROM meta").fetchall())
+    facts = dict(connection.execute("SELECT key, value FROM meta").fetchall())
     instruments = _instruments(connection, dataset, selection)
     stored_s = int(facts["timeframe_s"])
     length_s = selection.timeframe_s or stored_s
@@ -58,11 +58,11 @@ def read_panel(connection: duckdb.DuckDBPyConnection, dataset: str, selection: S
         offset_s = selection.session_start_s if length_s >= DAY_S else 0
         check_grid(connection, "chosen", stored_s, length_s, offset_s)
         query = aggregate_query("chosen", stored_s=stored_s, length_s=length_s, offset_s=offset_s)
-    counts = dict(connection.sql(f"SELECT symbol, count(*) FROM ({query}) GROUP BY symbol").fetchall())
+    counts = dict(connection.execute(f"SELECT symbol, count(*) FROM ({query}) GROUP BY symbol").fetchall())
     kept = [instrument for instrument in instruments if instrument.symbol in counts]
     if not kept or (selection.symbols and len(kept) < len(instruments)):
         raise _nothing(connection, dataset, next((i.symbol for i in instruments if i.symbol not in counts), None))
-    rows = connection.sql(f"SELECT ts, {', '.join(COLUMNS)} FROM ({query}) ORDER BY symbol, ts").fetchnumpy()
+    rows = connection.execute(f"SELECT ts, {', '.join(COLUMNS)} FROM ({query}) ORDER BY symbol, ts").fetchnumpy()
     order = sorted(counts)
     ts_T, arrays = densify(rows, [counts[symbol] for symbol in order], [order.index(i.symbol) for i in kept])
     panel = build_panel(dataset, tuple(kept), length_s, ts_T, arrays)
@@ -70,7 +70,7 @@ def read_panel(connection: duckdb.DuckDBPyConnection, dataset: str, selection: S
 
 
 def _instruments(connection: duckdb.DuckDBPyConnection, dataset: str, selection: Selection) -> list[Instrument]:
-    rows = connection.sql(
+    rows = connection.execute(
         "SELECT symbol, kind, multiplier, tick, lot, currency, calendar FROM instruments ORDER BY symbol"
     ).fetchall()
     names = ("symbol", "kind", "multiplier", "tick", "lot", "currency", "calendar")
@@ -100,7 +100,7 @@ def _bars_query(selection: Selection) -> str:
 
 def _nothing(connection: duckdb.DuckDBPyConnection, dataset: str, symbol: str | None) -> DataError:
     condition = f"WHERE symbol = {quote_text(symbol)}" if symbol else ""
-    first, last = connection.sql(f"SELECT min(ts), max(ts) FROM bars {condition}").fetchall()[0]
+    first, last = connection.execute(f"SELECT min(ts), max(ts) FROM bars {condition}").fetchall()[0]
     return DataError(
         f"data.start, data.end: no bars of '{symbol or dataset}' in this span; data set '{dataset}' has {first} to "
         f"{last} UTC"

@@ -147,7 +147,7 @@ def read_meta(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, st
         DataError: The file holds no data set of this version.
     """
     try:
-        facts = dict(connection.sql("SELECT key, value FROM meta").fetchall())
+        facts = dict(connection.execute("SELECT key, value FROM meta").fetchall())
     except duckdb.CatalogException:
         raise DataError(
             f"{path}: a DuckDB file, but no data set of tradewright; read it with data=duckdb data.path="
