@@ -1,6 +1,7 @@
 """One golden backtest over the frozen 500 bars: a change in any number of the accounting shows here.
 
-``PYTHONPATH=tests python tests/backtest/test_backtest_golden.py`` writes the file anew: only with the reason in the commit.
+``PYTHONPATH=tests python tests/backtest/test_backtest_golden.py`` writes the file anew; do so only with the reason in
+the commit.
 """
 
 import json
@@ -25,9 +26,7 @@ def judge() -> BacktestResult:
     """A long-short SMA cross in whole shares with every kind of cost, a trailing stop and two-fold leverage."""
     bars = np.loadtxt(GOLDEN / "bars_500.csv", delimiter=",", skiprows=1, usecols=(1, 2, 3, 4))
     panel = make_panel(*(bars[:, [column]] for column in range(4)), lot=1.0)
-    costs = Costs(
-        fee_bps=2, fixed_fee=1, per_share_fee=0.005, slippage_bps=3, borrow_rate=0.02, cash_rate=0.03
-    )  # fmt: skip
+    costs = Costs(fee_bps=2, fixed_fee=1, per_share_fee=0.005, slippage_bps=3, borrow_rate=0.02, cash_rate=0.03)
     backtest = Vectorized(initial_cash=100_000.0, leverage=2.0, stop_loss=0.06, trailing=0.09, costs=costs)
     rows = Range(0, panel.num_bars)
     strategy = SmaCross(fast=10, slow=30, side="long_short", exposure=1.5)

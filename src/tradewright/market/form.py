@@ -5,6 +5,7 @@ Legend: B accounts, N instruments; per-account figures are kept as ``[B, 1]`` in
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 from tradewright.market.account import Array
@@ -12,6 +13,9 @@ from tradewright.market.rules import AccountRules, Terms
 
 DUST = 1e-9
 """Orders below this fraction of equity are rounding noise and no orders; so are excesses over a limit."""
+
+TINY = 1e-100
+"""Divisor in place of zero, where the dividend is then zero or the quotient is not used."""
 
 LOT_TOLERANCE = 1e-9
 """A quantity this close to the next lot, in lots, counts as that lot."""
@@ -23,6 +27,7 @@ class Form(NamedTuple):
     Args:
         xp: The module ``numpy`` or ``torch``.
         rules, terms: Account rules and their fractions.
+        zero: 0.0 without dimensions: comparing and choosing with it is twice as fast as with a Python number.
         total: Sum over instruments, ``[B, N] -> [B, 1]``, in instrument order so that every form adds alike.
         is_single: One instrument: sums vanish and the leverage cap is a clip of the weight.
         has_shorts: Short positions can exist.
@@ -35,6 +40,7 @@ class Form(NamedTuple):
     xp: Any
     rules: AccountRules
     terms: Terms
+    zero: Array
     total: Callable[[Array], Array]
     is_single: bool
     has_shorts: bool
@@ -51,10 +57,9 @@ class Form(NamedTuple):
         """Return quantities truncated toward zero to lots; fractional instruments keep theirs."""
         xp, lot_N = self.xp, self.lot_N
         assert lot_N is not None
-        has_lot_N = lot_N > 0
-        lots_BN = quantity_BN / xp.where(has_lot_N, lot_N, 1.0)
+        lots_BN = quantity_BN / xp.where(lot_N > 0, lot_N, 1.0)
         whole_BN = xp.trunc(lots_BN + xp.sign(lots_BN) * LOT_TOLERANCE) * lot_N
-        return xp.where(has_lot_N, whole_BN, quantity_BN)
+        return xp.where(lot_N > 0, whole_BN, quantity_BN)
 
 
 def choose_form(
@@ -80,6 +85,7 @@ def choose_form(
         xp=xp,
         rules=rules,
         terms=rules.terms,
+        zero=_zero(xp, shares_BN.device),
         total=_itself if is_single else ordered_sum,
         is_single=is_single,
         has_shorts=rules.allow_short or not specialise,
@@ -109,8 +115,16 @@ def cost_over_reference(
         cost_BN = cost_BN + abs(quantity_BN) * terms.per_share_fee
     if terms.fixed_fee:
         is_fill_BN = quantity_BN != 0 if is_paid_BN is None else (quantity_BN != 0) & ~is_paid_BN
-        cost_BN = cost_BN + xp.where(is_fill_BN, terms.fixed_fee, xp.zeros_like(cost_BN))
+        cost_BN = cost_BN + xp.where(is_fill_BN, terms.fixed_fee, form.zero)
     return cost_BN
+
+
+@cache
+def _zero(xp: Any, device: Any) -> Array:
+    if hasattr(xp, "inference_mode"):
+        with xp.inference_mode(False):  # an inference tensor could not take part in a backward pass later
+            return xp.zeros((), dtype=xp.float64, device=device)
+    return xp.zeros((), dtype=xp.float64)
 
 
 def _itself(x_B1: Array) -> Array:

@@ -9,7 +9,7 @@ Legend: B accounts, N instruments; ``B1`` is per account. Quantities are shares;
 from typing import NamedTuple
 
 from tradewright.market.account import Array, Fills
-from tradewright.market.form import DUST, LOT_TOLERANCE, Form, cost_over_reference
+from tradewright.market.form import DUST, LOT_TOLERANCE, TINY, Form, cost_over_reference
 from tradewright.market.rules import Reason
 
 
@@ -20,10 +20,11 @@ class Orders(NamedTuple):
         cash_B1, shares_BN: The accounts.
         reference_BN: Open, or the last mark where there is no bar.
         unit_BN: Money per share at the reference.
+        value_BN: Signed value of the positions at the reference.
         equity_B1: Equity at the reference.
         tradable_BN: bool, or None when all are.
         forced_B1: bool, accounts to be liquidated; None when none can be.
-        ended_B1: bool, accounts that have ended (included in forced).
+        ended_B1: bool, accounts that have ended (included in forced); None when none can.
         weights_BN: Decided targets; NaN: no order.
         decided_BN: Decided target in shares under ``sizing: decision``, else None.
         is_sized_BN: bool, where such a target could be computed (a price was known), else None.
@@ -34,10 +35,11 @@ class Orders(NamedTuple):
     shares_BN: Array
     reference_BN: Array
     unit_BN: Array
+    value_BN: Array
     equity_B1: Array
     tradable_BN: Array | None
     forced_B1: Array | None
-    ended_B1: Array
+    ended_B1: Array | None
     weights_BN: Array
     decided_BN: Array | None
     is_sized_BN: Array | None
@@ -45,11 +47,12 @@ class Orders(NamedTuple):
 
 
 class Filled(NamedTuple):
-    """What the open phase leaves: cash, shares, the part of the old position kept, the fill, and its journal."""
+    """What the open phase leaves: cash, shares (of the old position kept + newly opened), the fill, and its journal."""
 
     cash_B1: Array
     shares_BN: Array
     kept_BN: Array
+    opened_BN: Array
     quantity_BN: Array
     accepted_BN: Array | None
     fills: Fills | None
@@ -79,7 +82,8 @@ def fill_orders(form: Form, orders: Orders) -> Filled:
     target = _targets(form, orders)
     shares_BN, unit_BN = orders.shares_BN, orders.unit_BN
     if form.has_shorts:
-        kept_BN = xp.clip(target.shares_BN, xp.clip(shares_BN, None, 0.0), xp.clip(shares_BN, 0.0, None))
+        zero = form.zero
+        kept_BN = xp.maximum(xp.minimum(target.shares_BN, xp.maximum(shares_BN, zero)), xp.minimum(shares_BN, zero))
     else:
         kept_BN = xp.minimum(target.shares_BN, shares_BN)
     opening = _openings(form, orders, kept_BN, target.shares_BN - kept_BN)
@@ -88,13 +92,13 @@ def fill_orders(form: Form, orders: Orders) -> Filled:
     notional_BN = quantity_BN * unit_BN
     cash_B1 = orders.cash_B1 - form.total(notional_BN + cost_over_reference(form, notional_BN, quantity_BN))
     fills = _journal(form, orders, target, opening, quantity_BN, new_BN) if form.has_detail else None
-    return Filled(cash_B1, new_BN, kept_BN, quantity_BN, target.accepted_BN, fills)
+    return Filled(cash_B1, new_BN, kept_BN, opening.shares_BN, quantity_BN, target.accepted_BN, fills)
 
 
 def _targets(form: Form, orders: Orders) -> Target:
     """Return target shares: current ones without an accepted order, zero where liquidation is forced."""
     xp, shares_BN = form.xp, orders.shares_BN
-    unit_BN = orders.unit_BN if orders.tradable_BN is None else xp.where(orders.unit_BN > 0, orders.unit_BN, 1.0)
+    unit_BN = orders.unit_BN if orders.tradable_BN is None else xp.clip(orders.unit_BN, TINY, None)
     size_BN = orders.equity_B1 / unit_BN
     is_clipped = form.is_single and orders.decided_BN is None
     leverage = form.terms.leverage
@@ -121,12 +125,12 @@ def _targets(form: Form, orders: Orders) -> Target:
         whole_BN = xp.where(target_BN == 0, change_BN, form.whole_lots(change_BN))
         is_below_lot_BN = is_order_BN & (whole_BN == 0)
         whole_target_BN = shares_BN + whole_BN
-        whole_target_BN = xp.where(abs(whole_target_BN) < LOT_TOLERANCE * form.lot_N, 0.0, whole_target_BN)
+        whole_target_BN = xp.where(abs(whole_target_BN) < LOT_TOLERANCE * form.lot_N, form.zero, whole_target_BN)
         target_BN = xp.where(whole_BN == change_BN, target_BN, whole_target_BN)
     target_BN = xp.where(is_order_BN, target_BN, shares_BN)
     if orders.forced_B1 is not None:
         is_forced_BN = orders.forced_B1 if orders.tradable_BN is None else orders.forced_B1 & orders.tradable_BN
-        target_BN = xp.where(is_forced_BN, 0.0, target_BN)
+        target_BN = xp.where(is_forced_BN, form.zero, target_BN)
     return Target(target_BN, accepted_BN, is_cut_BN, is_capped_BN, is_below_lot_BN)
 
 
@@ -145,22 +149,24 @@ def _accepted(form: Form, orders: Orders) -> Array:
 def _capped(form: Form, orders: Orders, target_BN: Array, accepted_BN: Array) -> tuple[Array, Array]:
     """Scale the ordered targets pro rata so that gross exposure stays below the leverage cap."""
     xp, unit_BN = form.xp, orders.unit_BN
-    target_BN = xp.where(accepted_BN, target_BN, 0.0)
+    target_BN = xp.where(accepted_BN, target_BN, form.zero)
     ordered_B1 = form.total(abs(target_BN * unit_BN))
-    held_B1 = form.total(xp.where(accepted_BN, 0.0, abs(orders.shares_BN * unit_BN)))
+    held_B1 = form.total(xp.where(accepted_BN, form.zero, abs(orders.value_BN)))
     limit_B1 = form.terms.leverage * orders.equity_B1
     is_over_B1 = ordered_B1 + held_B1 > limit_B1 * (1.0 + DUST)
     room_B1 = xp.clip(limit_B1 - held_B1, 0.0, None)
-    scale_B1 = xp.where(is_over_B1, room_B1 / xp.where(ordered_B1 > 0, ordered_B1, 1.0), 1.0)
+    scale_B1 = xp.where(is_over_B1, room_B1 / xp.clip(ordered_B1, TINY, None), 1.0)
     return target_BN * scale_B1, accepted_BN & is_over_B1 & (target_BN != 0)
 
 
 def _openings(form: Form, orders: Orders, kept_BN: Array, wanted_BN: Array) -> Opening:
     """Return the openings that buying power allows, after the reductions."""
     xp, unit_BN = form.xp, orders.unit_BN
-    reduced_BN = kept_BN - orders.shares_BN
-    equity_B1 = orders.equity_B1 - form.total(cost_over_reference(form, reduced_BN * unit_BN, reduced_BN))
-    gross_B1 = form.total(abs(kept_BN * unit_BN))
+    kept_value_BN = kept_BN * unit_BN
+    reduced_BN = kept_BN - orders.shares_BN if form.terms.needs_quantity else kept_BN
+    cost_BN = cost_over_reference(form, kept_value_BN - orders.value_BN, reduced_BN)
+    equity_B1 = orders.equity_B1 - form.total(cost_BN)
+    gross_B1 = form.total(abs(kept_value_BN))
     if form.is_single or not form.has_shorts:
         return _scaled(form, wanted_BN, unit_BN, equity_B1, gross_B1, reduced_BN)
     shorts = _scaled(form, xp.clip(wanted_BN, None, 0.0), unit_BN, equity_B1, gross_B1, reduced_BN)
@@ -187,9 +193,9 @@ def _scaled(
     need_B1 = form.total(need_BN)
     if terms.fixed_fee:
         is_new_fill_BN = (wanted_BN != 0) & (reduced_BN == 0)
-        equity_B1 = equity_B1 - form.total(xp.where(is_new_fill_BN, terms.fixed_fee, xp.zeros_like(wanted_BN)))
-    room_B1 = equity_B1 * terms.leverage - gross_B1
-    scale_B1 = xp.clip(room_B1 / xp.where(need_B1 > 0, need_B1, 1.0), 0.0, 1.0)
+        equity_B1 = equity_B1 - form.total(xp.where(is_new_fill_BN, terms.fixed_fee, form.zero))
+    room_B1 = (equity_B1 if terms.leverage == 1 else equity_B1 * terms.leverage) - gross_B1
+    scale_B1 = xp.clip(room_B1 / xp.clip(need_B1, TINY, None), 0.0, 1.0)
     opened_BN = wanted_BN * scale_B1
     if form.lot_N is not None:
         opened_BN = xp.where(scale_B1 < 1, form.whole_lots(opened_BN), opened_BN)
@@ -208,7 +214,7 @@ def _journal(
         quantity_BN=quantity_BN,
         shares_BN=shares_BN,
         price_BN=orders.reference_BN * (1.0 + xp.sign(quantity_BN) * costs.slippage),
-        fee_BN=fee_BN + xp.where(quantity_BN != 0, costs.fixed_fee, xp.zeros_like(fee_BN)),
+        fee_BN=fee_BN + xp.where(quantity_BN != 0, costs.fixed_fee, form.zero),
         slippage_BN=size_BN * costs.slippage,
         reason_BN=_reasons(form, orders, target, opening, quantity_BN),
     )
@@ -240,9 +246,8 @@ def _reasons(form: Form, orders: Orders, target: Target, opening: Opening, quant
         if allowed_BN is not None:
             mark(is_decided_BN & ~allowed_BN, Reason.NO_BAR)
     mark(orders.waiting_BN, Reason.WAITING_AFTER_STOP)  # never a zero target: that lifts the block
-    if orders.forced_B1 is not None:
-        is_ended_B1 = orders.ended_B1
+    if orders.forced_B1 is not None and orders.ended_B1 is not None:
         mark((is_decided_BN | is_fill_BN) & orders.forced_B1, Reason.MARGIN_CALL)
-        mark(is_decided_BN & is_ended_B1, Reason.ACCOUNT_ENDED)
-        mark(is_fill_BN & is_ended_B1, Reason.BANKRUPT)
+        mark(is_decided_BN & orders.ended_B1, Reason.ACCOUNT_ENDED)
+        mark(is_fill_BN & orders.ended_B1, Reason.BANKRUPT)
     return reason_BN

@@ -78,6 +78,11 @@ class Terms(NamedTuple):
     need_skew: float
     need_per_share: float
 
+    @property
+    def needs_quantity(self) -> bool:
+        """Whether a fee depends on the quantity or its being there, not on money alone."""
+        return self.fixed_fee > 0 or self.per_share_fee > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class AccountRules:

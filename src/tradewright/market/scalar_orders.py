@@ -5,7 +5,7 @@ Plain functions over floats, lists and named tuples only, so that a compiler for
 Legend: n instrument, t bar; lists are indexed ``[n]``. ``unit`` is money per share at the reference price.
 """
 
-from tradewright.market.form import DUST
+from tradewright.market.form import DUST, TINY
 from tradewright.market.rules import Terms
 from tradewright.market.scalar_book import (
     ACCOUNT_ENDED,
@@ -78,7 +78,7 @@ def set_targets(
     limit = terms.leverage * equity
     if is_clipped or not ordered + held > limit * (1.0 + DUST):
         return
-    scale = max(limit - held, 0.0) / (ordered if ordered > 0 else 1.0)
+    scale = max(limit - held, 0.0) / max(ordered, TINY)
     for n in range(num):
         if book.is_accepted[n]:
             book.is_capped[n] = book.target[n] != 0
@@ -105,9 +105,9 @@ def keep_and_reduce(
         book.target[n] = target
         kept = min(max(target, min(shares, 0.0)), max(shares, 0.0))
         book.kept[n], book.opened[n], book.scale[n] = kept, 0.0, 1.0
-        reduced = kept - shares
-        cost += cost_over_reference(terms, reduced * unit, reduced, False)
-        gross += abs(kept * unit)
+        value = kept * unit
+        cost += cost_over_reference(terms, value - shares * unit, kept - shares, False)
+        gross += abs(value)
     return equity - cost, gross
 
 
@@ -129,7 +129,7 @@ def scale_openings(terms: Terms, book: Book, side: float, equity: float, gross: 
         if terms.fixed_fee and book.kept[n] - book.shares[n] == 0:
             fixed += terms.fixed_fee
     room = (equity - fixed) * terms.leverage - gross
-    scale = min(max(room / (need if need > 0 else 1.0), 0.0), 1.0)
+    scale = min(max(room / max(need, TINY), 0.0), 1.0)
     cost = added = 0.0
     for n in range(num):
         wanted = book.target[n] - book.kept[n]
@@ -173,8 +173,7 @@ def book_fills(
             records.append((t, OPEN, n, reason, quantity, new, price, fee, abs(notional) * terms.slippage))
         if quantity != 0:
             base = book.entry[n] if kept != 0 else 0.0
-            size = abs(new)
-            book.entry[n] = base + (price - base) * (abs(new - kept) / (size if size > 0 else 1.0))
+            book.entry[n] = base + (price - base) * (abs(book.opened[n]) / max(abs(new), TINY))
             book.anchor[n] = 0.0 if new == 0 else price if kept == 0 else book.anchor[n]
             book.shares[n] = new
     return outlay

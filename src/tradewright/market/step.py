@@ -40,8 +40,8 @@ def step(
         weights_BN: Target fractions of equity decided at the previous close; NaN: no order. Never infinite.
         bar: The bar.
         rules: Account rules.
-        multiplier_N: Money per price unit; None: 1.
-        lot_N: Lot sizes, 0: fractional; None: all fractional.
+        multiplier_N: Money per price unit, ``[N]`` or ``[B, N]``; None: 1.
+        lot_N: Lot sizes, ``[N]`` or ``[B, N]``, 0: fractional; None: all fractional.
         stop_loss_BN: Distances that come with the orders, likewise ``take_profit_BN`` and ``trailing_BN``; they need a
             state with stops. None or NaN: the rules' default.
         detail: Return fills, costs and reasons; an environment that needs only equity saves their time.
@@ -100,19 +100,19 @@ def _carry(form: Form, state: State, bar: Bar) -> _Carried:
         years = years[:, None]
 
     def unless_ended(money_B1: Array) -> Array:
-        return xp.where(state.ended_B[:, None], 0.0, money_B1) if form.can_break else money_B1
+        return xp.where(state.ended_B[:, None], form.zero, money_B1) if form.can_break else money_B1
 
     start_B1 = cash_B1
     if costs.cash_rate:
         interest_B1 = unless_ended(start_B1 * (costs.cash_rate * years))
-        cash_B1, interest = cash_B1 + interest_B1, interest_B1[:, 0]
+        cash_B1, interest = cash_B1 + interest_B1, interest_B1.squeeze(1)
     if costs.borrow_rate and form.has_shorts:
         short_BN = xp.clip(-state.shares_BN, 0.0, None) * form.money(state.mark_BN)
         borrow_B1 = unless_ended(form.total(short_BN) * (costs.borrow_rate * years))
-        cash_B1, borrow = cash_B1 - borrow_B1, borrow_B1[:, 0]
+        cash_B1, borrow = cash_B1 - borrow_B1, borrow_B1.squeeze(1)
     if bar.dividend_BN is not None:
         dividend_B1 = form.total(state.shares_BN * form.money(bar.dividend_BN))
-        cash_B1, dividend = cash_B1 + dividend_B1, dividend_B1[:, 0]
+        cash_B1, dividend = cash_B1 + dividend_B1, dividend_B1.squeeze(1)
     return _Carried(cash_B1, interest, borrow, dividend)
 
 
@@ -142,30 +142,30 @@ def _open(
     if bar.tradable_BN is not None:
         reference_BN = xp.where(bar.tradable_BN, reference_BN, state.mark_BN)
     unit_BN = form.money(reference_BN)
-    equity_B1 = cash_B1 + form.total(state.shares_BN * unit_BN)
-    forced_B1, ended_B1, waiting_BN = None, state.ended_B[:, None], None
+    value_BN = state.shares_BN * unit_BN
+    equity_B1 = cash_B1 + form.total(value_BN)
+    forced_B1 = ended_B1 = waiting_BN = None
     if form.can_break:
-        ended_B1 = ended_B1 | (equity_B1 <= 0)
+        ended_B1 = state.ended_B[:, None] | (equity_B1 <= form.zero)
         forced_B1 = ended_B1 | state.margin_call_B[:, None]
     if state.blocked_BN is not None:
         blocked_BN, waiting_BN = refuse_reentry(form, state.blocked_BN, weights_BN)
         state = state._replace(blocked_BN=blocked_BN)
     orders = Orders(
-        cash_B1, state.shares_BN, reference_BN, unit_BN, equity_B1, bar.tradable_BN, forced_B1, ended_B1,
+        cash_B1, state.shares_BN, reference_BN, unit_BN, value_BN, equity_B1, bar.tradable_BN, forced_B1, ended_B1,
         weights_BN, decided_BN, is_sized_BN, waiting_BN,
     )  # fmt: skip
     filled = fill_orders(form, orders)
-    state = state._replace(shares_BN=filled.shares_BN, ended_B=ended_B1[:, 0])
-    if state.entry_BN is not None:
-        entry_BN, price_BN = average_entry(
-            form, state.entry_BN, filled.kept_BN, filled.shares_BN, filled.quantity_BN, reference_BN
-        )
-        state = state._replace(entry_BN=entry_BN)
+    entry_BN = state.entry_BN
+    if entry_BN is not None:
+        entry_BN, price_BN = average_entry(form, entry_BN, filled, reference_BN)
+    ended_B = state.ended_B if ended_B1 is None else ended_B1.squeeze(1)
+    opened = state._replace(shares_BN=filled.shares_BN, ended_B=ended_B, entry_BN=entry_BN)
     if state.anchor_BN is not None:
-        anchor_BN = xp.where(filled.kept_BN != 0, state.anchor_BN, price_BN)
-        state = state._replace(anchor_BN=xp.where(filled.shares_BN != 0, anchor_BN, 0.0))
-        state = replace_distances(form, state, filled.accepted_BN, distances)
-    return filled.cash_B1, state, filled.fills
+        anchor_BN = xp.where(filled.kept_BN != form.zero, state.anchor_BN, price_BN)
+        opened = opened._replace(anchor_BN=xp.where(filled.shares_BN != form.zero, anchor_BN, form.zero))
+        opened = replace_distances(form, opened, filled.accepted_BN, distances)
+    return filled.cash_B1, opened, filled.fills
 
 
 def _mark(form: Form, cash_B1: Array, state: State, bar: Bar) -> tuple[State, Array, Fills | None]:
@@ -179,21 +179,23 @@ def _mark(form: Form, cash_B1: Array, state: State, bar: Bar) -> tuple[State, Ar
     unit_BN = form.money(mark_BN)
     value_BN = state.shares_BN * unit_BN
     equity_B1 = cash_B1 + form.total(value_BN)
-    state = state._replace(cash_B=cash_B1[:, 0], mark_BN=mark_BN)
+    cash_B = cash_B1.squeeze(1)
     if not form.can_break:
-        return state, equity_B1[:, 0], None
+        return state._replace(cash_B=cash_B, mark_BN=mark_BN), equity_B1.squeeze(1), None
     gross_B1 = form.total(abs(value_BN))
     line_B1 = gross_B1 * form.rules.maintenance_margin
     is_low_B1 = equity_B1 <= line_B1
     if bar.tradable_BN is None and not bool(is_low_B1.any()):
-        return state._replace(margin_call_B=is_low_B1[:, 0]), equity_B1[:, 0], None
-    is_call_B1 = (equity_B1 < line_B1) | (state.margin_call_B[:, None] & (gross_B1 > 0))
-    is_broke_B1 = (equity_B1 <= 0) & ~state.ended_B[:, None]
+        state = state._replace(cash_B=cash_B, mark_BN=mark_BN, margin_call_B=is_low_B1.squeeze(1))
+        return state, equity_B1.squeeze(1), None
+    is_call_B1 = (equity_B1 < line_B1) | (state.margin_call_B[:, None] & (gross_B1 > form.zero))
+    is_broke_B1 = (equity_B1 <= form.zero) & ~state.ended_B[:, None]
     ended_B1 = state.ended_B[:, None] | is_broke_B1
-    state = state._replace(ended_B=ended_B1[:, 0], margin_call_B=(is_call_B1 & ~ended_B1)[:, 0])
+    margin_call_B = (is_call_B1 & ~ended_B1).squeeze(1)
+    state = state._replace(cash_B=cash_B, mark_BN=mark_BN, ended_B=ended_B1.squeeze(1), margin_call_B=margin_call_B)
     if not bool(is_broke_B1.any()):
-        return state, equity_B1[:, 0], None
-    is_out_BN = is_broke_B1 & (state.shares_BN != 0)
+        return state, equity_B1.squeeze(1), None
+    is_out_BN = is_broke_B1 & (state.shares_BN != form.zero)
     if bar.tradable_BN is not None:
         is_out_BN = is_out_BN & bar.tradable_BN
     return _end_at_close(form, cash_B1, state, is_out_BN, unit_BN)
@@ -204,21 +206,21 @@ def _end_at_close(
 ) -> tuple[State, Array, Fills | None]:
     """Liquidate bankrupt accounts at the close with normal costs; the result is booked as it is."""
     xp, costs = form.xp, form.terms
-    quantity_BN = xp.where(is_out_BN, -state.shares_BN, 0.0)
+    quantity_BN = xp.where(is_out_BN, -state.shares_BN, form.zero)
     notional_BN = quantity_BN * unit_BN
     cost_BN = cost_over_reference(form, notional_BN, quantity_BN)
     cash_B1 = cash_B1 - form.total(notional_BN + cost_BN)
     slippage_BN = abs(notional_BN) * costs.slippage
     reason_BN = xp.where(is_out_BN, int(Reason.BANKRUPT), xp.zeros_like(is_out_BN, dtype=xp.int64))
     price_BN = state.mark_BN * (1.0 + xp.sign(quantity_BN) * costs.slippage)
-    shares_BN = xp.where(is_out_BN, 0.0, state.shares_BN)
+    shares_BN = xp.where(is_out_BN, form.zero, state.shares_BN)
     fills = None
     if form.has_detail:
         fills = Fills(quantity_BN, shares_BN, price_BN, cost_BN - slippage_BN, slippage_BN, reason_BN)
     state = state._replace(
-        cash_B=cash_B1[:, 0],
+        cash_B=cash_B1.squeeze(1),
         shares_BN=shares_BN,
-        entry_BN=None if state.entry_BN is None else xp.where(is_out_BN, 0.0, state.entry_BN),
-        anchor_BN=None if state.anchor_BN is None else xp.where(is_out_BN, 0.0, state.anchor_BN),
+        entry_BN=None if state.entry_BN is None else xp.where(is_out_BN, form.zero, state.entry_BN),
+        anchor_BN=None if state.anchor_BN is None else xp.where(is_out_BN, form.zero, state.anchor_BN),
     )
-    return state, (cash_B1 + form.total(shares_BN * unit_BN))[:, 0], fills
+    return state, (cash_B1 + form.total(shares_BN * unit_BN)).squeeze(1), fills

@@ -9,7 +9,8 @@ Legend: B accounts, N instruments; ``B1`` is per account.
 from typing import NamedTuple
 
 from tradewright.market.account import Array, Bar, Fills, State
-from tradewright.market.form import Form
+from tradewright.market.form import TINY, Form
+from tradewright.market.orders import Filled
 from tradewright.market.rules import Reason
 
 
@@ -28,19 +29,18 @@ def refuse_reentry(form: Form, blocked_BN: Array, weights_BN: Array) -> tuple[Ar
     """
     xp = form.xp
     is_decided_BN = ~xp.isnan(weights_BN)
-    blocked_BN = xp.where(is_decided_BN & (xp.sign(weights_BN) != blocked_BN), 0.0, blocked_BN)
+    blocked_BN = xp.where(is_decided_BN & (xp.sign(weights_BN) != blocked_BN), form.zero, blocked_BN)
     return blocked_BN, is_decided_BN & (blocked_BN != 0)
 
 
-def average_entry(
-    form: Form, entry_BN: Array, kept_BN: Array, shares_BN: Array, quantity_BN: Array, reference_BN: Array
-) -> tuple[Array, Array]:
+def average_entry(form: Form, entry_BN: Array, filled: Filled, reference_BN: Array) -> tuple[Array, Array]:
     """Return average entry prices after a fill (0 when flat) and the fill prices; a reduction keeps the average."""
-    xp = form.xp
-    price_BN = reference_BN * (1.0 + xp.sign(quantity_BN) * form.terms.slippage)
-    base_BN = xp.where(kept_BN != 0, entry_BN, 0.0)
-    size_BN = abs(shares_BN)
-    part_BN = abs(shares_BN - kept_BN) / xp.where(size_BN > 0, size_BN, 1.0)
+    xp, slippage = form.xp, form.terms.slippage
+    price_BN = reference_BN
+    if slippage:
+        price_BN = reference_BN * (1.0 + xp.sign(filled.quantity_BN) * slippage)
+    base_BN = xp.where(filled.kept_BN != form.zero, entry_BN, form.zero)
+    part_BN = abs(filled.opened_BN) / xp.clip(abs(filled.shares_BN), TINY, None)
     return base_BN + (price_BN - base_BN) * part_BN, price_BN
 
 
@@ -74,11 +74,13 @@ def run_stops(form: Form, cash_B1: Array, state: State, bar: Bar) -> Stopped:
     """
     xp, terms = form.xp, form.terms
     shares_BN = state.shares_BN
-    is_held_BN = shares_BN != 0
+    is_held_BN = shares_BN != form.zero
     if bar.tradable_BN is not None:
         is_held_BN = is_held_BN & bar.tradable_BN
     side_BN = xp.sign(shares_BN)
-    open_BN, high_BN, low_BN = (xp.where(is_held_BN, price, 0.0) for price in (bar.open_BN, bar.high_BN, bar.low_BN))
+    open_BN, high_BN, low_BN = (
+        xp.where(is_held_BN, price, form.zero) for price in (bar.open_BN, bar.high_BN, bar.low_BN)
+    )
     entry_stop_BN = side_BN * (state.entry_BN * (1.0 - side_BN * state.stop_loss_BN))
     trail_stop_BN = side_BN * (state.anchor_BN * (1.0 - side_BN * state.trailing_BN))
     stop_BN = xp.fmax(entry_stop_BN, trail_stop_BN)
@@ -92,11 +94,11 @@ def run_stops(form: Form, cash_B1: Array, state: State, bar: Bar) -> Stopped:
     target_reference_BN = side_BN * xp.maximum(side_BN * open_BN, target_BN)
     slip_BN = 1.0 - side_BN * terms.slippage
     price_BN = xp.where(is_stop_BN, stop_reference_BN * slip_BN, target_reference_BN)
-    price_BN = xp.where(is_out_BN, price_BN, 0.0)
-    quantity_BN = xp.where(is_out_BN, -shares_BN, 0.0)
+    price_BN = xp.where(is_out_BN, price_BN, form.zero)
+    quantity_BN = xp.where(is_out_BN, -shares_BN, form.zero)
     notional_BN = quantity_BN * form.money(price_BN)
     fee_BN = abs(notional_BN) * terms.fee + abs(quantity_BN) * terms.per_share_fee
-    fee_BN = fee_BN + xp.where(is_out_BN, terms.fixed_fee, xp.zeros_like(fee_BN))
+    fee_BN = fee_BN + xp.where(is_out_BN, terms.fixed_fee, form.zero)
     fills = None
     if form.has_detail:
         reference_BN = xp.where(is_stop_BN, stop_reference_BN, price_BN)
@@ -106,9 +108,9 @@ def run_stops(form: Form, cash_B1: Array, state: State, bar: Bar) -> Stopped:
         fills = Fills(quantity_BN, shares_BN + quantity_BN, price_BN, fee_BN, slippage_BN, reason_BN)
     raised_BN = side_BN * xp.maximum(side_BN * state.anchor_BN, best_BN)
     state = state._replace(
-        shares_BN=xp.where(is_out_BN, 0.0, shares_BN),
-        entry_BN=xp.where(is_out_BN, 0.0, state.entry_BN),
-        anchor_BN=xp.where(is_out_BN, 0.0, xp.where(is_held_BN, raised_BN, state.anchor_BN)),
+        shares_BN=xp.where(is_out_BN, form.zero, shares_BN),
+        entry_BN=xp.where(is_out_BN, form.zero, state.entry_BN),
+        anchor_BN=xp.where(is_out_BN, form.zero, xp.where(is_held_BN, raised_BN, state.anchor_BN)),
         blocked_BN=xp.where(is_out_BN, side_BN, state.blocked_BN),
     )
     return Stopped(cash_B1 - form.total(notional_BN + fee_BN), state, fills)
