@@ -16,34 +16,36 @@ from tradewright.config.build import build
 from tradewright.evaluate.backtest import Judgement
 from tradewright.ledger import Ledger
 from tradewright.output import CHECKPOINTS, CONFIG, METRICS, Status, write_json, write_manifest, write_text
-from tradewright.provenance import run_origin, write_provenance
+from tradewright.provenance import Origin, run_origin, write_provenance
 from tradewright.report.content import ReportContent
 from tradewright.report.export import export_results
+from tradewright.report.report import Report
 from tradewright.report.terminal import print_summary, write_summary
 from tradewright.task.context import Context
 
 log = logging.getLogger(__name__)
 
 
-def run(cfg: DictConfig, *, directory: Path, resume: bool = False) -> dict[str, float]:
+def run(cfg: DictConfig, *, directory: Path, resume: bool = False, origin: Origin | None = None) -> dict[str, float]:
     """Execute one run and return its metrics.
 
     Args:
         cfg: The resolved, checked configuration.
         directory: The run directory; created if missing.
         resume: Continue from the directory's newest checkpoint.
+        origin: What the command line chose; None: the current Hydra job's.
 
     Returns:
         The content of ``metrics.json``; undefined figures are NaN.
     """
     directory.mkdir(parents=True, exist_ok=True)
     write_text(directory / CONFIG, OmegaConf.to_yaml(cfg, resolve=True))
-    origin = run_origin(directory)
+    origin = origin or run_origin(directory)
     with Status(directory):
         task = build(cfg.task, key="task")
         bench = task.market(cfg)
         provenance = write_provenance(directory, cfg=cfg, origin=origin, panel=bench.panel, resume=resume)
-        evaluation = build(cfg.evaluate, key="evaluate")
+        evaluation, report = build(cfg.evaluate, key="evaluate"), build(cfg.report, key="report")
         context = Context(
             cfg=cfg, directory=directory, resume=resume, origin=origin, bench=bench, evaluation=evaluation
         )
@@ -52,7 +54,7 @@ def run(cfg: DictConfig, *, directory: Path, resume: bool = False) -> dict[str, 
             judgement = evaluation.judge(bench, strategy)
             if session is not None:
                 session.metrics = judgement.metrics
-            _record(context, judgement, provenance, task.curves)
+            _record(context, judgement, provenance, task.curves, report)
     return judgement.metrics
 
 
@@ -65,12 +67,13 @@ def _session(context: Context, provenance: dict[str, Any]) -> Session | nullcont
     return Session(context.directory, parameters, group)
 
 
-def _record(context: Context, judgement: Judgement, provenance: dict[str, Any], curves: dict[str, Any]) -> None:
+def _record(
+    context: Context, judgement: Judgement, provenance: dict[str, Any], curves: dict[str, Any], report: Report
+) -> None:
     """Write everything a judged run leaves behind, and print the summary."""
     directory, panel = context.directory, context.bench.panel
-    ledger = Ledger(directory.parent)
+    ledger = Ledger(Path(context.cfg.output_dir) / context.cfg.name)
     ledger.record(trial=provenance["trial"], data_fingerprint=panel.fingerprint, run=directory.name, state="done")
-    report = build(context.cfg.report, key="report")
     export_results(directory, judgement.results, formats=report.formats)
     content = _content(context, judgement, provenance, curves, num_trials=ledger.count(panel.fingerprint))
     path = report.write(directory, content)

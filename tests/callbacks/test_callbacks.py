@@ -124,7 +124,7 @@ def read_session(folder: Path) -> tuple[dict, str, int | None]:
 def test_session_records_keys_metrics_and_the_true_end(tmp_path: Path) -> None:
     with Session(tmp_path, {"algorithm": "ppo", "seed": 1, "lr": 3e-4}, "group") as session:
         assert read_session(tmp_path / "result")[2] is None
-        session.metrics = {"test/sharpe": 0.5, "test/calmar": math.nan}
+        session.metrics = {"test/sharpe": 0.5, "test/cagr": math.nan, "baseline/momentum/sharpe": 1.0}
     values, group, status = read_session(tmp_path / "result")
     assert values == {"algorithm": "ppo", "seed": 1.0, "lr": 3e-4, "test/sharpe": 0.5}
     assert (group, status) == ("group", Status.STATUS_SUCCESS)
@@ -140,13 +140,14 @@ def test_session_of_a_failed_run_says_so_until_the_run_is_resumed(tmp_path: Path
 
 
 def test_session_keys_are_few_and_the_same_in_every_run() -> None:
-    cfg = OmegaConf.create({"seed": 3, "algorithm": {"lr": 0.1, "clip": 0.2}, "model": {"hidden": [1, 2]}})
-    first = session_parameters(cfg, {"algorithm": "ppo"}, ["algorithm.clip=0.2", "model.hidden=[1,2]", "seed=3"])
+    cfg = OmegaConf.create({"seed": 3, "lora": {"r": 16}, "algorithm": {"lr": 0.1, "clip": 0.2}, "model": {"hidden": [1, 2]}})
+    first = session_parameters(cfg, {"algorithm": "ppo", "lora": "none"}, ["algorithm.clip=0.2", "model.hidden=[1,2]", "seed=3"])
     other = session_parameters(cfg, {}, [f"a.k{i}=1" for i in range(20)])
-    assert len(first) == 12
+    assert len(first) == 11
     assert len(other) == 12
     assert first["lora.r"] == "n/a"
     assert first["reward"] == "n/a"
+    assert "seed" not in first
     assert first["algorithm.clip"] == 0.2
     assert first["model.hidden"] == "[1, 2]"
     assert {k for k in first if "." not in k} == {k for k in other if "." not in k}

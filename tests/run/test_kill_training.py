@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from conftest import TINY
 
 SLOWER = (*TINY, "algorithm.total_frames=6144", "algorithm.num_passes=8", "report=none")
@@ -34,7 +35,7 @@ def run_of(folder: Path) -> Path | None:
 def kill_during_training(
     folder: Path, process: subprocess.Popen[bytes], rng: random.Random, seen_before: float
 ) -> bool:
-    """Wait for a checkpoint newer than the last kill's, then kill a random moment later; False if the run ended first."""
+    """Kill a random moment after a checkpoint newer than ``seen_before``; False if the run ended first."""
     while process.poll() is None:
         run = run_of(folder)
         last = run / "checkpoints" / "last.ckpt" if run else None
@@ -71,7 +72,6 @@ def check_kills(folder: Path, num_kills: int, seed: int) -> None:
     assert metrics[0] == metrics[1]
     assert len(list(parts.glob("outputs/default/*/config.yaml"))) == 1
     assert json.loads((runs[1] / "status.json").read_text())["state"] == "done"
-    assert not list((runs[1] / "checkpoints").glob("best-*.ckpt")) == []
     names = [sorted(path.name for path in (run / "checkpoints").glob("*.ckpt")) for run in runs if run]
     assert names[0] == names[1]
 

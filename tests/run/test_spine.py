@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import TINY
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from conftest import TINY
 from tradewright.cli import main
 from tradewright.output import read_metrics
 

@@ -25,9 +25,20 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 RESULT = "result"
 ABSENT = "n/a"
 GROUPS = ("algorithm", "data", "env", "features", "model", "reward", "strategy")
-KEYS = ("algorithm.lr", "lora.r", "seed")
+KEYS = ("algorithm.lr", "lora.r")
 LIMIT = 12
 """TensorBoard ticks only a few columns; more keys than this make its view useless."""
+NOT_COMPARED = ("seed",)
+"""Runs that differ only in these are averaged into one row, where a single value would mislead."""
+METRICS = (
+    "test/cagr",
+    "test/max_drawdown",
+    "test/num_trades",
+    "test/sharpe",
+    "test/total_return",
+    "validation/sharpe",
+)
+"""Final metrics shown; TensorBoard ticks the first five. All of them are in ``metrics.json``."""
 
 
 def session_parameters(cfg: DictConfig, choices: Mapping[str, str], overrides: list[str]) -> dict[str, Any]:
@@ -40,9 +51,10 @@ def session_parameters(cfg: DictConfig, choices: Mapping[str, str], overrides: l
     """
     keys: dict[str, Any] = {group: choices.get(group, ABSENT) for group in GROUPS}
     swept = [override.partition("=")[0].lstrip("+~") for override in overrides]
-    for key in (*KEYS, *(key for key in swept if key not in choices)):
+    for key in (*KEYS, *(key for key in swept if key not in choices and key not in NOT_COMPARED)):
         if key not in keys and len(keys) < LIMIT:
-            keys[key] = _plain(OmegaConf.select(cfg, key))
+            is_off = choices.get(key.partition(".")[0]) == "none"
+            keys[key] = ABSENT if is_off else _plain(OmegaConf.select(cfg, key))
     return keys
 
 
@@ -76,7 +88,7 @@ class Session:
         self.parameters = parameters
         self.group = group
         self.metrics: Mapping[str, float] = {}
-        """Final metrics; set before leaving."""
+        """Final metrics, set before leaving; those of ``METRICS`` are shown."""
 
     def __enter__(self) -> "Session":
         if self.directory.is_dir():
@@ -96,7 +108,9 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         values = [
-            Summary.Value(tag=tag, simple_value=value) for tag, value in self.metrics.items() if math.isfinite(value)
+            Summary.Value(tag=tag, simple_value=self.metrics[tag])
+            for tag in METRICS
+            if math.isfinite(self.metrics.get(tag, math.nan))
         ]
         if values:
             self._writer.add_event(Event(wall_time=time.time(), step=0, summary=Summary(value=values)))

@@ -1,0 +1,32 @@
+"""A run is repeated from its own directory, and a changed number is named."""
+
+import json
+
+import pytest
+
+from conftest import TINY
+from tradewright.cli import main
+
+
+def test_replayed_run_repeats_every_figure_to_the_bit(command, capsys) -> None:
+    run = command(*TINY, "seed=5")
+    again = command("replay", f"run={run}")
+    assert again != run
+    assert json.loads((again / "metrics.json").read_text()) == json.loads((run / "metrics.json").read_text())
+    assert "all equal" in capsys.readouterr().out
+
+
+def test_replay_names_the_figures_that_differ(command, capsys) -> None:
+    run = command(*TINY)
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["test/sharpe"] = 9.75
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert main(("replay", f"run={run}")) == 2
+    assert "figures differ: test/sharpe was 9.75, is " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("run", ["nowhere", "."])
+def test_replay_of_no_run_says_what_was_expected(tmp_path, monkeypatch, capsys, run: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(("replay", f"run={run}")) == 2
+    assert "no finished run; expected config.yaml and metrics.json" in capsys.readouterr().err
