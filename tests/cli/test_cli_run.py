@@ -14,7 +14,9 @@ from tradewright.config.compose import choices
 from tradewright.errors import DataError, RunError
 
 
-def test_run_gets_a_directory_of_its_own_with_hydras_record(cli: Callable, spine: dict[str, Any], tmp_path: Path) -> None:
+def test_run_gets_a_directory_of_its_own_with_hydras_record(
+    cli: Callable, spine: dict[str, Any], tmp_path: Path
+) -> None:
     seen: dict[str, Any] = {}
     spine["do"] = lambda cfg, directory: seen.update(choices=choices(), same=HydraConfig.get().run.dir)
     answer = cli("seed=3", "reward=differential_sharpe")
@@ -160,7 +162,9 @@ def test_failing_job_does_not_stop_the_later_ones(cli: Callable, spine: dict[str
         assert not (directory / "log.txt").is_file()
 
 
-def test_job_that_fails_the_check_says_so_in_its_own_directory(cli: Callable, spine: dict[str, Any], tmp_path: Path) -> None:
+def test_job_that_fails_the_check_says_so_in_its_own_directory(
+    cli: Callable, spine: dict[str, Any], tmp_path: Path
+) -> None:
     answer = cli("-m", "seed=0,-1,2")
     assert answer.code == 2
     assert [cfg.seed for cfg, _, _ in spine["calls"]] == [0, 2]
@@ -199,7 +203,9 @@ def test_repeated_warning_of_a_sweep_is_shown_once(cli: Callable, spine: dict[st
     assert answer.err.count("lora.r has no effect") == 1
 
 
-def test_own_classes_of_the_current_folder_are_found_with_allow(cli: Callable, spine: dict[str, Any], tmp_path: Path) -> None:
+def test_own_classes_of_the_current_folder_are_found_with_allow(
+    cli: Callable, spine: dict[str, Any], tmp_path: Path
+) -> None:
     (tmp_path / "my_rewards.py").write_text("class Mine:\n    def __init__(self, *, scale: float) -> None: ...\n")
     words = ("~reward", "+reward._target_=my_rewards.Mine", "+reward.scale=x")
     answer = cli(*words)

@@ -121,9 +121,7 @@ def _public_names(module: Module) -> set[str]:
     return {name for name in shown if not name.startswith("_")}
 
 
-def lineage(
-    cls: Located, *, with_libraries: bool = True, seen: frozenset[int] = frozenset()
-) -> Iterator[Located]:
+def lineage(cls: Located, *, with_libraries: bool = True, seen: frozenset[int] = frozenset()) -> Iterator[Located]:
     """Yield the class and those of its bases that are in source, depth first."""
     yield cls
     for base in bases(cls, with_libraries=with_libraries):

@@ -64,7 +64,8 @@ class Choice:
 
 def describe(cfg: DictConfig, hydra: Any) -> Choice:
     """Return the choice behind a configuration; ``hydra`` is Hydra's own node, as composing and jobs give it."""
-    texts = [str(text) for text in hydra.overrides.task]
+    # unresolved: the text of an override may itself hold an interpolation
+    texts: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     return Choice(
         content=plain(cfg, []),
         options={str(group): str(option) for group, option in hydra.runtime.choices.items()},
