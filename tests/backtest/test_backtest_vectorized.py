@@ -150,14 +150,14 @@ def test_stop_columns_of_positions_are_used() -> None:
     assert result.trades[0].exit_reason == "stop_loss"
 
 
-@pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_infinite_weight_is_refused_by_symbol_and_row(value: float) -> None:
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300, -2e6])
+def test_impossible_weight_is_refused_by_symbol_and_row(value: float) -> None:
     panel = random_panel(9, 10, 2)
     weights_TN = np.zeros((10, 2))
     weights_TN[3, 1] = value
-    with pytest.raises(MarketError, match=r"^S1: weight of row 3 is -?inf"):
+    with pytest.raises(MarketError, match=r"^S1: weight of row 3 is "):
         run(panel, weights_TN)
-    with pytest.raises(MarketError, match=r"^S1: weight of row 3 is -?inf"):
+    with pytest.raises(MarketError, match=r"^S1: weight of row 3 is "):
         Vectorized(costs=FREE).run_many(panel, weights_TN[None], Range(0, 10))
 
 

@@ -35,8 +35,9 @@ class Trade:
     """One round trip, flat to flat; ``exit_*`` are None while it is open.
 
     ``quantity`` is the largest signed position reached; ``entry_price`` and ``exit_price`` are quantity-weighted
-    averages; bars count from the first bar of the judged range; ``pnl`` is money net of ``costs`` (fees, slippage is inside the prices; borrow is not attributed to trades);
-    ``holding_bars`` counts bars from the first to the last fill. For an open trade ``pnl`` is marked at the last close.
+    averages; bars count from the first bar of the judged range; ``pnl`` is money net of ``costs`` (fees; slippage is
+    inside the prices; borrow is not attributed to trades); ``holding_bars`` counts bars from the first to the last
+    fill. For an open trade ``pnl`` is marked at the last close and ``exit_reason`` is ``open``.
     """
 
     symbol: str

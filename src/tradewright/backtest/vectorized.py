@@ -108,7 +108,7 @@ class Vectorized:
 
         Args:
             panel: Bars.
-            weights_BTN: Targets of every account, as the rows of ``Positions``; an array of ``xp``.
+            weights_BTN: Targets of every account, as the rows of ``Positions``; an array of ``xp``, on any device.
             rows: The judged bars.
             xp: The module ``numpy`` or ``torch``.
 
@@ -116,14 +116,22 @@ class Vectorized:
             MarketError: Prices or weights that no account can trade.
         """
         quotes = _quotes(panel, rows)
-        check_weights(np.asarray(weights_BTN), panel.symbols, (len(weights_BTN), *quotes.close.shape))
+        check_weights(weights_BTN, panel.symbols, (len(weights_BTN), *quotes.close.shape), xp=xp)
         check_quotes(quotes, panel.symbols, panel.ts_T[rows.start : rows.stop])
         check_currency(panel.instruments)
         is_all_tradable = bool(quotes.tradable[1:].all())
-        multiplier_N = _unless_all([instrument.multiplier for instrument in panel.instruments], 1.0, xp)
-        lot_N = _unless_all([instrument.lot for instrument in panel.instruments], 0.0, xp)
-        open_TN, high_TN, low_TN, close_TN, tradable_TN = (xp.asarray(column) for column in quotes[:5])
-        state = initial_state(xp, self.rules, len(weights_BTN), len(panel.instruments), mark_N=close_TN[0])
+        device = weights_BTN.device
+
+        def unless_all(values: list[float], neutral: float) -> Array | None:
+            """Nothing where all values are neutral, so that the step leaves them out."""
+            return None if set(values) == {neutral} else xp.asarray(np.array(values), device=device)
+
+        multiplier_N = unless_all([instrument.multiplier for instrument in panel.instruments], 1.0)
+        lot_N = unless_all([instrument.lot for instrument in panel.instruments], 0.0)
+        columns = (xp.asarray(column, device=device) for column in quotes[:5])
+        open_TN, high_TN, low_TN, close_TN, tradable_TN = columns
+        num_accounts, num = len(weights_BTN), len(panel.instruments)
+        state = initial_state(xp, self.rules, num_accounts, num, mark_N=close_TN[0], device=device)
         equity_TB = [state.cash_B]
         for t in range(1, len(rows)):
             tradable_N = None if is_all_tradable else tradable_TN[t]
@@ -133,11 +141,6 @@ class Vectorized:
             )
             equity_TB.append(outcome.equity_B)
         return xp.stack(equity_TB, 1)
-
-
-def _unless_all(values: list[float], neutral: float, xp: Any) -> Array | None:
-    """Return the values as an array, or None where all are neutral and the step can leave them out."""
-    return None if all(value == neutral for value in values) else xp.asarray(np.array(values))
 
 
 def _quotes(panel: Panel, rows: Range) -> Quotes:

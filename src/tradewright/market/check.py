@@ -4,6 +4,7 @@ Legend: T bars, N instruments, B accounts.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,22 +13,32 @@ from tradewright.errors import MarketError
 from tradewright.market.instrument import Instrument
 from tradewright.market.ledger import Decided, Quotes
 
+MAX_WEIGHT = 1e6
+"""Weights beyond a million times the equity are a defect of the strategy, not a decision."""
 
-def check_weights(weights: npt.NDArray[np.float64], symbols: Sequence[str], shape: tuple[int, ...]) -> None:
-    """Refuse weights of another shape and infinite ones; NaN is fine, it means no order.
+
+def check_weights(weights: Any, symbols: Sequence[str], shape: tuple[int, ...], *, xp: Any = np) -> None:
+    """Refuse weights of another shape and those no account can hold; NaN is fine, it means no order.
+
+    Args:
+        weights: ``[T, N]`` or ``[B, T, N]``, an array of ``xp``.
+        symbols: N symbols.
+        shape: What the shape must be.
+        xp: The module ``numpy`` or ``torch``.
 
     Raises:
         MarketError: Names the symbol and the row.
     """
-    if weights.shape != shape:
+    if tuple(weights.shape) != shape:
         raise MarketError(f"weights must have shape {shape} (bars of the range x instruments), was {weights.shape}")
-    if weights.dtype != np.float64:
+    if weights.dtype != xp.float64:
         raise MarketError(f"weights must be float64, was {weights.dtype}; money is never kept in less")
-    where = np.argwhere(np.isinf(weights))
+    where = xp.argwhere(abs(weights) > MAX_WEIGHT)
     if len(where):
-        at = tuple(where[0])
+        at = tuple(int(index) for index in where[0])
         raise MarketError(
-            f"{symbols[at[-1]]}: weight of row {at[-2]} is {weights[at]}, expected a finite number or NaN"
+            f"{symbols[at[-1]]}: weight of row {at[-2]} is {float(weights[at])},"
+            f" expected NaN or a fraction of equity of at most {MAX_WEIGHT:g}"
         )
 
 

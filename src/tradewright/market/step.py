@@ -32,7 +32,7 @@ def step(
     detail: bool = True,
     specialise: bool = True,
 ) -> tuple[State, Outcome]:
-    """Carry B accounts through one bar.
+    """Carry B accounts through one bar; return them after it, and what happened in it.
 
     Args:
         xp: The module ``numpy`` or ``torch``; all arrays are its own.
@@ -42,13 +42,10 @@ def step(
         rules: Account rules.
         multiplier_N: Money per price unit, ``[N]`` or ``[B, N]``; None: 1.
         lot_N: Lot sizes, ``[N]`` or ``[B, N]``, 0: fractional; None: all fractional.
-        stop_loss_BN: Distances that come with the orders, likewise ``take_profit_BN`` and ``trailing_BN``; they need a
-            state with stops. None or NaN: the rules' default.
-        detail: Return fills, costs and reasons; an environment that needs only equity saves their time.
+        stop_loss_BN, take_profit_BN, trailing_BN: Distances that come with the orders; they need a state with stops.
+            None or NaN: the rules' default.
+        detail: Return fills, costs and reasons; who needs only equity saves their time.
         specialise: Leave out what the rules do not use; False runs the full form (tests compare the two).
-
-    Returns:
-        The accounts after the bar, and what happened in it.
     """
     form = choose_form(
         xp, rules, state.shares_BN, multiplier_N=multiplier_N, lot_N=lot_N, detail=detail, specialise=specialise

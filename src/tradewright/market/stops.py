@@ -63,6 +63,16 @@ def replace_distances(
     )
 
 
+class _Hits(NamedTuple):
+    """Which positions are closed, at which reference and fill prices, and whether a stop was the trailing one."""
+
+    is_stop_BN: Array
+    is_target_BN: Array
+    is_trail_BN: Array
+    reference_BN: Array
+    price_BN: Array
+
+
 def run_stops(form: Form, cash_B1: Array, state: State, bar: Bar) -> Stopped:
     """Check stops, then targets, of every position; close those that were hit; raise the anchors.
 
@@ -72,53 +82,65 @@ def run_stops(form: Form, cash_B1: Array, state: State, bar: Bar) -> Stopped:
         state: Shares, entries, anchors and distances after the open phase.
         bar: The bar with high and low.
     """
-    xp, terms = form.xp, form.terms
+    xp, terms, zero = form.xp, form.terms, form.zero
     shares_BN = state.shares_BN
-    is_held_BN = shares_BN != form.zero
+    is_held_BN = shares_BN != zero
     if bar.tradable_BN is not None:
         is_held_BN = is_held_BN & bar.tradable_BN
     side_BN = xp.sign(shares_BN)
+    # Prices of shorts are mirrored, so that both sides fall to their stop and rise to their target.
     open_BN, high_BN, low_BN = (
-        xp.where(is_held_BN, price, form.zero) for price in (bar.open_BN, bar.high_BN, bar.low_BN)
+        side_BN * xp.where(is_held_BN, price_BN, zero) for price_BN in (bar.open_BN, bar.high_BN, bar.low_BN)
     )
-    entry_stop_BN = side_BN * (state.entry_BN * (1.0 - side_BN * state.stop_loss_BN))
-    trail_stop_BN = side_BN * (state.anchor_BN * (1.0 - side_BN * state.trailing_BN))
-    stop_BN = xp.fmax(entry_stop_BN, trail_stop_BN)
-    best_BN = xp.maximum(side_BN * low_BN, side_BN * high_BN)
-    is_stop_BN = is_held_BN & (xp.minimum(side_BN * low_BN, side_BN * high_BN) <= stop_BN)
-    target_BN = side_BN * (state.entry_BN * (1.0 + side_BN * state.take_profit_BN))
-    is_target_BN = is_held_BN & ~is_stop_BN & (best_BN >= target_BN)
-    is_out_BN = is_stop_BN | is_target_BN
-
-    stop_reference_BN = side_BN * xp.minimum(side_BN * open_BN, stop_BN)
-    target_reference_BN = side_BN * xp.maximum(side_BN * open_BN, target_BN)
-    slip_BN = 1.0 - side_BN * terms.slippage
-    price_BN = xp.where(is_stop_BN, stop_reference_BN * slip_BN, target_reference_BN)
-    price_BN = xp.where(is_out_BN, price_BN, form.zero)
-    quantity_BN = xp.where(is_out_BN, -shares_BN, form.zero)
-    notional_BN = quantity_BN * form.money(price_BN)
+    worst_BN, best_BN = xp.minimum(low_BN, high_BN), xp.maximum(low_BN, high_BN)
+    hits = _find_hits(form, state, side_BN, is_held_BN, (open_BN, worst_BN, best_BN))
+    is_out_BN = hits.is_stop_BN | hits.is_target_BN
+    quantity_BN = xp.where(is_out_BN, -shares_BN, zero)
+    notional_BN = quantity_BN * form.money(hits.price_BN)
     fee_BN = abs(notional_BN) * terms.fee + abs(quantity_BN) * terms.per_share_fee
-    fee_BN = fee_BN + xp.where(is_out_BN, terms.fixed_fee, form.zero)
+    fee_BN = fee_BN + xp.where(is_out_BN, terms.fixed_fee, zero)
     fills = None
     if form.has_detail:
-        reference_BN = xp.where(is_stop_BN, stop_reference_BN, price_BN)
-        slippage_BN = abs(quantity_BN * form.money(reference_BN - price_BN))
-        is_trail_BN = ~(entry_stop_BN >= trail_stop_BN) & ~xp.isnan(trail_stop_BN)
-        reason_BN = _reasons(form, is_stop_BN, is_target_BN, is_trail_BN)
-        fills = Fills(quantity_BN, shares_BN + quantity_BN, price_BN, fee_BN, slippage_BN, reason_BN)
+        slippage_BN = abs(quantity_BN * form.money(hits.reference_BN - hits.price_BN))
+        after_BN = shares_BN + quantity_BN
+        fills = Fills(quantity_BN, after_BN, hits.price_BN, fee_BN, slippage_BN, _reasons(form, hits))
     raised_BN = side_BN * xp.maximum(side_BN * state.anchor_BN, best_BN)
     state = state._replace(
-        shares_BN=xp.where(is_out_BN, form.zero, shares_BN),
-        entry_BN=xp.where(is_out_BN, form.zero, state.entry_BN),
-        anchor_BN=xp.where(is_out_BN, form.zero, xp.where(is_held_BN, raised_BN, state.anchor_BN)),
+        shares_BN=xp.where(is_out_BN, zero, shares_BN),
+        entry_BN=xp.where(is_out_BN, zero, state.entry_BN),
+        anchor_BN=xp.where(is_out_BN, zero, xp.where(is_held_BN, raised_BN, state.anchor_BN)),
         blocked_BN=xp.where(is_out_BN, side_BN, state.blocked_BN),
     )
     return Stopped(cash_B1 - form.total(notional_BN + fee_BN), state, fills)
 
 
-def _reasons(form: Form, is_stop_BN: Array, is_target_BN: Array, is_trail_BN: Array) -> Array:
+def _find_hits(
+    form: Form, state: State, side_BN: Array, is_held_BN: Array, mirrored: tuple[Array, Array, Array]
+) -> _Hits:
+    """Compare the mirrored open, worst and best price of the bar with stops and targets."""
+    xp, zero = form.xp, form.zero
+    open_BN, worst_BN, best_BN = mirrored
+    entry_stop_BN = side_BN * (state.entry_BN * (1.0 - side_BN * state.stop_loss_BN))
+    trail_stop_BN = side_BN * (state.anchor_BN * (1.0 - side_BN * state.trailing_BN))
+    stop_BN = xp.fmax(entry_stop_BN, trail_stop_BN)
+    target_BN = side_BN * (state.entry_BN * (1.0 + side_BN * state.take_profit_BN))
+    is_stop_BN = is_held_BN & (worst_BN <= stop_BN)
+    is_target_BN = is_held_BN & ~is_stop_BN & (best_BN >= target_BN)
+    stop_reference_BN = side_BN * xp.minimum(open_BN, stop_BN)
+    target_reference_BN = side_BN * xp.maximum(open_BN, target_BN)
+    stop_price_BN = stop_reference_BN * (1.0 - side_BN * form.terms.slippage)
+    return _Hits(
+        is_stop_BN,
+        is_target_BN,
+        ~(entry_stop_BN >= trail_stop_BN) & ~xp.isnan(trail_stop_BN),
+        xp.where(is_stop_BN, stop_reference_BN, xp.where(is_target_BN, target_reference_BN, zero)),
+        xp.where(is_stop_BN, stop_price_BN, xp.where(is_target_BN, target_reference_BN, zero)),
+    )
+
+
+def _reasons(form: Form, hits: _Hits) -> Array:
     xp = form.xp
-    reason_BN = xp.zeros_like(is_stop_BN, dtype=xp.int64)
-    reason_BN = xp.where(is_stop_BN, int(Reason.STOP_LOSS), reason_BN)
-    reason_BN = xp.where(is_stop_BN & is_trail_BN, int(Reason.TRAILING_STOP), reason_BN)
-    return xp.where(is_target_BN, int(Reason.TAKE_PROFIT), reason_BN)
+    reason_BN = xp.zeros_like(hits.is_stop_BN, dtype=xp.int64)
+    reason_BN = xp.where(hits.is_stop_BN, int(Reason.STOP_LOSS), reason_BN)
+    reason_BN = xp.where(hits.is_stop_BN & hits.is_trail_BN, int(Reason.TRAILING_STOP), reason_BN)
+    return xp.where(hits.is_target_BN, int(Reason.TAKE_PROFIT), reason_BN)
