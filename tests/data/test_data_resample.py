@@ -49,7 +49,7 @@ def loop_oracle(panel: Panel, column: int, length_s: int) -> dict[int, list[floa
     return buckets
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     minutes=st.lists(st.integers(0, 400), min_size=30, max_size=200, unique=True).map(sorted),
     timeframe=st.sampled_from(["5m", "15m", "1h"]),
@@ -91,7 +91,7 @@ def test_dropping_partial_bars_keeps_full_ones_only():
     assert len(resample(minute_panel(minutes), "5m").ts_T) == 12
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     minutes=st.lists(st.integers(0, 300), min_size=40, max_size=200, unique=True).map(sorted),
     timeframe=st.sampled_from(["5m", "15m"]),

@@ -4,6 +4,8 @@ Legend: T bars, N instruments.
 """
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +17,12 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 def densify(
-    rows: dict[str, npt.NDArray], counts: list[int], columns: list[int]
+    rows: Mapping[str, Any], counts: list[int], columns: list[int]
 ) -> tuple[npt.NDArray[np.datetime64], dict[str, npt.NDArray[np.float64]]]:
     """Spread rows ordered by symbol and time over ``[T, N]`` arrays.
 
     Args:
-        rows: Columns of the rows.
+        rows: Columns of the rows, as arrays.
         counts: Rows per symbol.
         columns: For each output column the symbol's place in ``counts``.
     """
