@@ -111,6 +111,13 @@ def test_a_missing_column_lists_what_was_found(tmp_path):
     assert error.value.fault == "missing_column"
 
 
+def test_a_file_without_header_is_told_to_have_one(tmp_path):
+    path = tmp_path / "ES.txt"
+    path.write_text("20200102 093000;3244.5;3245.25;3244;3245;812\n20200102 093100;3245;3246;3244.75;3245.5;640\n")
+    with pytest.raises(BarsError, match=r"ES.txt: no column 'ts' in the header; .*; the first line must be a header"):
+        Csv(store=str(tmp_path), path=str(path)).ingest()
+
+
 def damaged_files(folder: Path) -> dict[str, Path]:
     """Write files that are cut off, empty or of another format."""
     folder.mkdir()

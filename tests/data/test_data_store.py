@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from bar_files import GOOD, write_csv
+from bar_files import GOOD, random_rows, write_csv
 
 from tradewright.data.csv import Csv
 from tradewright.data.duckdb import DuckDB
@@ -64,6 +64,20 @@ def test_a_reader_keeps_its_rows_while_a_writer_replaces_them(tmp_path):
 def ingest_in_child(store: str, path: str) -> int:
     """Load a file in another process and return its number of bars."""
     return Csv(store=store, dataset="mine", path=path).ingest().num_bars
+
+
+def test_jobs_that_start_together_load_once(tmp_path):
+    path = str(write_csv(tmp_path / "A.csv", random_rows(2_000)))
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        done = pool.starmap(first_read, [(str(tmp_path), path)] * 4, chunksize=1)
+    assert len({fingerprint for fingerprint, _ in done}) == 1
+    assert len({created for _, created in done}) == 1
+
+
+def first_read(store: str, path: str) -> tuple[str, str]:
+    """Read a panel of a store that may not exist yet; return its fingerprint and when it was loaded."""
+    panel = Csv(store=store, dataset="mine", path=path).panel()
+    return panel.fingerprint, str(BarStore(root=store, dataset="mine").path.stat().st_mtime_ns)
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"\0" * 8_192])

@@ -6,6 +6,7 @@ one after the last bar that is read, as in LEAN.
 Source: the factor files of QuantConnect/Lean (Common/Data/Auxiliary/CorporateFactorProvider.cs).
 """
 
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -16,6 +17,25 @@ from tradewright.data.store import insert_columns
 
 _BEFORE_ALL = np.datetime64("0001-01-01", "us")
 _KINDS = {"all": ("split", "dividend"), "splits": ("split",), "none": ()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """A corporate action; prices before ``ex_ts`` are multiplied by ``ratio`` to be comparable with those after.
+
+    Args:
+        symbol: The instrument.
+        ex_ts: First instant at which the price is without the split or dividend (naive UTC).
+        kind: ``split`` or ``dividend``.
+        ratio: 0.25 for a split 4:1; 1 - dividend/price for a dividend.
+        cash: Dividend per share in the instrument's currency; 0 for a split.
+    """
+
+    symbol: str
+    ex_ts: np.datetime64
+    kind: str
+    ratio: float
+    cash: float = 0.0
 
 
 def adjusted_query(connection: duckdb.DuckDBPyConnection, bars: str, adjust: str) -> str:

@@ -49,9 +49,10 @@ def match_columns(file: str, names: Sequence[str]) -> Columns:
     missing = [role for role in ALIASES if role not in positions and role not in ("volume", "symbol")]
     if missing:
         role = missing[0]
+        is_data = sum(any(letter.isdigit() for letter in name) for name in names) > len(names) / 2
+        hint = "the first line must be a header" if is_data else f"accepted names: {', '.join(ALIASES[role])}"
         raise BarsError(
-            f"{file}: no column '{role}' in the header; found {', '.join(names)}; "
-            f"accepted names: {', '.join(ALIASES[role])}",
+            f"{file}: no column '{role}' in the header; found {', '.join(names)}; {hint}",
             fault="missing_column",
             file=file,
         )

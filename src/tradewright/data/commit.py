@@ -6,8 +6,9 @@ from dataclasses import fields
 
 import duckdb
 
+from tradewright.data.adjust import Action
 from tradewright.data.clock import check_zones, settle_clock
-from tradewright.data.staging import Action, Staging
+from tradewright.data.staging import Staging
 from tradewright.data.store import insert_columns
 from tradewright.data.validate import check_order, check_rows
 from tradewright.market.instrument import Instrument

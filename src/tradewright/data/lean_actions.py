@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tradewright.data.staging import Action
+from tradewright.data.adjust import Action
 from tradewright.errors import DataError
 
 

@@ -8,15 +8,16 @@ pays no dividends. Two sessions have no volume. Source: arch.data.nasdaq (NCSA l
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from tradewright.data.csv import stage_csv
 from tradewright.data.files import file_states, hash_files
 from tradewright.data.source import Progress, Source
-from tradewright.data.staging import Staging
 from tradewright.data.timeframe import DAY_S
 from tradewright.errors import DataError
 from tradewright.market.instrument import Instrument
+
+if TYPE_CHECKING:
+    from tradewright.data.staging import Staging
 
 SYMBOL = "NASDAQ"
 
@@ -51,7 +52,9 @@ class Nasdaq(Source):
     def _content(self) -> list[Any]:
         return hash_files([self._file()])
 
-    def _stage(self, staging: Staging, progress: Progress) -> None:
+    def _stage(self, staging: "Staging", progress: Progress) -> None:
+        from tradewright.data.csv import stage_csv  # not when the store is read
+
         progress(0, 1, SYMBOL)
         staging.timeframe_s = DAY_S
         staging.note = "An index is not itself tradable."

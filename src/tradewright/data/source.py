@@ -13,22 +13,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import duckdb
 
-from tradewright.data.commit import commit
+from tradewright.data.adjust import Action
 from tradewright.data.dates import parse_start, parse_stop
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Ranges
 from tradewright.data.read import Selection, read_panel
 from tradewright.data.split import Split
-from tradewright.data.staging import Action, Staging
 from tradewright.data.store import BarStore, first_line, read_meta, write_meta
 from tradewright.data.summary import IngestSummary, read_actions, read_summary
 from tradewright.data.timeframe import parse_timeframe
 from tradewright.errors import DataError, suggest
 from tradewright.market.instrument import CALENDAR_PERIODS
+
+if TYPE_CHECKING:
+    from tradewright.data.staging import Staging
 
 Progress = Callable[[int, int, str], None]
 """Called with files done, files in all and the name of the present one."""
@@ -101,7 +103,7 @@ class Source(ABC):
         """Return digests of the raw input's content, independent of where it lies."""
 
     @abstractmethod
-    def _stage(self, staging: Staging, progress: Progress) -> None:
+    def _stage(self, staging: "Staging", progress: Progress) -> None:
         """Put all rows, and what is known about them, into ``staging``."""
 
     @property
@@ -129,6 +131,10 @@ class Source(ABC):
         Raises:
             DataError: The input is missing or malformed; the store is as it was.
         """
+        # Reading a warm store, the usual case, must not pay for importing what loading needs.
+        from tradewright.data.commit import commit
+        from tradewright.data.staging import Staging
+
         store, state = self._store(), self._state_key()
         with store.writing():
             meta = store.meta()

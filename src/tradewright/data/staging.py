@@ -15,6 +15,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from tradewright.data.adjust import Action
 from tradewright.market.instrument import Instrument
 
 Float = npt.NDArray[np.float64]
@@ -28,25 +29,6 @@ _TABLE = """
 CREATE TEMP TABLE incoming(file INTEGER, row BIGINT, symbol VARCHAR, ts TIMESTAMP, offset_s INTEGER, open DOUBLE,
                            high DOUBLE, low DOUBLE, close DOUBLE, volume DOUBLE)
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Action:
-    """A corporate action; prices before ``ex_ts`` are multiplied by ``ratio`` to be comparable with those after.
-
-    Args:
-        symbol: The instrument.
-        ex_ts: First instant at which the price is without the split or dividend (naive UTC).
-        kind: ``split`` or ``dividend``.
-        ratio: 0.25 for a split 4:1; 1 - dividend/price for a dividend.
-        cash: Dividend per share in the instrument's currency; 0 for a split.
-    """
-
-    symbol: str
-    ex_ts: np.datetime64
-    kind: str
-    ratio: float
-    cash: float = 0.0
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from tradewright.data.staging import Action
+from tradewright.data.adjust import Action
 from tradewright.data.store import read_meta
 
 
