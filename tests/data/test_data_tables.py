@@ -171,6 +171,28 @@ def test_the_same_bar_in_two_files_names_both(tmp_path):
         Csv(store=str(tmp_path), path=str(tmp_path / "in")).panel()
 
 
+ODD_COLUMNS = {
+    "'10:00'::TIME": "column 'date' of type TIME holds no date and time",
+    "5": "column 'date' of type INTEGER holds no date and time",
+    "NULL::BIGINT": "row 1: ts is missing",
+    "DATE '2020-01-01' + i::INTEGER, [1.0]": "open must be a number, was '[1.0]'",
+}
+
+
+@pytest.mark.parametrize("columns", ODD_COLUMNS)
+def test_columns_of_a_type_that_is_no_stamp_or_number_are_named(tmp_path, columns):
+    names = "date, open, high, low, close" if "," in columns else "date"
+    rest = "2.0, 1.0, 1.5" if "," in columns else "1.0 AS open, 2.0 AS high, 1.0 AS low, 1.5 AS close"
+    path = tmp_path / "odd.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            f"CREATE TABLE bars AS SELECT * FROM (SELECT {columns}, {rest} FROM range(3) t(i)) AS t({names})"
+        )
+    with pytest.raises(DataError) as error:
+        DuckDB(store=str(tmp_path), path=str(path)).panel()
+    assert ODD_COLUMNS[columns] in str(error.value)
+
+
 def test_an_unknown_table_lists_the_near_one(tmp_path):
     path = convert(write_csv(tmp_path / "a.csv"), tmp_path / "b.duckdb", table="prices")
     with pytest.raises(DataError, match=r"data.table: no table 'price'; did you mean 'prices'\?"):

@@ -70,6 +70,8 @@ def typed_stamp(column: str, *, kind: str, sample: object, time_format: str | No
         or kind in ("INTEGER", "UINTEGER", "HUGEINT", "DOUBLE", "FLOAT")
         or kind.startswith("DECIMAL")
     ):
+        if sample == "":
+            return "NULL::TIMESTAMP", "NULL"  # no stamp at all: every row, if there is one, lacks it
         text = f"{float(str(sample)):.0f}"
         if re.match(r"^(19|20)\d{6}$", text):
             return f"try_strptime({column}::BIGINT::VARCHAR, '%Y%m%d')", "NULL"
