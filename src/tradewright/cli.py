@@ -98,6 +98,10 @@ def _command(words: list[str]) -> None:
 def _resume(composer: "Composer", flags: Namespace, directory: str, texts: list[str]) -> None:
     if flags.multirun:
         raise ConfigError("resume: continues one run; -m does not go with it")
+    if flags.cfg or flags.info:
+        raise ConfigError(
+            f"resume: the run's configuration is in {Path(directory) / 'config.yaml'}; drop --cfg or --info"
+        )
     from tradewright.resume import resume
 
     resume(composer, Path(directory), texts)

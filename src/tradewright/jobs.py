@@ -76,8 +76,10 @@ def run_in_directory(composer: Composer, cfg: DictConfig, warnings: list[str], *
             file_log.warning("warning: %s", warning)
         try:
             return execute(task_cfg, resume=resume)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             file_log.error("%s", error, exc_info=error)
+            if isinstance(error, SystemExit):
+                raise _early_exit(error) from error
             raise
 
     callbacks.on_run_start(config=cfg, config_name=CONFIG_NAME)
@@ -139,7 +141,7 @@ def _sweep_job(sweep: Sweep) -> Callable[[DictConfig], Metrics | None]:
 
 def _record_failure(sweep: Sweep, number: int, cfg: DictConfig, error: BaseException) -> None:
     """Note a failed job in the sweep, in its own ``log.txt`` and, where it never started, in its ``status.json``."""
-    failure = RunError(f"the job ended itself with exit code {error.code}") if isinstance(error, SystemExit) else error
+    failure = _early_exit(error) if isinstance(error, SystemExit) else error
     sweep.failures[number] = failure
     directory = Path(HydraConfig.get().runtime.output_dir)
     if not (directory / STATUS).is_file():
@@ -147,6 +149,10 @@ def _record_failure(sweep: Sweep, number: int, cfg: DictConfig, error: BaseExcep
         Status(directory).write("failed", error=f"{type(failure).__name__}: {failure}")
     file_log.error("%s", failure, exc_info=error)
     log.error("job %d failed: %s", number, " ".join(str(failure).split()) or type(failure).__name__)
+
+
+def _early_exit(error: SystemExit) -> RunError:
+    return RunError(f"the job ended itself with exit code {error.code}")
 
 
 def _raise_failures(sweep: Sweep) -> None:

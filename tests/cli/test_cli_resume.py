@@ -104,6 +104,7 @@ def test_resume_wants_exactly_one_directory(cli: Callable, words: list[str]) -> 
     assert answer.err.startswith("error: resume: give one run directory")
 
 
-def test_resume_does_not_go_with_a_sweep_or_a_task(cli: Callable) -> None:
+def test_resume_does_not_go_with_a_sweep_a_task_or_printing(cli: Callable) -> None:
     assert cli("-m", "resume=a").err == "error: resume: continues one run; -m does not go with it\n"
+    assert cli("--cfg", "job", "resume=a").err.startswith("error: resume: the run's configuration is in a/config.yaml")
     assert "with its own task, not with 'train'" in cli("train", "resume=a").err

@@ -91,6 +91,24 @@ def test_defect_keeps_its_traceback(cli: Callable, spine: dict[str, Any]) -> Non
     assert "ZeroDivisionError: a defect" in (spine["calls"][0][1] / "log.txt").read_text()
 
 
+def test_run_that_ends_itself_is_a_failure(cli: Callable, spine: dict[str, Any]) -> None:
+    def leave(cfg: Any, directory: Path) -> None:
+        raise SystemExit(0)
+
+    spine["do"] = leave
+    answer = cli()
+    assert (answer.code, answer.err) == (2, "error: the job ended itself with exit code 0\n")
+
+
+def test_deleted_group_is_named(cli: Callable, spine: dict[str, Any]) -> None:
+    answer = cli("~reward", "~seed")
+    assert answer.code == 2
+    assert answer.err.splitlines() == [
+        "error: reward: must be given, it was deleted",
+        "error: seed: must be given, it was deleted",
+    ]
+
+
 def test_interrupt_ends_with_130(cli: Callable, spine: dict[str, Any]) -> None:
     def interrupt(cfg: Any, directory: Path) -> None:
         raise KeyboardInterrupt

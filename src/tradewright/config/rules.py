@@ -15,8 +15,10 @@ from yaml import YAMLError
 
 from tradewright.config.check import plain
 from tradewright.config.locate import class_attribute
+from tradewright.config.root import root_keys
 
 JUDGED_BY_VALIDATION = "validation/"
+OPTIONAL_KEYS = ("resume",)
 LANGUAGE_MODEL_GROUPS = ("lora", "quant")
 
 
@@ -80,6 +82,13 @@ def apply_rules(choice: Choice) -> list[Finding]:
     return sorted(findings, key=lambda finding: (not finding.is_error, finding.message))
 
 
+def nothing_needed_is_deleted(choice: Choice) -> Iterator[Finding]:
+    """Refuse ``~reward``: a run needs every group and global key, though some options are ``none``."""
+    for key in choice.overridden:
+        if key in root_keys() and key not in OPTIONAL_KEYS and choice.content.get(key) is None:
+            yield Finding(f"{key}: must be given, it was deleted")
+
+
 def language_model_keys_have_effect(choice: Choice) -> Iterator[Finding]:
     """Warn of ``lora`` and ``quant`` settings from the command line when the model is no language model."""
     if choice.fact("model", "is_language_model") is True:
@@ -121,6 +130,7 @@ def seed_is_not_negative(choice: Choice) -> Iterator[Finding]:
 
 
 RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
+    nothing_needed_is_deleted,
     language_model_keys_have_effect,
     algorithm_fits_environment,
     choices_are_made_on_validation,
