@@ -80,6 +80,16 @@ def first_read(store: str, path: str) -> tuple[str, str]:
     return panel.fingerprint, str(BarStore(root=store, dataset="mine").path.stat().st_mtime_ns)
 
 
+def test_force_replaces_a_damaged_store(tmp_path):
+    source = Csv(store=str(tmp_path), dataset="mine", path=str(write_csv(tmp_path / "A.csv")))
+    fingerprint = source.panel().fingerprint
+    BarStore(root=str(tmp_path), dataset="mine").path.write_bytes(b"no database")
+    with pytest.raises(DataError, match=r"mine.duckdb: damaged .*; load it again with task=ingest task.force=true"):
+        source.ingest()
+    assert source.ingest(force=True).is_changed
+    assert source.panel().fingerprint == fingerprint
+
+
 @pytest.mark.parametrize("content", [b"", b"no database", b"\0" * 8_192])
 def test_a_damaged_store_says_what_to_do(tmp_path, content):
     store = BarStore(root=str(tmp_path), dataset="mine")
@@ -104,7 +114,9 @@ def test_another_schema_version_is_refused(tmp_path):
     store = BarStore(root=str(tmp_path), dataset="mine")
     with duckdb.connect(str(store.path)) as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-        with pytest.raises(DataError, match="schema version 99, expected 1; delete it and ingest again"):
+        with pytest.raises(
+            DataError, match=r"schema version 99, expected 1; load it again with task=ingest task.force=true"
+        ):
             read_meta(connection, store.path)
 
 

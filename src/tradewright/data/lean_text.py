@@ -46,19 +46,7 @@ def stage_lean(
     """
     names = QUOTE if is_quoted else TRADE
     first_rows = _join(staging, files, names, progress)
-    days = [file.day or date(1970, 1, 1) for file in files]
-    staging.connection.execute(
-        "CREATE TEMP TABLE zips(file INTEGER, symbol VARCHAR, first DATE, last DATE, day DATE, first_row BIGINT)"
-    )
-    columns = {
-        "file": range(len(files)),
-        "symbol": [file.symbol for file in files],
-        "first": [str(file.first) for file in files],
-        "last": [str(file.last) for file in files],
-        "day": [str(day) for day in days],
-        "first_row": first_rows,
-    }
-    insert_columns(staging.connection, "zips", columns)
+    _create_zips(staging, files, first_rows)
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in ("file", *names))
     text = (
         f"read_csv({quote_text(str(_scratch(staging)))}, auto_detect = false, header = false, delim = ',', quote = '', "
@@ -79,6 +67,22 @@ def stage_lean(
         )
     except duckdb.InvalidInputException as error:
         raise _text_error(staging, first_rows, len(names), error) from None
+
+
+def _create_zips(staging: Staging, files: Sequence[LeanFile], first_rows: Sequence[int]) -> None:
+    """Write what is known about each zip into a table that its rows are joined with."""
+    staging.connection.execute(
+        "CREATE TEMP TABLE zips(file INTEGER, symbol VARCHAR, first DATE, last DATE, day DATE, first_row BIGINT)"
+    )
+    columns = {
+        "file": range(len(files)),
+        "symbol": [file.symbol for file in files],
+        "first": [str(file.first) for file in files],
+        "last": [str(file.last) for file in files],
+        "day": [str(file.day or date(1970, 1, 1)) for file in files],
+        "first_row": first_rows,
+    }
+    insert_columns(staging.connection, "zips", columns)
 
 
 def _value(name: str, is_quoted: bool, scale: int) -> str:

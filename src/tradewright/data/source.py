@@ -137,11 +137,11 @@ class Source(ABC):
 
         store, state = self._store(), self._state_key()
         with store.writing():
-            meta = store.meta()
-            if meta and not force and self._is_current(meta):
+            meta = None if force else store.meta()  # force also replaces a damaged file
+            if meta and self._is_current(meta):
                 return self._summary(store, is_changed=False)
             fingerprint = self.fingerprint()
-            if meta and not force and meta.get("fingerprint") == fingerprint:
+            if meta and meta["fingerprint"] == fingerprint:
                 store.rewrite_meta({"state": state})
                 return self._summary(store, is_changed=False)
 

@@ -66,7 +66,8 @@ class BarStore:
             connection = duckdb.connect(str(self.path), read_only=True, config={"threads": 1})
         except duckdb.Error as error:
             raise DataError(
-                f"{self.path}: damaged or no DuckDB file ({first_line(error)}); delete it and ingest again"
+                f"{self.path}: damaged or no DuckDB file ({first_line(error)}); "
+                f"load it again with task=ingest task.force=true"
             ) from None
         try:
             yield connection
@@ -155,7 +156,7 @@ def read_meta(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, st
     if facts.get("schema_version") != SCHEMA_VERSION:
         raise DataError(
             f"{path}: schema version {facts.get('schema_version')}, expected {SCHEMA_VERSION}; "
-            f"delete it and ingest again"
+            f"load it again with task=ingest task.force=true"
         )
     return facts
 
