@@ -97,7 +97,7 @@ def _content(
         experiment=cfg.name,
         run=context.directory.name,
         command=" ".join(provenance["command_line"]),
-        config_yaml=OmegaConf.to_yaml(cfg, resolve=True),
+        config_yaml=(context.directory / CONFIG).read_text(),
         provenance=provenance,
         results=tuple(result for (span, _), result in results.items() if span == "test"),
         metrics=judgement.metrics,

@@ -16,13 +16,18 @@ from typing import Any
 
 from omegaconf import Container, DictConfig, OmegaConf
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams import metadata
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from tradewright.callbacks.events import EventFile
 
 RESULT = "result"
+PLUGIN = "hparams"
+START_TAG, END_TAG = "_hparams_/session_start_info", "_hparams_/session_end_info"
 ABSENT = "n/a"
 GROUPS = ("algorithm", "data", "env", "features", "model", "reward", "strategy")
 KEYS = ("algorithm.lr", "lora.r")
@@ -30,6 +35,7 @@ LIMIT = 12
 """TensorBoard ticks only a few columns; more keys than this make its view useless."""
 NOT_COMPARED = ("seed",)
 """Runs that differ only in these are averaged into one row, where a single value would mislead."""
+EMPTY_TENSOR = TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(dim=[TensorShapeProto.Dim(size=0)]))
 METRICS = (
     "test/cagr",
     "test/max_drawdown",
@@ -93,7 +99,7 @@ class Session:
     def __enter__(self) -> "Session":
         if self.directory.is_dir():
             shutil.rmtree(self.directory)
-        self._writer = EventFileWriter(str(self.directory))
+        self._events = EventFile(self.directory)
         info = SessionStartInfo(group_name=self.group, start_time_secs=time.time())
         for key, value in self.parameters.items():
             if isinstance(value, bool):
@@ -102,8 +108,7 @@ class Session:
                 info.hparams[key].number_value = value
             else:
                 info.hparams[key].string_value = str(value)
-        self._record(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info))
-        self._writer.flush()
+        self._record(START_TAG, HParamsPluginData(session_start_info=info))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -113,13 +118,12 @@ class Session:
             if math.isfinite(self.metrics.get(tag, math.nan))
         ]
         if values:
-            self._writer.add_event(Event(wall_time=time.time(), step=0, summary=Summary(value=values)))
+            self._events.write(Event(wall_time=time.time(), step=0, summary=Summary(value=values)))
         status = Status.STATUS_SUCCESS if kind is None else Status.STATUS_FAILURE
         end = SessionEndInfo(status=status, end_time_secs=time.time())
-        self._record(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
-        self._writer.close()
+        self._record(END_TAG, HParamsPluginData(session_end_info=end))
 
     def _record(self, tag: str, data: HParamsPluginData) -> None:
-        summary = Summary()
-        summary.value.add(tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR)
-        self._writer.add_event(Event(wall_time=time.time(), summary=summary))
+        plugin = SummaryMetadata.PluginData(plugin_name=PLUGIN, content=data.SerializeToString())
+        value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=EMPTY_TENSOR)
+        self._events.write(Event(wall_time=time.time(), summary=Summary(value=[value])))

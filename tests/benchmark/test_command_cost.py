@@ -1,0 +1,40 @@
+"""What a whole command costs beside its imports: a rule's backtest against importing DuckDB, NumPy and Hydra."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+IMPORTS = (sys.executable, "-c", "import duckdb, numpy, hydra")
+BACKTEST = (sys.executable, "-m", "tradewright", "backtest", "strategy=rule", "report=none")
+HEAVY = (
+    "import sys; from tradewright.cli import main; main({words!r}); print([m for m in {heavy!r} if m in sys.modules])"
+)
+
+
+def cpu_seconds(words: tuple[str, ...], folder: Path, repeats: int = 5) -> float:
+    """Return the least CPU time of several runs of a command."""
+    times = []
+    for _ in range(repeats):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(words, cwd=folder, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(times)
+
+
+@pytest.mark.benchmark
+def test_backtest_of_a_rule_costs_at_most_three_times_its_imports(tmp_path: Path) -> None:
+    subprocess.run(BACKTEST, cwd=tmp_path, check=True, capture_output=True)  # ingests the 5,031 bars
+    imports, backtest = cpu_seconds(IMPORTS, tmp_path), cpu_seconds(BACKTEST, tmp_path)
+    print(f"\nimports {imports:.2f} CPU s, backtest of 5,031 bars {backtest:.2f} CPU s, ratio {backtest / imports:.2f}")
+    assert backtest <= 3 * imports
+
+
+def test_backtest_of_a_rule_imports_neither_torch_nor_lightning(tmp_path: Path) -> None:
+    code = HEAVY.format(words=list(BACKTEST[3:]), heavy=["torch", "lightning", "torchrl", "pandas", "plotly", "arch"])
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
