@@ -54,7 +54,8 @@ class Ingest:
     def _print(self, console: Console, summary: IngestSummary) -> None:
         state = "loaded" if summary.is_changed else "already in the store, unchanged"
         console.print(
-            f"[bold]{summary.dataset}[/]: {state}; {count_of(summary.num_bars, 'bar')} of {count_of(len(summary.spans), 'symbol')}, "
+            f"[bold]{summary.dataset}[/]: {state}; {count_of(summary.num_bars, 'bar')} of "
+            f"{count_of(len(summary.spans), 'symbol')}, "
             f"{format_timeframe(summary.timeframe_s)} each, {count_of(summary.num_actions, 'corporate action')}"
         )
         table = Table(box=None, pad_edge=False)

@@ -75,8 +75,13 @@ class Inspect:
         _more(console, len(findings) - self.max_rows, "symbol")
 
     def _suspicious(self, console: Console, findings: tuple[Quality, ...]) -> None:
-        titles = ("symbol", "stale opens", "in a row", "no volume", "flat", "repeated", f"moves > {LARGE_MOVE:.0%}")
-        table = _table("Suspicious bars (a stale open equals the previous close)", *titles, "largest", "on")
+        titles = ("symbol", "stale", "in a row", "no volume", "flat", "repeated", f"> {LARGE_MOVE:.0%}")
+        table = _table(
+            f"Suspicious bars (stale: opens at the previous close; > {LARGE_MOVE:.0%}: close to close)",
+            *titles,
+            "largest",
+            "on",
+        )
         odd = [found for found in findings if _is_odd(found)]
         for found in odd[: self.max_rows]:
             counts = (found.num_stale_opens, found.longest_stale_run, found.num_zero_volume, found.num_flat)
@@ -120,7 +125,8 @@ class Inspect:
         table = _table("First bars", "symbol", "ts (UTC)", *names)
         for column, symbol in list(enumerate(panel.symbols))[: self.max_rows]:
             for t in np.flatnonzero(panel.tradable_TN[:, column])[: self.rows]:
-                values = (f"{getattr(panel, f'{name}_TN')[t, column]:,.8g}" for name in names)
+                values = [f"{getattr(panel, f'{name}_TN')[t, column]:,.8g}" for name in names[:4]]
+                values.append(f"{panel.volume_TN[t, column]:,.10g}")
                 table.add_row(symbol, day_or_minute(panel.ts_T[t], panel.timeframe_s), *values)
         console.print(table)
 
