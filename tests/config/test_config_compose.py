@@ -86,6 +86,15 @@ def test_experiments_of_another_folder_are_forgotten(mini: Path, monkeypatch: py
         open_hydra(conf=mini / "conf").compose(["experiment=mine"])
 
 
+def test_two_composers_keep_their_own_experiments(mini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(mini / "experiments" / "mine.yaml", "seed: 2\n")
+    first = open_hydra(conf=mini / "conf")
+    (mini / "elsewhere").mkdir()
+    monkeypatch.chdir(mini / "elsewhere")
+    open_hydra(conf=mini / "conf")
+    assert first.compose(["experiment=mine"]).seed == 2
+
+
 def test_own_experiment_wins_over_a_shipped_one(mini: Path) -> None:
     write(mini / "experiments" / "default.yaml", "seed: 9\n")
     assert find_experiments().files["default"] == mini / "experiments" / "default.yaml"

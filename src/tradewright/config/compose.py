@@ -39,6 +39,7 @@ class Composer:
         Raises:
             ConfigError: An override, an option or a file does not fit; one line that names it.
         """
+        register_experiments(self.experiments)  # Hydra's store is global; another composer may have filled it since
         try:
             return self.hydra.compose_config(config_name=CONFIG_NAME, overrides=list(overrides), run_mode=mode)
         except HYDRA_ERRORS as error:
@@ -67,8 +68,8 @@ def open_hydra(*, conf: str | os.PathLike[str] | None = None, extra: str | os.Pa
         ConfigError: ``extra`` is not a folder.
     """
     version.setbase("1.3")
-    experiments = find_experiments()
     register_root()
+    experiments = find_experiments()
     register_experiments(experiments)
     search_path = create_config_search_path(str(Path(conf or paths.shipped("conf")).resolve()))
     if extra is not None:
