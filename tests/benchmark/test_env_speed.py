@@ -1,9 +1,12 @@
 """Environment steps per second through TorchRL's API and in the simulator, and PPO frames per second, on one thread."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
+from tensordict import TensorDictBase
 
 from tradewright.data.ranges import Range
 from tradewright.env.continuous import Continuous
@@ -36,22 +39,27 @@ def test_environment_steps_per_second(panel_of, tmp_path, observation: str) -> N
             reward=LogReturn(),
             generator=torch.Generator().manual_seed(0),
         )
-        action = torch.rand(accounts, 1) * 2 - 1
-        core = _steps_per_second(lambda: (simulator.step(action), simulator.observe()), accounts)
+        core = _steps_per_second(partial(_step_simulator, simulator), accounts)
         env = TradingTorchRLEnv(simulator)
-        data = env.reset()
-
-        def through_torchrl(env=env, action=action) -> None:
-            nonlocal data
-            data["action"] = action
-            _, data = env.step_and_maybe_reset(data)
-
-        wrapped = _steps_per_second(through_torchrl, accounts)
+        wrapped = _steps_per_second(partial(_step_torchrl, env, {"data": env.reset()}), accounts)
         print(f"{observation:6s} B={accounts:6d}: simulator {core:12,.0f} steps/s, TorchRL {wrapped:12,.0f} steps/s")
         assert wrapped > 100 * accounts**0.5
 
 
-def _steps_per_second(step, accounts: int, seconds: float = 1.0) -> float:
+def _step_simulator(simulator: Simulator) -> None:
+    moved = simulator.step(torch.rand(simulator.num_accounts, 1) * 2 - 1)
+    done = moved.terminated_B | moved.truncated_B
+    if bool(done.any()):
+        simulator.restart(done)
+    simulator.observe()
+
+
+def _step_torchrl(env: TradingTorchRLEnv, held: dict[str, TensorDictBase]) -> None:
+    held["data"]["action"] = torch.rand(env.batch_size[0], 1) * 2 - 1
+    _, held["data"] = env.step_and_maybe_reset(held["data"])
+
+
+def _steps_per_second(step: Callable[[], None], accounts: int, seconds: float = 1.0) -> float:
     for _ in range(3):
         step()
     best, start = 0.0, time.perf_counter()

@@ -31,7 +31,12 @@ def value_at_risk(returns_n: Float, level: float = 0.95) -> float:
         raise ValueError(f"level must be in (0, 1), was {level}")
     if len(returns_n) == 0 or bool(np.isnan(returns_n).any()):
         return math.nan
-    return float(np.quantile(returns_n, 1.0 - level))
+    # np.quantile would import masked arrays, a tenth of the time that a whole backtest of a rule takes.
+    sorted_n = np.sort(returns_n)
+    place = (len(sorted_n) - 1) * (1.0 - level)
+    below = int(place)
+    above = min(below + 1, len(sorted_n) - 1)
+    return float(sorted_n[below] + (place - below) * (sorted_n[above] - sorted_n[below]))
 
 
 def conditional_value_at_risk(returns_n: Float, level: float = 0.95) -> float:
