@@ -177,6 +177,31 @@ def _text(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
+def _changed(value: Any) -> Any:
+    """Return another value of the same type."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    return f"{value}_other" if isinstance(value, str) else value
+
+
+@pytest.mark.row("T14")
+def test_every_key_of_every_option_can_be_overridden_on_the_command_line(shipped: Composer) -> None:
+    num_keys = 0
+    for group, option in OPTIONS:
+        if group in {"debug", "task"}:
+            continue
+        leaves = [(key, value) for key, value in _leaves(_content(group, option), group) if "${" not in str(value)]
+        given = {key: _changed(value) for key, value in leaves}
+        cfg = shipped.compose([f"{group}={option}", *(f"{key}={_text(value)}" for key, value in given.items())])
+        for key, value in given.items():
+            found = OmegaConf.select(cfg, key)
+            assert (OmegaConf.to_container(found) if OmegaConf.is_config(found) else found) == value, key
+        num_keys += len(given)
+    assert num_keys > 200
+
+
 def _arbitrary(rng: random.Random) -> Any:
     return rng.choice(
         [None, True, 0, -1, 3, 0.5, 1e9, "", "abc", "1e-3", [], [1, "a"], {"a": 1}, "${seed}", "${absent}"]
