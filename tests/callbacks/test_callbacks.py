@@ -140,8 +140,11 @@ def test_session_of_a_failed_run_says_so_until_the_run_is_resumed(tmp_path: Path
 
 
 def test_session_keys_are_few_and_the_same_in_every_run() -> None:
-    cfg = OmegaConf.create({"seed": 3, "lora": {"r": 16}, "algorithm": {"lr": 0.1, "clip": 0.2}, "model": {"hidden": [1, 2]}})
-    first = session_parameters(cfg, {"algorithm": "ppo", "lora": "none"}, ["algorithm.clip=0.2", "model.hidden=[1,2]", "seed=3"])
+    cfg = OmegaConf.create(
+        {"seed": 3, "lora": {"r": 16}, "algorithm": {"lr": 0.1, "clip": 0.2}, "model": {"hidden": [1, 2]}}
+    )
+    overrides = ["algorithm.clip=0.2", "model.hidden=[1,2]", "seed=3"]
+    first = session_parameters(cfg, {"algorithm": "ppo", "lora": "none"}, overrides)
     other = session_parameters(cfg, {}, [f"a.k{i}=1" for i in range(20)])
     assert len(first) == 11
     assert len(other) == 12

@@ -148,7 +148,7 @@ class PPO(AgentModule):
         if (batch_idx + 1) % (self.num_minibatches * self.num_passes) == 0:
             logged = {f"train/{name}": terms[key].detach() for key, name in LOGGED.items()}
             logged["train/loss"] = loss.detach()
-            logged["train/lr"] = torch.tensor(self.optimizers().param_groups[0]["lr"])
+            logged["train/lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
             logged["train/mean_reward"] = torch.tensor(self.stream_in_use.mean_reward)
             self.log_dict(logged, batch_size=len(batch))
         return loss
