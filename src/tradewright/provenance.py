@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,9 @@ def run_origin(directory: Path, *, is_current: bool = True) -> Origin:
     chosen = OmegaConf.to_container(hydra.runtime.choices)
     assert isinstance(chosen, dict)
     choices = {str(group): str(option) for group, option in chosen.items() if not str(group).startswith("hydra/")}
-    return Origin(choices, [str(override) for override in hydra.overrides.task])
+    overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    assert isinstance(overrides, list)
+    return Origin(choices, [str(override) for override in overrides])
 
 
 def write_provenance(directory: Path, *, cfg: DictConfig, origin: Origin, panel: Panel, resume: bool) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def _new_record(directory: Path, cfg: DictConfig, origin: Origin, panel: Panel) 
             "is_synthetic": panel.is_synthetic,
         },
         "git": _git(directory),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": _versions(),
         "python": platform.python_version(),
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": _cores()},
     }
@@ -156,11 +157,18 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+def _versions() -> dict[str, str | None]:
+    """Return the installed version of each package, from the names of the dist-info folders on the path.
+
+    Parsing their metadata, as importlib does, would take as long as a backtest of a rule computes.
+    """
+    found: dict[str, str] = {}
+    for folder in filter(os.path.isdir, sys.path):
+        for entry in os.listdir(folder):
+            if entry.endswith(".dist-info"):
+                name, _, version = entry.removesuffix(".dist-info").partition("-")
+                found.setdefault(name.lower().replace("_", "-"), version)
+    return {name: found.get(name) for name in PACKAGES}
 
 
 def _git(directory: Path) -> dict[str, Any] | None:

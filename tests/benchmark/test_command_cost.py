@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 IMPORTS = (sys.executable, "-c", "import duckdb, numpy, hydra")
-BACKTEST = (sys.executable, "-m", "tradewright", "backtest", "strategy=rule", "report=none")
+BACKTEST = (str(Path(sys.executable).with_name("tradewright")), "backtest", "strategy=rule", "report=none")
 HEAVY = (
     "import sys; from tradewright.cli import main; main({words!r}); print([m for m in {heavy!r} if m in sys.modules])"
 )
@@ -33,6 +33,6 @@ def test_backtest_of_a_rule_costs_at_most_three_times_its_imports(tmp_path: Path
 
 
 def test_backtest_of_a_rule_imports_neither_torch_nor_lightning(tmp_path: Path) -> None:
-    code = HEAVY.format(words=list(BACKTEST[3:]), heavy=["torch", "lightning", "torchrl", "pandas", "plotly", "arch"])
+    code = HEAVY.format(words=list(BACKTEST[1:]), heavy=["torch", "lightning", "torchrl", "pandas", "plotly", "arch"])
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -1,5 +1,6 @@
 """Signatures read from source equal those that Python reports, and what text cannot settle is left unchecked."""
 
+import ast
 import importlib
 import inspect
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from tradewright.config.locate import MAX_REEXPORTS, UnknownTargetError, class_attribute, locate
 from tradewright.config.signatures import Signature, signature
+from tradewright.config.source import find_module, parse_signatures
 
 MODULE = """
     import functools
@@ -337,3 +339,23 @@ def test_reading_signatures_imports_nothing_heavy() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lightning.pytorch.trainer.trainer", "peft.tuners.lora.config", "torch.optim.adam", "tradewright.data.source"],
+)
+def test_leaving_out_method_bodies_changes_no_signature(name: str) -> None:
+    spec = find_module(name)
+    assert spec is not None
+    assert spec.origin is not None
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    short, whole = parse_signatures(text), ast.parse(text)
+
+    def headers(tree: ast.Module) -> list[str]:
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+        methods = [(c.name, m) for c in functions for m in c.body if isinstance(m, ast.FunctionDef)]
+        return [f"{c}.{m.name} {ast.dump(m.args)} {[ast.dump(d) for d in m.decorator_list]}" for c, m in methods]
+
+    assert headers(short) == headers(whole)
+    assert len(ast.dump(short)) < len(ast.dump(whole))

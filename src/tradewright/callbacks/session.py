@@ -15,15 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import Container, DictConfig, OmegaConf
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-from tensorboard.compat.proto.tensor_pb2 import TensorProto
-from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
-from tensorboard.compat.proto.types_pb2 import DT_FLOAT
-from tensorboard.plugins.hparams.api_pb2 import Status
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
-from tradewright.callbacks.events import EventFile
+from tradewright.callbacks.events import EventFile, Field, Float32, message
 
 RESULT = "result"
 PLUGIN = "hparams"
@@ -35,7 +28,10 @@ LIMIT = 12
 """TensorBoard ticks only a few columns; more keys than this make its view useless."""
 NOT_COMPARED = ("seed",)
 """Runs that differ only in these are averaged into one row, where a single value would mislead."""
-EMPTY_TENSOR = TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(dim=[TensorShapeProto.Dim(size=0)]))
+EMPTY_TENSOR = message((1, 1), (2, message((2, message((1, 0))))))
+"""TensorProto of dtype DT_FLOAT and shape [0]: TensorBoard wants a tensor beside the metadata."""
+SUCCESS, FAILURE = 1, 2
+"""hparams Status."""
 METRICS = (
     "test/cagr",
     "test/max_drawdown",
@@ -100,30 +96,31 @@ class Session:
         if self.directory.is_dir():
             shutil.rmtree(self.directory)
         self._events = EventFile(self.directory)
-        info = SessionStartInfo(group_name=self.group, start_time_secs=time.time())
-        for key, value in self.parameters.items():
-            if isinstance(value, bool):
-                info.hparams[key].bool_value = value
-            elif isinstance(value, int | float):
-                info.hparams[key].number_value = value
-            else:
-                info.hparams[key].string_value = str(value)
-        self._record(START_TAG, HParamsPluginData(session_start_info=info))
+        keys = (message((1, key), (2, _value(value))) for key, value in self.parameters.items())
+        start = message(*((1, key) for key in keys), (4, self.group), (5, time.time()))
+        self._record(START_TAG, (3, start))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         values = [
-            Summary.Value(tag=tag, simple_value=self.metrics[tag])
+            message((1, tag), (2, Float32(self.metrics[tag])))
             for tag in METRICS
             if math.isfinite(self.metrics.get(tag, math.nan))
         ]
         if values:
-            self._events.write(Event(wall_time=time.time(), step=0, summary=Summary(value=values)))
-        status = Status.STATUS_SUCCESS if kind is None else Status.STATUS_FAILURE
-        end = SessionEndInfo(status=status, end_time_secs=time.time())
-        self._record(END_TAG, HParamsPluginData(session_end_info=end))
+            self._events.write_values(*values)
+        end = message((1, SUCCESS if kind is None else FAILURE), (2, time.time()))
+        self._record(END_TAG, (4, end))
 
-    def _record(self, tag: str, data: HParamsPluginData) -> None:
-        plugin = SummaryMetadata.PluginData(plugin_name=PLUGIN, content=data.SerializeToString())
-        value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=EMPTY_TENSOR)
-        self._events.write(Event(wall_time=time.time(), summary=Summary(value=[value])))
+    def _record(self, tag: str, content: tuple[int, Field]) -> None:
+        """Write one field of ``HParamsPluginData`` (3: session start, 4: session end) as a summary's metadata."""
+        plugin = message((1, PLUGIN), (2, message(content)))
+        metadata = message((1, plugin))
+        self._events.write_values(message((1, tag), (8, EMPTY_TENSOR), (9, metadata)))
+
+
+def _value(value: Any) -> bytes:
+    """Encode a ``google.protobuf.Value``."""
+    if isinstance(value, bool):
+        return message((4, value))
+    return message((2, float(value))) if isinstance(value, int | float) else message((3, str(value)))

@@ -5,7 +5,7 @@ target weight that the accounting fills at the open of bar t+1; NaN means no ord
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,8 +22,8 @@ class AccountView(NamedTuple):
     """Cash / equity."""
 
 
-class TradingEnv(ABC):
-    """Base of the config nodes of group ``env`` that trade bars.
+class TradingKeys:
+    """The keys that every option of group ``env`` that trades bars carries.
 
     Args:
         window: Bars of features that the agent sees, >= 1 (the newest is the decision bar).
@@ -37,8 +37,6 @@ class TradingEnv(ABC):
     Raises:
         ValueError: An argument is out of range.
     """
-
-    action_kind: ClassVar[str]
 
     def __init__(
         self,
@@ -66,6 +64,16 @@ class TradingEnv(ABC):
         self.rebalance_threshold = rebalance_threshold
         self.lowest_weight = lowest_weight
         self.highest_weight = highest_weight
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys by name."""
+        return dict(vars(self))
+
+
+class TradingEnv(TradingKeys, ABC):
+    """Base of the environments; takes the keys of ``TradingKeys``."""
+
+    action_kind: ClassVar[str]
 
     @property
     @abstractmethod
