@@ -88,7 +88,7 @@ def export_results(directory: Path, results: Results, formats: Sequence[str] = (
         "fills": (_gather(results, FILL_TYPES, partial(_records, field="fills", types=FILL_TYPES)), FILL_TYPES),
     }
     paths = []
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"threads": 1}) as connection:
         for table, (columns, types) in tables.items():
             for name in chosen:
                 path = directory / f"{table}.{name}"
