@@ -20,10 +20,10 @@ from tradewright.market.ledger import Decided, Ledger, Quotes
 from tradewright.market.positions import Positions
 from tradewright.market.rules import AccountRules, Costs
 from tradewright.market.scalar import run_account
-from tradewright.market.step import Array, Bar, initial_state, step
-from tradewright.market.wide import run_wide
 
 Float = npt.NDArray[np.float64]
+Array = Any
+"""A NumPy array or a torch tensor."""
 
 WIDE_FROM = 24
 """Number of instruments from which the bar step is faster than the scalar loop (tests/benchmark/test_market.py)."""
@@ -97,7 +97,11 @@ class Vectorized:
         check_distances(decided, panel.symbols)
         check_quotes(quotes, panel.symbols, ts_T)
         check_currency(panel.instruments)
-        carry = run_account if len(panel.instruments) < WIDE_FROM else run_wide
+        carry = run_account
+        if len(panel.instruments) >= WIDE_FROM:
+            from tradewright.market.wide import run_wide  # imported by need: a rule's backtest is mostly imports
+
+            carry = run_wide
         multiplier = [instrument.multiplier for instrument in panel.instruments]
         lot = [instrument.lot for instrument in panel.instruments]
         ledger = carry(quotes, decided, self.rules, multiplier=multiplier, lot=lot)
