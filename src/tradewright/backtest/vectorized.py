@@ -119,6 +119,8 @@ class Vectorized:
         Raises:
             MarketError: Prices or weights that no account can trade.
         """
+        from tradewright.market.step import Bar, initial_state, step
+
         quotes = _quotes(panel, rows)
         check_weights(weights_BTN, panel.symbols, (len(weights_BTN), *quotes.close.shape), xp=xp)
         check_quotes(quotes, panel.symbols, panel.ts_T[rows.start : rows.stop])
