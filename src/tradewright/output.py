@@ -151,7 +151,8 @@ class Status:
         if error is None:
             self.write("done")
         else:
-            self.write("failed", error=f"{type(error).__name__}: {error}")
+            is_interruption = isinstance(error, KeyboardInterrupt)
+            self.write("failed", error="interrupted" if is_interruption else f"{type(error).__name__}: {error}")
 
     def write(self, state: State, error: str | None = None) -> None:
         """Record ``state`` now."""

@@ -4,6 +4,7 @@ validation becomes the strategy.
 
 import logging
 import warnings
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -69,18 +70,28 @@ class Train:
         if context.resume:
             log.info("resuming from %s", checkpoint.name if checkpoint else "the start: no checkpoint was written yet")
         trainer = _build_trainer(context, algorithm, list(callbacks.values()), loggers)
-        with warnings.catch_warnings():
-            # Said of every run that keeps its checkpoints in one place; resuming there is what we do.
-            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-            # Lightning 2.6 on torch 2.13 calls what torch has deprecated.
-            warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
-            trainer.fit(algorithm, AgentDataModule(algorithm), ckpt_path=checkpoint, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        _fit(trainer, algorithm, checkpoint, context)
         self.curves = next((c.curves for c in callbacks.values() if isinstance(c, Curves)), {})
         load_best(algorithm, callbacks)
         strategy: Strategy = build(context.cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
         return strategy
+
+
+def _fit(trainer: lightning.Trainer, algorithm: AgentModule, checkpoint: Path | None, context: Context) -> None:
+    """Train; Ctrl-C, which Lightning turns into an exit, stays an interruption."""
+    with warnings.catch_warnings():
+        # Said of every run that keeps its checkpoints in one place; resuming there is what we do.
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        # Lightning 2.6 on torch 2.13 calls what torch has deprecated.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
+        try:
+            trainer.fit(algorithm, AgentDataModule(algorithm), ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:
+            if not trainer.interrupted:
+                raise
+    if trainer.interrupted:
+        log.warning("interrupted; continue with `tradewright resume=%s`", context.directory)
+        raise KeyboardInterrupt
 
 
 def build_algorithm(context: Context) -> AgentModule:
