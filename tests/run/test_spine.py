@@ -188,6 +188,7 @@ def test_overrides_of_data_and_training_reach_the_run(command) -> None:
     ("words", "message"),
     [
         (("algorithm.lr=-1",), "algorithm.lr must be > 0, was -1"),
+        (("trainer.max_epochs=-1",), "trainer.max_epochs must be >= 1, or null for what the algorithm needs, was -1"),
         (
             ("algorithm.num_minibatches=7",),
             "algorithm.num_minibatches must divide num_envs * rollout_steps = 256, was 7",

@@ -19,7 +19,7 @@ from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint
 from tradewright.callbacks.curves import Curves
 from tradewright.callbacks.tensorboard import TensorBoard
 from tradewright.config.build import build
-from tradewright.errors import RunError
+from tradewright.errors import ConfigError, RunError
 from tradewright.evaluate.backtest import Bench
 from tradewright.output import CHECKPOINTS
 from tradewright.strategy.strategy import Strategy
@@ -139,10 +139,13 @@ def _build_loggers(context: Context, algorithm: AgentModule) -> list[Any]:
 def _build_trainer(
     context: Context, algorithm: AgentModule, callbacks: list[Callback], loggers: list[Any]
 ) -> lightning.Trainer:
+    max_epochs = context.cfg.trainer.max_epochs
+    if max_epochs is not None and max_epochs < 1:
+        raise ConfigError(f"trainer.max_epochs must be >= 1, or null for what the algorithm needs, was {max_epochs}")
     trainer: lightning.Trainer = build(
         context.cfg.trainer,
         key="trainer",
-        max_epochs=context.cfg.trainer.max_epochs or algorithm.max_epochs,
+        max_epochs=algorithm.max_epochs if max_epochs is None else max_epochs,
         callbacks=callbacks,
         logger=loggers or False,
         plugins=[AtomicCheckpointIO()],
