@@ -1,40 +1,10 @@
 """The semantics of one bar, figure by figure: order of events, sizes, prices, reasons. Numbers are worked by hand."""
 
-from typing import Any
-
 import numpy as np
 import pytest
+from one_bar import NAN, bar, flat, reason, rules, trade
 
-from tradewright.market.rules import AccountRules, Costs, Reason
-from tradewright.market.step import Bar, Outcome, State, initial_state, step
-
-NAN = float("nan")
-
-
-def rules(**changes: Any) -> AccountRules:
-    costs = Costs(**{name: changes.pop(name) for name in list(changes) if name in Costs.__dataclass_fields__})
-    return AccountRules(**{"initial_cash": 1_000.0, "costs": costs, **changes})
-
-
-def bar(*ohlc: float, **facts: Any) -> Bar:
-    """A bar of one instrument, or of several when prices are tuples."""
-    open_, high, low, close = (np.atleast_1d(np.asarray(price, dtype=float)) for price in ohlc)
-    return Bar(open_, high, low, close, **facts)
-
-
-def flat(account: AccountRules, mark: Any = 100.0, **options: Any) -> State:
-    marks = np.atleast_1d(np.asarray(mark, dtype=float))
-    return initial_state(np, account, 1, len(marks), mark_N=marks, has_entries=True, **options)
-
-
-def trade(account: AccountRules, state: State, weights: Any, one_bar: Bar, **options: Any) -> tuple[State, Outcome]:
-    weights_BN = np.atleast_1d(np.asarray(weights, dtype=float))[None]
-    options = {name: np.asarray(value, dtype=float) for name, value in options.items()}
-    return step(np, state, weights_BN, one_bar, account, **options)
-
-
-def reason(outcome: Outcome, n: int = 0, phase: str = "open") -> Reason:
-    return Reason(int(getattr(outcome, phase).reason_BN[0, n]))
+from tradewright.market.rules import Reason
 
 
 def test_order_fills_at_the_open_and_is_marked_at_the_close() -> None:
@@ -249,120 +219,6 @@ def test_decision_sizing_uses_the_close_before_and_fills_at_the_open() -> None:
     state, _ = trade(account, flat(account, 80.0), 0.5, bar(60, 60, 60, 60))
     assert state.shares_BN[0, 0] == 0.5 * 900 / 80
     assert state.cash_B[0] == 1_000 - 0.5 * 900 / 80 * 60
-
-
-@pytest.mark.parametrize(
-    ("name", "ohlc", "price", "why"),
-    [
-        ("stop inside the bar", (100, 101, 94, 96), 95.0, Reason.STOP_LOSS),
-        ("gap below the stop fills at the open", (90, 92, 88, 91), 90.0, Reason.STOP_LOSS),
-        ("stop touched exactly", (100, 101, 95, 96), 95.0, Reason.STOP_LOSS),
-        ("target inside the bar", (100, 112, 99, 111), 110.0, Reason.TAKE_PROFIT),
-        ("gap above the target fills at the open", (115, 116, 114, 115), 115.0, Reason.TAKE_PROFIT),
-        ("both: the stop comes first", (100, 112, 94, 111), 95.0, Reason.STOP_LOSS),
-        ("neither", (100, 109, 96, 105), None, Reason.NONE),
-    ],
-)
-def test_stop_and_target_of_a_long(name: str, ohlc: tuple[float, ...], price: float | None, why: Reason) -> None:
-    account = rules(stop_loss=0.05, take_profit=0.10, slippage_bps=0)
-    state, _ = trade(account, flat(account), 1.0, bar(100, 100, 100, 100))
-    state, outcome = trade(account, state, NAN, bar(*ohlc))
-    assert reason(outcome, phase="stop") is why, name
-    if price is not None:
-        assert outcome.stop is not None
-        assert outcome.stop.price_BN[0, 0] == pytest.approx(price, rel=1e-15)
-        assert state.shares_BN[0, 0] == 0.0
-
-
-@pytest.mark.parametrize(
-    ("ohlc", "price", "why"),
-    [
-        ((100, 106, 99, 104), 105.0, Reason.STOP_LOSS),
-        ((110, 112, 108, 111), 110.0, Reason.STOP_LOSS),
-        ((100, 101, 88, 89), 90.0, Reason.TAKE_PROFIT),
-        ((85, 86, 84, 85), 85.0, Reason.TAKE_PROFIT),
-        ((100, 106, 88, 89), 105.0, Reason.STOP_LOSS),
-    ],
-)
-def test_stop_and_target_of_a_short_are_mirrored(ohlc: tuple[float, ...], price: float, why: Reason) -> None:
-    account = rules(stop_loss=0.05, take_profit=0.10)
-    state, _ = trade(account, flat(account), -1.0, bar(100, 100, 100, 100))
-    _, outcome = trade(account, state, NAN, bar(*ohlc))
-    assert outcome.stop is not None
-    assert outcome.stop.price_BN[0, 0] == pytest.approx(price, rel=1e-15)
-    assert reason(outcome, phase="stop") is why
-
-
-def test_stop_pays_slippage_and_target_does_not() -> None:
-    account = rules(stop_loss=0.05, take_profit=0.10, slippage_bps=100)
-    bought, _ = trade(account, flat(account), 0.5, bar(100, 100, 100, 100))
-    _, stopped = trade(account, bought, NAN, bar(100, 100, 80, 80))
-    _, taken = trade(account, bought, NAN, bar(100, 120, 100, 120))
-    assert stopped.stop is not None
-    assert taken.stop is not None
-    assert stopped.stop.price_BN[0, 0] == pytest.approx(101 * 0.95 * 0.99)
-    assert taken.stop.price_BN[0, 0] == pytest.approx(101 * 1.10)
-    assert taken.stop.slippage_BN[0, 0] == 0.0
-
-
-def test_position_opened_in_this_bar_can_be_stopped_in_it() -> None:
-    account = rules(stop_loss=0.05)
-    state, outcome = trade(account, flat(account), 1.0, bar(100, 100, 90, 99))
-    assert reason(outcome, phase="stop") is Reason.STOP_LOSS
-    assert outcome.equity_B[0] == 950.0
-    assert state.blocked_BN is not None
-    assert state.blocked_BN[0, 0] == 1.0
-
-
-def test_trailing_anchor_rises_only_after_the_check() -> None:
-    account = rules(trailing=0.10)
-    state, _ = trade(account, flat(account), 1.0, bar(100, 100, 100, 100))
-    state, outcome = trade(account, state, NAN, bar(100, 120, 95, 110))
-    assert reason(outcome, phase="stop") is Reason.NONE
-    _, outcome = trade(account, state, NAN, bar(110, 111, 107, 109))
-    assert outcome.stop is not None
-    assert outcome.stop.price_BN[0, 0] == pytest.approx(108.0)
-    assert reason(outcome, phase="stop") is Reason.TRAILING_STOP
-
-
-def test_entry_price_is_the_average_over_increases() -> None:
-    account = rules(initial_cash=4_000.0)
-    state, _ = trade(account, flat(account), 0.25, bar(100, 100, 100, 100))
-    state, _ = trade(account, state, 0.5, bar(200, 200, 200, 200))
-    assert state.shares_BN[0, 0] == 12.5
-    assert state.entry_BN is not None
-    assert state.entry_BN[0, 0] == pytest.approx((10 * 100 + 2.5 * 200) / 12.5)
-    before = state.entry_BN[0, 0]
-    state, _ = trade(account, state, 0.1, bar(150, 150, 150, 150))
-    assert state.entry_BN is not None
-    assert state.entry_BN[0, 0] == before
-
-
-def test_no_reentry_after_a_stop_until_the_target_changes_its_sign() -> None:
-    account = rules(stop_loss=0.05)
-    state, _ = trade(account, flat(account), 1.0, bar(100, 100, 90, 99))
-    steady = bar(99, 99, 99, 99)
-    state, outcome = trade(account, state, 0.5, steady)
-    assert reason(outcome) is Reason.WAITING_AFTER_STOP
-    state, _ = trade(account, state, NAN, steady)
-    state, outcome = trade(account, state, 1.0, steady)
-    assert reason(outcome) is Reason.WAITING_AFTER_STOP
-    for other in (0.0, -0.3):
-        cleared, _ = trade(account, state, other, steady)
-        _, outcome = trade(account, cleared, 1.0, steady)
-        assert reason(outcome) in (Reason.ORDER, Reason.SCALED_BUYING_POWER)
-
-
-def test_distances_come_with_orders_and_nan_means_the_default() -> None:
-    account = rules(stop_loss=0.05)
-    state = flat(account)
-    state, _ = trade(account, state, 0.5, bar(100, 100, 100, 100), stop_loss_BN=[[0.2]])
-    state, outcome = trade(account, state, NAN, bar(90, 90, 85, 85), stop_loss_BN=[[0.01]])
-    assert reason(outcome, phase="stop") is Reason.NONE
-    assert state.stop_loss_BN is not None
-    state, _ = trade(account, state, 0.5, bar(90, 90, 90, 90), stop_loss_BN=[[NAN]])
-    assert state.stop_loss_BN is not None
-    assert state.stop_loss_BN[0, 0] == 0.05
 
 
 def test_maintenance_breach_liquidates_at_the_next_open() -> None:
