@@ -54,6 +54,13 @@ def run(cfg: DictConfig, *, directory: Path, resume: bool = False, origin: Origi
             judgement = evaluation.judge(bench, strategy)
             if session is not None:
                 session.metrics = judgement.metrics
+            if task.is_trial:
+                _ledger(context).record(
+                    trial=provenance["trial"],
+                    data_fingerprint=bench.panel.fingerprint,
+                    run=directory.name,
+                    state="done",
+                )
             _record(context, judgement, provenance, task.curves, report)
     return judgement.metrics
 
@@ -67,15 +74,17 @@ def _session(context: Context, provenance: dict[str, Any]) -> Session | nullcont
     return Session(context.directory, parameters, group)
 
 
+def _ledger(context: Context) -> Ledger:
+    return Ledger(Path(context.cfg.output_dir) / context.cfg.name)
+
+
 def _record(
     context: Context, judgement: Judgement, provenance: dict[str, Any], curves: dict[str, Any], report: Report
 ) -> None:
     """Write everything a judged run leaves behind, and print the summary."""
     directory, panel = context.directory, context.bench.panel
-    ledger = Ledger(Path(context.cfg.output_dir) / context.cfg.name)
-    ledger.record(trial=provenance["trial"], data_fingerprint=panel.fingerprint, run=directory.name, state="done")
     export_results(directory, judgement.results, formats=report.formats)
-    content = _content(context, judgement, provenance, curves, num_trials=ledger.count(panel.fingerprint))
+    content = _content(context, judgement, provenance, curves, num_trials=_ledger(context).count(panel.fingerprint))
     path = report.write(directory, content)
     write_json(directory / METRICS, judgement.metrics)
     write_summary(directory, content, report=path)
@@ -90,8 +99,7 @@ def _content(
     bench, cfg = context.bench, context.cfg
     results = judgement.results
     notes = [bench.panel.note] if bench.panel.note else []
-    trials = "trial" if num_trials == 1 else "trials"
-    notes.append(f"{num_trials} {trials} of experiment '{cfg.name}' on these data so far (see trials.jsonl).")
+    notes.append(f"Trials of experiment '{cfg.name}' on these data so far: {num_trials} (trials.jsonl).")
     return ReportContent(
         title=f"{next(name for _, name in results)} on {bench.panel.dataset}",
         experiment=cfg.name,

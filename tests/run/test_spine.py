@@ -239,6 +239,7 @@ def test_trained_run_predicts_what_its_backtest_traded(command, capsys) -> None:
 def test_trained_run_is_evaluated_again_with_equal_figures_and_on_other_bars(command) -> None:
     run = command(*TINY)
     again = command("evaluate", f"run={run}")
+    assert len((run.parent / "trials.jsonl").read_text().splitlines()) == 1
     np.testing.assert_equal(read_metrics(again), read_metrics(run))
     other = command("evaluate", f"run={run}", "data=synthetic", "data.num_bars=700", "data.seed=5")
     assert read_metrics(other)["test/num_bars"] > read_metrics(run)["test/num_bars"]

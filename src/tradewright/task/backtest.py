@@ -1,6 +1,6 @@
 """``task=backtest``: judge a rule; neither torch nor Lightning is imported."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import DictConfig
 
@@ -12,6 +12,8 @@ from tradewright.task.context import Context, read_market
 
 class Backtest:
     """Judges ``cfg.strategy``, which must need no training."""
+
+    is_trial: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.curves: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """``task=evaluate``: judge a trained run again, on its own bars or on others."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import DictConfig
 
@@ -18,6 +18,8 @@ class Evaluate:
     Args:
         run: A run directory with a trained agent.
     """
+
+    is_trial: ClassVar[bool] = False  # judges a configuration that was counted when it was trained
 
     def __init__(self, *, run: str) -> None:
         self.trained = TrainedRun(Path(run))

@@ -5,7 +5,7 @@ validation becomes the strategy.
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 import torch
@@ -40,6 +40,8 @@ class Train:
     Args:
         num_threads: Threads of torch on the CPU, >= 1; small networks are fastest with one.
     """
+
+    is_trial: ClassVar[bool] = True
 
     def __init__(self, *, num_threads: int = 1) -> None:
         if num_threads < 1:
