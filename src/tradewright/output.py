@@ -26,6 +26,8 @@ METRICS = "metrics.json"
 PROVENANCE = "provenance.json"
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
+BEST = "best.json"
+"""Names the checkpoint that validation chose, beside the checkpoints."""
 
 
 def write_with(path: Path, writer: Callable[[Path], None]) -> None:

@@ -254,3 +254,14 @@ def test_scaler_of_the_run_is_used_for_other_bars(command) -> None:
     cached = [json.loads(path.read_text()) for path in Path(".tradewright/features").glob("*.json")]
     assert len(cached) == 2
     assert cached[0] == cached[1]
+
+
+def test_evaluation_uses_the_chosen_of_several_kept_checkpoints(command) -> None:
+    run = command(*TINY, "callbacks.best.keep=3")
+    np.testing.assert_equal(read_metrics(command("evaluate", f"run={run}")), read_metrics(run))
+
+
+def test_evaluation_on_bars_of_the_training_is_refused(command, capsys) -> None:
+    run = command(*TINY)
+    assert main(("evaluate", f"run={run}", *TINY[:2], "data.split.train=0.3", "data.split.validation=0.2")) == 2
+    assert "was trained and chosen on bars up to" in capsys.readouterr().err

@@ -28,7 +28,9 @@ class Evaluate:
     def market(self, cfg: DictConfig) -> Bench:
         """Read the market, scaled with the run's scaler."""
         self.cfg = self.trained.configured(cfg, run_origin(Path(cfg.output_dir)))
-        return self.trained.market(self.cfg)
+        bench = self.trained.market(self.cfg)
+        self.trained.require_unseen(bench)
+        return bench
 
     def strategy(self, context: Context) -> Strategy:
         """Load the agent."""

@@ -21,7 +21,7 @@ from tradewright.callbacks.tensorboard import TensorBoard
 from tradewright.config.build import build
 from tradewright.errors import ConfigError, RunError
 from tradewright.evaluate.backtest import Bench
-from tradewright.output import CHECKPOINTS
+from tradewright.output import BEST, CHECKPOINTS, write_json
 from tradewright.strategy.strategy import Strategy
 from tradewright.task.context import Context, read_market
 
@@ -167,6 +167,8 @@ def load_best(algorithm: AgentModule, callbacks: dict[str, Callback]) -> None:
         log.warning("no best checkpoint: the last weights are judged (callbacks.best is off or nothing was validated)")
         return
     load_weights(algorithm, best.best_model_path)
+    chosen = Path(best.best_model_path)
+    write_json(chosen.parent / BEST, {"checkpoint": chosen.name, "monitor": best.monitor})
     log.info("best checkpoint by %s: %s", best.monitor, best.best_model_path.rsplit("/", 1)[-1])
 
 

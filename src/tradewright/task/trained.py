@@ -8,7 +8,7 @@ from tradewright.config.build import build
 from tradewright.errors import RunError
 from tradewright.evaluate.backtest import Bench
 from tradewright.features.scaler import Scaler
-from tradewright.output import CHECKPOINTS, CONFIG
+from tradewright.output import BEST, CHECKPOINTS, CONFIG, read_json
 from tradewright.provenance import Origin, run_origin
 from tradewright.strategy.strategy import Strategy
 from tradewright.task.context import SCALER, Context, read_market
@@ -30,11 +30,11 @@ class TrainedRun:
     def __init__(self, directory: Path) -> None:
         if not (directory / CONFIG).is_file():
             raise RunError(f"{directory}: no {CONFIG}; expected a run directory such as outputs/default/<run>")
-        best = sorted((directory / CHECKPOINTS).glob("best-*.ckpt"), key=lambda path: path.stat().st_mtime)
-        if not best:
+        chosen = directory / CHECKPOINTS / BEST
+        if not chosen.is_file():
             raise RunError(f"{directory}: no best checkpoint; only a run that was trained and validated can be used")
         self.directory = directory
-        self.checkpoint = best[-1]
+        self.checkpoint = directory / CHECKPOINTS / read_json(chosen)["checkpoint"]
         loaded = OmegaConf.load(directory / CONFIG)
         assert isinstance(loaded, DictConfig)
         self.cfg = loaded
@@ -52,6 +52,21 @@ class TrainedRun:
     def market(self, cfg: DictConfig) -> Bench:
         """Read the market, scaled as the run's model expects."""
         return read_market(cfg, with_features=True, fitted=Scaler.load(self.directory / SCALER))
+
+    def require_unseen(self, bench: Bench) -> None:
+        """Refuse a test range that reaches into the bars on which the run was trained and chosen.
+
+        Raises:
+            RunError: Symbols are shared and the test range starts too early.
+        """
+        own = read_market(self.cfg, with_features=False)
+        seen_until = own.panel.ts_T[own.ranges.validation.stop - 1]
+        first = bench.panel.ts_T[bench.ranges.test.start]
+        if set(own.panel.symbols) & set(bench.panel.symbols) and first <= seen_until:
+            raise RunError(
+                f"{self.directory}: was trained and chosen on bars up to {seen_until}, but the test range starts at"
+                f" {first}; choose a later data.split or data.start"
+            )
 
     def strategy(self, cfg: DictConfig, bench: Bench) -> Strategy:
         """Build the run's agent with its best weights, for another market of the same features."""
