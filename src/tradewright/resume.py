@@ -21,6 +21,8 @@ from tradewright.errors import ConfigError, RunError, suggest
 from tradewright.jobs import current, run_in_directory, tell, verify, without_hydra
 
 CONFIG_FILE = "config.yaml"
+CHANGEABLE = ("callbacks", "logger", "report", "task", "trainer")
+"""Groups whose keys may change when a run is resumed; others would judge another trial under the old one's name."""
 HYDRA_FILE = Path(".hydra") / "hydra.yaml"
 
 
@@ -96,3 +98,8 @@ def override(cfg: DictConfig, texts: list[str]) -> None:
             OmegaConf.update(cfg, key, parsed.value())
         except OmegaConfBaseException as error:
             raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from error
+        if key != "algorithm.total_frames" and key.partition(".")[0] not in CHANGEABLE:
+            raise ConfigError(
+                f"{key}: a resumed run stays the same trial; only {', '.join(CHANGEABLE)} and algorithm.total_frames"
+                " can be changed, start a new run for the rest"
+            )
