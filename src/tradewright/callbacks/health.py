@@ -58,7 +58,7 @@ class TrainHealth(Callback):
         if self.sign * value > self.best:
             self.best, self.best_epoch = self.sign * value, trainer.current_epoch
         loss = float(trainer.callback_metrics.get("train/loss", math.nan))
-        log.debug(
+        log.info(
             "epoch %d: device %s | loss %.4g %s | %s %.4g, best %.4g in epoch %d | %s",
             trainer.current_epoch,
             module.device,
