@@ -40,12 +40,14 @@ NOT_A_CHOICE = (
     "output_dir",
     "store",
     "resume",
-    "run",
-    "runs",
     "report",
     "logger",
-    "callbacks",
     "data.store",
+    "callbacks.last",
+    "callbacks.progress",
+    "callbacks.health",
+    "callbacks.throughput",
+    "callbacks.curves",
 )
 """Keys that do not make a different trial: where results go and how they are shown, and the seed."""
 

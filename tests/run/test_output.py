@@ -112,3 +112,12 @@ def test_trial_ignores_seed_and_places_but_not_choices_or_data() -> None:
     assert trial_id(config, "x") != trial_id(config, "y")
     assert trial_id(config, "x") != trial_id({**config, "algorithm": {"lr": 2e-3}}, "x")
     assert trial_id(config, "x") != trial_id({**config, "data": {"store": "a", "split": 0.6}}, "x")
+
+
+def test_what_chooses_the_checkpoint_is_part_of_the_trial_and_what_only_shows_it_is_not() -> None:
+    def trial(monitor: str, keep_last: int) -> str:
+        callbacks = {"best": {"monitor": monitor}, "last": {"every_n_epochs": keep_last}}
+        return trial_id({"callbacks": callbacks}, "x")
+
+    assert trial("validation/sharpe", 1) == trial("validation/sharpe", 5)
+    assert trial("validation/sharpe", 1) != trial("validation/cagr", 1)
