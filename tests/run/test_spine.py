@@ -265,3 +265,11 @@ def test_evaluation_on_bars_of_the_training_is_refused(command, capsys) -> None:
     run = command(*TINY)
     assert main(("evaluate", f"run={run}", *TINY[:2], "data.split.train=0.3", "data.split.validation=0.2")) == 2
     assert "was trained and chosen on bars up to" in capsys.readouterr().err
+
+
+def test_stops_do_not_touch_the_buy_and_hold_baseline(command) -> None:
+    rule = ("backtest", "strategy=sma_cross", "data=synthetic", "data.num_bars=500", "report=none")
+    plain, stopped = (read_metrics(command(*rule, *words)) for words in ((), ("backtest.stop_loss=0.005",)))
+    key = "baseline/buy_and_hold/total_return"
+    assert plain[key] == stopped[key]
+    assert plain["test/total_return"] != stopped["test/total_return"]

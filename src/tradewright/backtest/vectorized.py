@@ -5,6 +5,8 @@ for many and for batches. Splits and dividends are in the prices (a panel carrie
 Legend: B accounts, T bars of the range, N instruments.
 """
 
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +78,12 @@ class Vectorized:
             cash_buffer=cash_buffer,
             costs=costs,
         )
+
+    def without_stops(self) -> "Vectorized":
+        """Return the same backtester without default stops and targets."""
+        other = copy(self)
+        other.rules = replace(self.rules, stop_loss=None, take_profit=None, trailing=None)
+        return other
 
     def run(self, panel: Panel, positions: Positions, rows: Range, *, name: str) -> BacktestResult:
         """Return the history of one account that starts flat at the close of ``rows.start``.

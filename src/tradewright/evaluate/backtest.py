@@ -5,7 +5,7 @@ The validation range is scored for choosing, the test range once, at the end. Fi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tradewright.backtest.result import BacktestResult
 from tradewright.backtest.vectorized import Vectorized
@@ -70,7 +70,7 @@ class BacktestEvaluation:
 
     def figures(self, bench: Bench, strategy: Strategy, rows: Range) -> dict[str, float]:
         """Return the figures of ``strategy`` on ``rows`` without prefix; buy-and-hold is the benchmark."""
-        benchmark = bench.run(self.baselines[BUY_AND_HOLD], rows, BUY_AND_HOLD)
+        benchmark = self._benchmark(bench, rows)
         return self._summarise(bench, bench.run(strategy, rows), benchmark)
 
     def judge(self, bench: Bench, strategy: Strategy) -> Judgement:
@@ -79,7 +79,7 @@ class BacktestEvaluation:
         metrics: dict[str, float] = {}
         for span in ("validation", "test"):
             rows: Range = getattr(bench.ranges, span)
-            benchmark = bench.run(self.baselines[BUY_AND_HOLD], rows, BUY_AND_HOLD)
+            benchmark = self._benchmark(bench, rows)
             result = bench.run(strategy, rows)
             results[span, result.name] = result
             metrics.update(_prefixed(f"{span}/", self._summarise(bench, result, benchmark)))
@@ -90,6 +90,11 @@ class BacktestEvaluation:
                         results[span, name] = other
                     metrics.update(_prefixed(f"baseline/{name}/", self._summarise(bench, other, benchmark)))
         return Judgement(results, metrics)
+
+    def _benchmark(self, bench: Bench, rows: Range) -> BacktestResult:
+        """Hold without the default stops: those are for strategies, and a holder who is stopped out does not hold."""
+        held = replace(bench, backtest=bench.backtest.without_stops())
+        return held.run(self.baselines[BUY_AND_HOLD], rows, BUY_AND_HOLD)
 
     def _summarise(self, bench: Bench, result: BacktestResult, benchmark: BacktestResult) -> dict[str, float]:
         multipliers = {instrument.symbol: instrument.multiplier for instrument in bench.panel.instruments}
