@@ -70,6 +70,9 @@ class BacktestResult:
         trades: Closed trades, then open ones (``exit_ts`` None).
         costs: Money by kind over the range: ``fees``, ``slippage``, ``borrow``, ``interest`` (earned is negative).
         ended_at: Bar at which the account went bankrupt, or None.
+        confidence_TN: How sure the strategy was of what it decided at each close, in [0, 1]; NaN unknown; None: it never
+            says. Only reports read it.
+        mark_TN: Price at which each close was marked, NaN before an instrument's first bar; None: not kept.
     """
 
     name: str
@@ -85,3 +88,5 @@ class BacktestResult:
     trades: tuple[Trade, ...]
     costs: dict[str, float]
     ended_at: int | None = None
+    confidence_TN: Float | None = None
+    mark_TN: Float | None = None
