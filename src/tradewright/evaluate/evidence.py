@@ -199,8 +199,10 @@ class Universe:
         accuracy: By symbol: share of bars with a position whose next return has its sign; NaN without positions.
         base_rate: By symbol: share of the more frequent direction, what a constant guess reaches.
         metrics: By symbol: figures of a backtest of that instrument alone.
+        num_decided: By symbol: bars that the accuracy counts; without it a report cannot draw the noise floor.
     """
 
     accuracy: Mapping[str, float]
     base_rate: Mapping[str, float]
     metrics: Mapping[str, Mapping[str, float]]
+    num_decided: Mapping[str, int] = field(default_factory=dict)

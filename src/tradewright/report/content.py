@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from tradewright.backtest.result import BacktestResult
 BUY_AND_HOLD = "buy_and_hold"
 """Name of the baseline that every verdict is passed against."""
 
+E = TypeVar("E")
 Curve = tuple[npt.ArrayLike, npt.ArrayLike]
 Span = tuple[np.datetime64, np.datetime64]
 
@@ -42,6 +43,7 @@ class ReportContent:
         periods: First and last time of each range by its name (``train``, ``validation``, ``test``).
         risk_free: Annual fraction used in the figures.
         currency: Currency of the account.
+        evidence: What judging left besides figures, by name: the values of ``evaluate.evidence``.
 
     Raises:
         ValueError: There is no result, or two have the same name.
@@ -61,6 +63,7 @@ class ReportContent:
     periods: Mapping[str, Span] = field(default_factory=dict)
     risk_free: float = 0.0
     currency: str = "USD"
+    evidence: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.results:
@@ -91,6 +94,17 @@ class ReportContent:
     def figures_of_range(self, name: str) -> dict[str, float]:
         """Return the strategy's figures on a range (``train``, ``validation``, ``test``), keys without prefix."""
         return figures_under(self.metrics, f"{name}/")
+
+    def find(self, key: str, kind: type[E]) -> E | None:
+        """Return the evidence under ``key``, or None if the run has none.
+
+        Raises:
+            TypeError: It is of another kind.
+        """
+        found = self.evidence.get(key)
+        if found is not None and not isinstance(found, kind):
+            raise TypeError(f"evidence[{key!r}] must be {kind.__name__}, was {type(found).__name__}")
+        return found
 
     def rejections(self) -> dict[str, int]:
         """Return the number of the strategy's rejected orders by reason, most frequent first."""
