@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tradewright.errors import MarketError
 from tradewright.market.instrument import Instrument
 from tradewright.market.ledger import Decided, Quotes
+from tradewright.market.rules import AccountRules
 
 MAX_WEIGHT = 1e6
 """Weights beyond a million times the equity are a defect of the strategy, not a decision."""
@@ -42,13 +43,33 @@ def check_weights(weights: Any, symbols: Sequence[str], shape: tuple[int, ...], 
         )
 
 
+def check_supported(quotes: Quotes, decided: Decided, rules: AccountRules) -> None:
+    """Refuse what the accounting does not carry yet, so that nothing given is ignored.
+
+    Raises:
+        MarketError: Names the field.
+    """
+    given = {**quotes._asdict(), **decided._asdict()}
+    wanted = {name: given[name] is not None for name in _UNSUPPORTED}
+    wanted["slippage_ticks"], wanted["min_notional"] = rules.costs.slippage_ticks > 0, rules.min_notional > 0
+    for name, is_given in wanted.items():
+        if is_given:
+            raise MarketError(f"{name}: not supported yet by the accounting; leave it out")
+
+
+_UNSUPPORTED = (
+    "borrow", "funding", "roll_from", "roll_to", "impact", "capacity", "finer_open", "finer_high", "finer_low",
+    "limit", "stop",
+)  # fmt: skip
+
+
 def check_distances(decided: Decided, symbols: Sequence[str]) -> None:
     """Refuse distances of stops and targets that are not positive; NaN is fine, it means the default.
 
     Raises:
         MarketError: Names the distance, the symbol and the row.
     """
-    for name, values in zip(Decided._fields[1:], decided[1:], strict=True):
+    for name, values in zip(Decided._fields[1:4], decided[1:4], strict=True):
         if values is None:
             continue
         if values.shape != decided.weights.shape:

@@ -21,9 +21,15 @@ class Positions:
             A row with an order (weight not NaN) replaces the distances of its instrument; so do the two below.
         take_profit_TN: Distance of the target from the average entry price, as a fraction of it.
         trailing_TN: Distance of the trailing stop from the best price since entry, as a fraction of it.
+        limit_TN: Limit price of the order, good for the next bar only; NaN or None: at the open.
+        stop_TN: Stop price at which the order becomes a market order in the next bar; at most one of the two.
+        confidence_TN: Confidence in the decision, in [0, 1], for reports only; NaN: unknown.
     """
 
     weights_TN: Float
     stop_loss_TN: Float | None = None
     take_profit_TN: Float | None = None
     trailing_TN: Float | None = None
+    limit_TN: Float | None = None
+    stop_TN: Float | None = None
+    confidence_TN: Float | None = None

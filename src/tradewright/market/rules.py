@@ -24,6 +24,12 @@ class Reason(IntEnum):
     TAKE_PROFIT = 12
     TRAILING_STOP = 13
     ACCOUNT_ENDED = 14  # rejected: the account has ended
+    BELOW_MIN_NOTIONAL = 15  # rejected: the order is worth less than the least notional
+    SCALED_CAPACITY = 16  # cut to the capacity of the bar (volume participation)
+    NOT_REACHED = 17  # rejected: the bar never touched the limit or stop price
+    ROLL = 18  # forced: the position moved to the coming contract
+    LIMIT_ENTRY = 19  # filled at the limit price or better
+    STOP_ENTRY = 20  # filled at the stop price or worse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,10 @@ class Costs:
         per_share_fee: Money per share or contract.
         slippage_bps: Adverse move of the fill price at the open and at stops, basis points; targets (limit orders) pay
             none.
+        slippage_ticks: Adverse ticks per fill at the open and at stops, beside ``slippage_bps``; needs an instrument
+            with a tick.
+        impact: Y of the square-root law: an order of q shares slips by the fraction ``Y * sigma * sqrt(q / V)`` more,
+            with the daily volatility sigma and volume V known at the decision.
         borrow_rate: Annual fraction of the short notional, charged for the calendar time since the previous bar.
         cash_rate: Annual fraction earned on positive cash and paid on negative cash, for the same time.
 
@@ -47,11 +57,14 @@ class Costs:
     fixed_fee: float = 0.0
     per_share_fee: float = 0.0
     slippage_bps: float = 0.0
+    slippage_ticks: float = 0.0
+    impact: float = 0.0
     borrow_rate: float = 0.0
     cash_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("fee_bps", "fixed_fee", "per_share_fee", "slippage_bps", "borrow_rate"):
+        names = ("fee_bps", "fixed_fee", "per_share_fee", "slippage_bps", "slippage_ticks", "impact", "borrow_rate")
+        for name in names:
             value = getattr(self, name)
             if not value >= 0:
                 raise ValueError(f"{name} must be >= 0, was {value}")
@@ -97,6 +110,7 @@ class AccountRules:
         sizing: ``fill`` sizes an order with equity and price at the fill; ``decision`` with those at the decision's
             close.
         cash_buffer: Fraction of equity never invested under ``sizing: decision``, in [0, 1).
+        min_notional: Least money an order must be worth, >= 0; less is rejected. Full closings are exempt.
         costs: What trading and holding costs.
 
     Raises:
@@ -112,6 +126,7 @@ class AccountRules:
     trailing: float | None = None
     sizing: str = "fill"
     cash_buffer: float = 0.0
+    min_notional: float = 0.0
     costs: Costs = field(default_factory=Costs)
 
     def __post_init__(self) -> None:
@@ -121,6 +136,8 @@ class AccountRules:
         for name in ("maintenance_margin", "cash_buffer"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), was {getattr(self, name)}")
+        if not self.min_notional >= 0:
+            raise ValueError(f"min_notional must be >= 0, was {self.min_notional}")
         for name in ("stop_loss", "take_profit", "trailing"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tradewright.market.check import check_supported
 from tradewright.market.ledger import Decided, Float, Ledger, Quotes, last_marks
 from tradewright.market.rules import AccountRules
 from tradewright.market.scalar_book import (
@@ -48,11 +49,12 @@ def run_account(
         multiplier: Money per price unit, per instrument; None: 1.
         lot: Lot sizes, 0 for fractional; None: all fractional.
     """
+    check_supported(quotes, decided, rules)
     num_bars, num = quotes.close.shape
     marks = last_marks(quotes)
     defaults = [NAN if d is None else d for d in (rules.stop_loss, rules.take_profit, rules.trailing)]
     book = empty_book(marks[0].tolist(), multiplier or [1.0] * num, lot or [0.0] * num, defaults)
-    has_stops = rules.has_stops or any(distance is not None for distance in decided[1:])
+    has_stops = rules.has_stops or any(distance is not None for distance in decided[1:4])
     history = _History(num_bars, num, rules.initial_cash)
     account = _Account(rules.initial_cash, False, False)
     for start in range(1, num_bars, CHUNK_BARS):

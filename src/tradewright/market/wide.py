@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tradewright.market.check import check_supported
 from tradewright.market.ledger import Decided, Float, Ledger, Quotes
 from tradewright.market.rules import AccountRules
 from tradewright.market.scalar_book import CLOSE, OPEN, STOP, Record
@@ -35,9 +36,10 @@ def run_wide(
         xp: The module ``numpy`` or ``torch``.
         specialise: As in ``step``.
     """
+    check_supported(quotes, decided, rules)
     num_bars, num = quotes.close.shape
     is_all_tradable = bool(quotes.tradable[1:].all())
-    has_stops = any(distance is not None for distance in decided[1:])
+    has_stops = any(distance is not None for distance in decided[1:4])
 
     def give(array: Any) -> Array:
         return None if array is None else xp.asarray(np.asarray(array))
