@@ -157,17 +157,19 @@ class Degenerate:
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """One value that changed although only the future did.
+    """One value that changed although only the future did; of all changes of the culprit, the largest.
 
     Args:
-        kind: ``feature``, ``target``, ``scaler``, ``observation``, ``strategy`` or ``prompt``.
+        kind: ``feature``, ``target``, ``scaler``, ``observation``, ``strategy``, ``prompt`` or ``split``.
         name: The culprit, e.g. the feature.
         symbol: The instrument, or "".
         ts: Bar at which the value changed.
         cut_ts: Last bar that was left untouched.
-        method: ``truncation`` or ``perturbation``.
+        method: ``truncation`` or ``perturbation``; ``ranges`` for a split.
         before: The value with the whole data.
         after: The value without (or with another) future.
+        first_ts: Earliest bar whose value changed at any cut.
+        reach_bars: The value depends on a bar at least this many later; a full-sample statistic reaches over all.
     """
 
     kind: str
@@ -178,17 +180,27 @@ class Leak:
     method: str
     before: float | str
     after: float | str
+    first_ts: np.datetime64 = np.datetime64("NaT")  # noqa: RUF009 - immutable
+    reach_bars: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leaks:
-    """The leak detector's answer: what was checked, how, and the leaks found (first per culprit)."""
+    """The leak detector's answer: what was checked, how, and the leaks found (one per culprit).
+
+    Args:
+        checked: What was checked, e.g. "15 features".
+        num_cuts: Random cuts of each check.
+        leaks: The leaks.
+        faults: Why a check gave no verdict, sentences; empty where all did.
+        drift: Warm-up stability: by feature, then warm-up bars, the relative drift of the last value.
+    """
 
     checked: tuple[str, ...]
     num_cuts: int
     leaks: tuple[Leak, ...] = ()
+    faults: tuple[str, ...] = ()
     drift: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
-    """Warm-up stability: by feature, then warm-up bars, the relative drift of the last value."""
 
 
 @dataclass(frozen=True, kw_only=True)
