@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a defect (with traceback), 2 an error that its message exp
 configuration has passed the check, and not even Hydra for ``--help`` and ``--version``.
 """
 
+import errno
 import gc
 import logging
 import os
@@ -27,6 +28,8 @@ TRACEBACK_VARIABLE = "TRADEWRIGHT_TRACEBACK"
 GC_THRESHOLD = 100_000
 """Allocations between two collections. Start-up makes many objects that stay; with Python's 700, a tenth of a rule's
 backtest goes into looking through them."""
+NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
+"""Errors of the operating system that the user can mend: folders that cannot be written, full disks."""
 OPTION_FOLDERS = ("--config-dir", "-cd")
 
 
@@ -53,6 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in NO_PLACE:
+            raise
+        if os.environ.get(TRACEBACK_VARIABLE) == "1":
+            traceback.print_exc()
+        print(f"error: {error.filename or 'output'}: cannot be written ({error.strerror})", file=sys.stderr)
         return 2
 
 

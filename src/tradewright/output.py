@@ -10,7 +10,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ METRICS = "metrics.json"
 PROVENANCE = "provenance.json"
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
 BEST = "best.json"
 """Names the checkpoint that validation chose, beside the checkpoints."""
 
@@ -41,7 +42,7 @@ def write_with(path: Path, writer: Callable[[Path], None]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         writer(part)
-        with part.open("rb") as file:
+        with part.open("r+b") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
         os.replace(part, path)
     finally:
@@ -117,9 +118,26 @@ def write_manifest(directory: Path, places: dict[str, str]) -> None:
     files = {
         str(path.relative_to(directory)): path.stat().st_size
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path.name not in (MANIFEST, LOCK)
     }
     write_json(directory / MANIFEST, {"places": places, "files": files})
+
+
+@contextlib.contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Keep other processes out of a run directory while it is written; the lock dies with the process.
+
+    Raises:
+        RunError: Another process runs in it.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        guard = FileLock(directory / LOCK).acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"{directory}: another process is running in this directory; wait until it ends") from None
+    with guard:
+        yield
 
 
 def now() -> str:

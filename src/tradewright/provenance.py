@@ -42,14 +42,22 @@ NOT_A_CHOICE = (
     "resume",
     "report",
     "logger",
+    "task",
     "data.store",
+    "evaluate.baselines",
+    "evaluate.significance",
+    "evaluate.universe",
+    "evaluate.num_random",
+    "evaluate.shuffled_control",
+    "evaluate.seed",
     "callbacks.last",
     "callbacks.progress",
     "callbacks.health",
     "callbacks.throughput",
     "callbacks.curves",
+    "callbacks.leaks",
 )
-"""Keys that do not make a different trial: where results go and how they are shown, and the seed."""
+"""Keys that do not make a different trial: how it is obtained, shown and tested, where results go, and the seed."""
 
 
 def trial_id(config: Mapping[str, Any], data_fingerprint: str) -> str:

@@ -8,12 +8,14 @@ from tradewright.algorithm.setting import Setting
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.ranges import Range, Ranges
 from tradewright.env.continuous import Continuous
-from tradewright.evaluate.backtest import BacktestEvaluation, Bench
+from tradewright.evaluate.backtest import BacktestEvaluation
+from tradewright.evaluate.bench import Bench
 from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
 from tradewright.market.rules import Costs
 from tradewright.reward.log_return import LogReturn
 from tradewright.strategy.buy_and_hold import BuyAndHold
+from tradewright.strategy.policy import Policy
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +40,7 @@ def setting_of(panel_of, tmp_path_factory) -> Callable[..., Setting]:
             "reward_name": "log_return",
             "backtest": backtest,
             "judge": lambda strategy, rows: evaluation.figures(bench, strategy, rows),
+            "as_strategy": lambda agent: Policy(agent=agent),
             "seed": seed,
         }
         return Setting(**{**known, **parts})

@@ -18,7 +18,7 @@ from tradewright.env.auto import Auto
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.simulator import Simulator
 from tradewright.market.rules import AccountRules
-from tradewright.strategy.policy import Policy
+from tradewright.strategy.policy import Acted
 
 TRAIN_STREAM, NETWORK_STREAM = 1, 2
 """Independent random streams are seeded with ``seed * SEED_STRIDE + stream``."""
@@ -87,7 +87,7 @@ class AgentModule(lightning.LightningModule, ABC):
         )
 
     @abstractmethod
-    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Tensor:
+    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Acted:
         """Return the action of every account, see ``strategy.policy.Agent``."""
 
     @abstractmethod
@@ -99,6 +99,6 @@ class AgentModule(lightning.LightningModule, ABC):
         return torch.optim.Adam(self.parameters(), lr=self.lr, eps=1e-5)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Backtest the agent's most probable actions on the validation range and log every figure."""
-        figures = self.setting.judge(Policy(agent=self), self.setting.ranges.validation)
+        """Backtest the agent as the strategy that will be judged on the validation range and log every figure."""
+        figures = self.setting.judge(self.setting.as_strategy(self), self.setting.ranges.validation)
         self.log_dict({f"validation/{name}": value for name, value in figures.items()}, batch_size=1)

@@ -22,6 +22,7 @@ from tradewright.algorithm.rollout import OnPolicyStream
 from tradewright.algorithm.setting import Setting
 from tradewright.config.runtime import Runtime
 from tradewright.env.market_tensors import MarketTensors
+from tradewright.strategy.policy import Acted
 
 LOGGED = {"loss_objective": "loss_policy", "loss_critic": "loss_value", "entropy": "entropy", "kl_approx": "kl"}
 
@@ -132,14 +133,14 @@ class PPO(AgentModule):
             reward_name=self.setting.reward_name,
         )
 
-    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Tensor:
+    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Acted:
         """Return the action of every account on any market with the same features."""
         inputs = self.actor.inputs
         trained_on, inputs.features = inputs.features, market.features
         bars = observation["index"] if inputs.is_indexed else observation["window"]
-        action, _ = self.actor.act(bars, observation["portfolio"], generator)
+        action, log_prob_B = self.actor.act(bars, observation["portfolio"], generator)
         inputs.features = trained_on
-        return action
+        return Acted(action, None if self.actor.is_continuous else log_prob_B.exp())
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
         """Return the loss of one minibatch; the last of each pass is logged."""

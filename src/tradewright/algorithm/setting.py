@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.panel import Panel
@@ -29,6 +30,7 @@ class Setting:
         reward_name: Option name, for messages.
         backtest: The backtester whose rules the environment shares.
         judge: Backtests a strategy on a range.
+        as_strategy: Makes the configured strategy of an agent, so that validation judges what will be tested.
         seed: Seed of everything random in training.
     """
 
@@ -40,4 +42,5 @@ class Setting:
     reward_name: str
     backtest: Vectorized
     judge: Judge
+    as_strategy: Callable[[Any], Strategy]
     seed: int

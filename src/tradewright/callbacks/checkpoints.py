@@ -6,6 +6,7 @@ nothing.
 """
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -58,6 +59,18 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=False,
         )
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a saved state; its paths are taken into this run's folder, which may have been moved."""
+        here = Path(str(self.dirpath))
+
+        def moved(path: str) -> str:
+            return str(here / Path(path).name) if path else path
+
+        scores = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        names = ("best_model_path", "kth_best_model_path", "last_model_path")
+        paths = {name: moved(state_dict[name]) for name in names}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": scores, "dirpath": self.dirpath})
+
 
 class LastCheckpoint(ModelCheckpoint):
     """Keeps the newest checkpoint, for ``tradewright resume``.
@@ -65,9 +78,14 @@ class LastCheckpoint(ModelCheckpoint):
     Args:
         directory: Where checkpoints go.
         every_n_epochs: Epochs between two checkpoints, >= 1.
+
+    Raises:
+        ValueError: ``every_n_epochs`` is below 1.
     """
 
     def __init__(self, *, directory: Runtime[Path], every_n_epochs: int = 1) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs must be >= 1, was {every_n_epochs}")
         super().__init__(
             dirpath=directory,
             filename=LAST.removesuffix(".ckpt"),
@@ -89,7 +107,7 @@ def newest_checkpoint(directory: Path) -> Path | None:
     for path in found:
         try:
             torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError) as error:
+        except (RuntimeError, EOFError, OSError, KeyError, ValueError, UnpicklingError) as error:
             damaged.append(f"{path.name} ({error})")
             continue
         return path

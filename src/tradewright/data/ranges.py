@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+MIN_BARS = 2
+"""A range needs two bars: one to decide on, one to earn a return on."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -16,8 +19,22 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True)
 class Ranges:
-    """Bar ranges of one panel, in time order, disjoint, ``embargo_bars`` unused bars between neighbours."""
+    """Bar ranges of one panel, disjoint, with unused bars between neighbours.
+
+    Args:
+        train: From the first to the last training bar.
+        validation: Chooses checkpoints.
+        test: From the first to the last test bar.
+        train_parts: The training bars where they are not all of ``train``: cross-validation cuts test blocks out of
+            them. Empty: all of ``train``.
+    """
 
     train: Range
     validation: Range
     test: Range
+    train_parts: tuple[Range, ...] = ()
+
+    @property
+    def training(self) -> tuple[Range, ...]:
+        """The parts that fit: of scalers, rollouts and labels."""
+        return self.train_parts or (self.train,)

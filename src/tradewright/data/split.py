@@ -11,11 +11,8 @@ import numpy as np
 
 from tradewright.data.dates import parse_stop
 from tradewright.data.panel import Panel
-from tradewright.data.ranges import Range, Ranges
+from tradewright.data.ranges import MIN_BARS, Range, Ranges
 from tradewright.errors import DataError
-
-MIN_BARS = 2
-"""A range needs two bars: one to decide on, one to earn a return on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +62,20 @@ class Split:
             validation_stop = train_stop + _count_until(panel, "validation", self.validation)
         else:
             validation_stop = _count_until(panel, "validation", self.train + self.validation)
-        bounds = {
-            "train": (0, train_stop),
-            "validation": (train_stop + self.embargo_bars, validation_stop),
-            "test": (validation_stop + self.embargo_bars, num_bars),
-        }
-        for name, (start, stop) in bounds.items():
-            if stop - start < MIN_BARS:
+        ranges = Ranges(
+            train=Range(0, train_stop),
+            validation=Range(train_stop + self.embargo_bars, validation_stop),
+            test=Range(validation_stop + self.embargo_bars, num_bars),
+        )
+        for name in ("train", "validation", "test"):
+            rows: Range = getattr(ranges, name)
+            if rows.stop - rows.start < MIN_BARS:
                 raise DataError(
-                    f"data.split: {name} has {max(stop - start, 0)} bars, needs at least {MIN_BARS}: "
+                    f"data.split: {name} has {max(rows.stop - rows.start, 0)} bars, needs at least {MIN_BARS}: "
                     f"'{panel.dataset}' has {num_bars} bars, train={self.train}, validation={self.validation}, "
                     f"embargo_bars={self.embargo_bars}; widen data.start and data.end or change data.split"
                 )
-        return Ranges(**{name: Range(*bound) for name, bound in bounds.items()})
+        return ranges
 
 
 def _count_until(panel: Panel, name: str, value: float | str) -> int:

@@ -5,50 +5,15 @@ The validation range is scored for choosing, the test range once, at the end. Fi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from tradewright.backtest.result import BacktestResult
-from tradewright.backtest.vectorized import Vectorized
-from tradewright.data.panel import Panel
-from tradewright.data.ranges import Range, Ranges
-from tradewright.features.features import Features
-from tradewright.features.scaler import Scaler
+from tradewright.data.ranges import Range
+from tradewright.evaluate.bench import Bench, Judgement
 from tradewright.metrics.summary import summarise
 from tradewright.strategy.strategy import Strategy
 
 BUY_AND_HOLD = "buy_and_hold"
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What a strategy is judged on.
-
-    Args:
-        panel: All bars.
-        features: Model features, or None where nothing needs them.
-        ranges: Train, validation and test.
-        backtest: The backtester.
-        scaler: The scaler of the features, if any.
-    """
-
-    panel: Panel
-    features: Features | None
-    ranges: Ranges
-    backtest: Vectorized
-    scaler: Scaler | None = None
-
-    def run(self, strategy: Strategy, rows: Range, name: str | None = None) -> BacktestResult:
-        """Backtest ``strategy`` on ``rows``."""
-        positions = strategy.decide(self.panel, self.features, rows)
-        return self.backtest.run(self.panel, positions, rows, name=name or strategy.name)
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """Backtests by (range, name), the strategy first, and the flat dictionary of all figures."""
-
-    results: Mapping[tuple[str, str], BacktestResult]
-    metrics: dict[str, float] = field(default_factory=dict)
 
 
 class BacktestEvaluation:

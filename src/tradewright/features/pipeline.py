@@ -6,6 +6,7 @@ many workers of a sweep share one copy; scaling is fitted per training range and
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,14 +39,19 @@ class FeatureSet(Protocol):
 
 
 def build_features(
-    feature_set: FeatureSet, panel: Panel, train: Range, cache: Path, *, fitted: Scaler | None = None
+    feature_set: FeatureSet,
+    panel: Panel,
+    train: Range | Sequence[Range],
+    cache: Path,
+    *,
+    fitted: Scaler | None = None,
 ) -> tuple[Features, Scaler]:
     """Compute (or read from the cache) the scaled features of a panel.
 
     Args:
         feature_set: What to compute.
         panel: All bars.
-        train: The range on which the scaler is fitted.
+        train: The range, or the parts, on which the scaler is fitted.
         cache: Folder of cached features.
         fitted: A scaler of an earlier run to use instead of fitting one, as its model expects.
 
@@ -56,10 +62,11 @@ def build_features(
     Raises:
         DataError: A value is not finite although its bars exist; named by feature, symbol and time.
     """
-    key = _key(feature_set, panel, train, fitted)
+    parts = (train,) if isinstance(train, Range) else tuple(train)
+    key = _key(feature_set, panel, parts, fitted)
     path, scaler_path = cache / f"{key}.npy", cache / f"{key}.json"
     if not (path.is_file() and scaler_path.is_file()):
-        x_TNF, scaler = _compute(feature_set, panel, train, fitted)
+        x_TNF, scaler = _compute(feature_set, panel, parts, fitted)
         scaler.save(scaler_path)
         write_with(path, lambda part: _save(part, x_TNF))
     scaler = Scaler.load(scaler_path)
@@ -76,7 +83,12 @@ def _save(path: Path, x_TNF: npt.NDArray[np.float32]) -> None:
         np.save(file, x_TNF)
 
 
-def _key(feature_set: FeatureSet, panel: Panel, train: Range, fitted: Scaler | None) -> str:
+def _key(feature_set: FeatureSet, panel: Panel, train: tuple[Range, ...], fitted: Scaler | None) -> str:
+    scaled_by = (
+        [[part.start, part.stop] for part in train]
+        if fitted is None
+        else [fitted.mean_F.tolist(), fitted.deviation_F.tolist()]
+    )
     facts = {
         "version": VERSION,
         "data": panel.fingerprint,
@@ -84,13 +96,13 @@ def _key(feature_set: FeatureSet, panel: Panel, train: Range, fitted: Scaler | N
         "class": f"{type(feature_set).__module__}.{type(feature_set).__qualname__}",
         "parameters": feature_set.parameters,
         "normalise": feature_set.normalise,
-        "train": [train.start, train.stop] if fitted is None else [fitted.mean_F.tolist(), fitted.deviation_F.tolist()],
+        "train": scaled_by,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def _compute(
-    feature_set: FeatureSet, panel: Panel, train: Range, fitted: Scaler | None
+    feature_set: FeatureSet, panel: Panel, train: tuple[Range, ...], fitted: Scaler | None
 ) -> tuple[npt.NDArray[np.float32], Scaler]:
     table = feature_set.compute(panel)
     names_F = tuple(table)
@@ -99,7 +111,7 @@ def _compute(
     is_ready_TN = age_TN >= feature_set.warmup_bars
     _require_finite(x_TNF, is_ready_TN, names_F, panel)
     x_TNF = np.where(is_ready_TN[..., None], x_TNF, np.nan)
-    scaler = fitted or _fit(feature_set, x_TNF[train.start : train.stop], names_F)
+    scaler = fitted or _fit(feature_set, np.concatenate([x_TNF[part.start : part.stop] for part in train]), names_F)
     if scaler.names_F != names_F:
         raise DataError(f"features: the saved scaler has {', '.join(scaler.names_F)}; computed {', '.join(names_F)}")
     scaled_TNF = scaler.transform(x_TNF)

@@ -5,7 +5,7 @@ capital; with one instrument the rollout's equity and the backtest's equity are 
 """
 
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -23,6 +23,18 @@ from tradewright.market.positions import Positions
 from tradewright.market.rules import AccountRules
 
 
+class Acted(NamedTuple):
+    """What an agent chose.
+
+    Args:
+        action: ``[B]`` action numbers or ``[B, A]`` components.
+        confidence_B: Probability of the chosen action; None where actions are continuous.
+    """
+
+    action: Tensor
+    confidence_B: Tensor | None
+
+
 class Agent(Protocol):
     """What a policy needs of a trained algorithm."""
 
@@ -34,7 +46,7 @@ class Agent(Protocol):
         """Where the networks are."""
         ...
 
-    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Tensor:
+    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Acted:
         """Return the action of every account; ``generator`` None means the most probable one."""
         ...
 
@@ -77,10 +89,15 @@ class Policy:
         )
         generator = None if self.is_deterministic else torch.Generator(device=self.agent.device).manual_seed(self.seed)
         weights_TN = np.full((len(rows), num), np.nan)
+        confidence_TN = np.full_like(weights_TN, np.nan)
+        has_confidence = False
         for bar in range(simulator.first, rows.stop):
-            action = self.agent.act(simulator.observe(), market, generator)
-            weight_B = self.agent.env.target_weights(action, simulator.view())
+            acted = self.agent.act(simulator.observe(), market, generator)
+            if acted.confidence_B is not None:
+                has_confidence = True
+                confidence_TN[bar - rows.start] = acted.confidence_B.cpu().numpy()
+            weight_B = self.agent.env.target_weights(acted.action, simulator.view())
             weights_TN[bar - rows.start] = (weight_B / num).cpu().numpy()
             if bar + 1 < rows.stop:
                 simulator.step_weights(weight_B)
-        return Positions(weights_TN=weights_TN)
+        return Positions(weights_TN=weights_TN, confidence_TN=confidence_TN if has_confidence else None)

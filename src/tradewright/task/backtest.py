@@ -1,22 +1,16 @@
 """``task=backtest``: judge a rule; neither torch nor Lightning is imported."""
 
-from typing import Any, ClassVar
-
 from omegaconf import DictConfig
 
 from tradewright.config.build import build
-from tradewright.evaluate.backtest import Bench
+from tradewright.evaluate.bench import Bench
 from tradewright.strategy.strategy import Strategy
 from tradewright.task.context import Context, read_market
+from tradewright.task.task import Task
 
 
-class Backtest:
+class Backtest(Task):
     """Judges ``cfg.strategy``, which must need no training."""
-
-    is_trial: ClassVar[bool] = True
-
-    def __init__(self) -> None:
-        self.curves: dict[str, Any] = {}
 
     def market(self, cfg: DictConfig) -> Bench:
         """Read the market; rules need no features."""

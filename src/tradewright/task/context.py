@@ -7,7 +7,8 @@ from omegaconf import DictConfig
 
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.config.build import build
-from tradewright.evaluate.backtest import BacktestEvaluation, Bench
+from tradewright.evaluate.backtest import BacktestEvaluation
+from tradewright.evaluate.bench import Bench
 from tradewright.features.pipeline import build_features
 from tradewright.features.scaler import Scaler
 from tradewright.provenance import Origin
@@ -26,6 +27,7 @@ class Context:
         origin: What the command line chose.
         bench: The market.
         evaluation: Scores strategies.
+        fit: Name of the fold or control that is being fitted; "" is the run itself.
     """
 
     cfg: DictConfig
@@ -34,6 +36,7 @@ class Context:
     origin: Origin
     bench: Bench
     evaluation: BacktestEvaluation
+    fit: str = ""
 
     @property
     def strategy_name(self) -> str:
@@ -62,5 +65,5 @@ def read_market(cfg: DictConfig, *, with_features: bool, fitted: Scaler | None =
     if not with_features:
         return Bench(panel, None, ranges, backtest)
     feature_set = build(cfg.features, key="features")
-    features, scaler = build_features(feature_set, panel, ranges.train, Path(cfg.store) / "features", fitted=fitted)
+    features, scaler = build_features(feature_set, panel, ranges.training, Path(cfg.store) / "features", fitted=fitted)
     return Bench(panel, features, ranges, backtest, scaler)

@@ -1,37 +1,48 @@
 """``task=evaluate``: judge a trained run again, on its own bars or on others."""
 
 from pathlib import Path
-from typing import Any, ClassVar
 
 from omegaconf import DictConfig
 
-from tradewright.evaluate.backtest import Bench
+from tradewright.errors import ConfigError
+from tradewright.evaluate.bench import Bench
 from tradewright.provenance import run_origin
 from tradewright.strategy.strategy import Strategy
 from tradewright.task.context import Context
+from tradewright.task.task import Task
 from tradewright.task.trained import TrainedRun
 
 
-class Evaluate:
-    """Judges the best checkpoint of ``run``; ``data`` and ``backtest`` given on the command line replace the run's.
+class Evaluate(Task):
+    """Judges the best checkpoint of ``run``; what the command line says of ``data``, ``backtest``, ``evaluate`` and
+    ``strategy`` replaces the run's. Other bars, costs or rules make another trial of the run's experiment.
 
     Args:
         run: A run directory with a trained agent.
     """
 
-    is_trial: ClassVar[bool] = False  # judges a configuration that was counted when it was trained
-
     def __init__(self, *, run: str) -> None:
+        super().__init__()
         self.trained = TrainedRun(Path(run))
-        self.curves: dict[str, Any] = {}
+
+    def configured(self, cfg: DictConfig) -> DictConfig:
+        """Return the trained run's configuration with the command line's changes."""
+        merged = self.trained.configured(cfg, run_origin(Path(cfg.output_dir)))
+        merged.task = cfg.task
+        return merged
 
     def market(self, cfg: DictConfig) -> Bench:
         """Read the market, scaled with the run's scaler."""
-        self.cfg = self.trained.configured(cfg, run_origin(Path(cfg.output_dir)))
-        bench = self.trained.market(self.cfg)
+        bench = self.trained.market(cfg)
         self.trained.require_unseen(bench)
         return bench
 
     def strategy(self, context: Context) -> Strategy:
-        """Load the agent."""
-        return self.trained.strategy(self.cfg, context.bench)
+        """Load the agent.
+
+        Raises:
+            ConfigError: It is asked for a fold, which would need training.
+        """
+        if context.fit:
+            raise ConfigError("evaluate.folds trains one agent per fold; use task=train, or evaluate=backtest here")
+        return self.trained.strategy(context.cfg, context.bench)

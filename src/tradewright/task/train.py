@@ -20,10 +20,11 @@ from tradewright.callbacks.curves import Curves
 from tradewright.callbacks.tensorboard import TensorBoard
 from tradewright.config.build import build
 from tradewright.errors import ConfigError, RunError
-from tradewright.evaluate.backtest import Bench
-from tradewright.output import BEST, CHECKPOINTS, write_json
+from tradewright.evaluate.bench import Bench
+from tradewright.output import BEST, CHECKPOINTS, read_json, write_json
 from tradewright.strategy.strategy import Strategy
 from tradewright.task.context import Context, read_market
+from tradewright.task.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -34,28 +35,27 @@ QUIET = (
 )
 
 
-class Train:
+class Train(Task):
     """Trains ``cfg.algorithm`` and returns it as ``cfg.strategy``.
 
     Args:
         num_threads: Threads of torch on the CPU, >= 1; small networks are fastest with one.
     """
 
-    is_trial: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
 
     def __init__(self, *, num_threads: int = 1) -> None:
+        super().__init__()
         if num_threads < 1:
             raise ValueError(f"num_threads must be >= 1, was {num_threads}")
         self.num_threads = num_threads
-        self.curves: dict[str, tuple[list[int], list[float]]] = {}
-        """Learning curves by metric name: frames and values."""
 
     def market(self, cfg: DictConfig) -> Bench:
         """Read the market with model features."""
         return read_market(cfg, with_features=True)
 
     def strategy(self, context: Context) -> Strategy:
-        """Train (or continue training) and return the best agent by validation.
+        """Train (or continue training) and return the best agent by validation; a finished fold is only loaded.
 
         Raises:
             RunError: A resumed run has no readable checkpoint although it has damaged ones.
@@ -66,6 +66,10 @@ class Train:
         context.save_scaler()
         lightning.seed_everything(context.cfg.seed, workers=True, verbose=False)
         algorithm = build_algorithm(context)
+        finished = context.directory / CHECKPOINTS / BEST
+        if context.fit and finished.is_file():
+            load_weights(algorithm, finished.parent / read_json(finished)["checkpoint"])
+            return _as_strategy(context, algorithm)
         callbacks = build_callbacks(context)
         loggers = _build_loggers(context, algorithm)
         checkpoint = newest_checkpoint(context.directory / CHECKPOINTS) if context.resume else None
@@ -73,10 +77,16 @@ class Train:
             log.info("resuming from %s", checkpoint.name if checkpoint else "the start: no checkpoint was written yet")
         trainer = _build_trainer(context, algorithm, list(callbacks.values()), loggers)
         _fit(trainer, algorithm, checkpoint, context)
-        self.curves = next((c.curves for c in callbacks.values() if isinstance(c, Curves)), {})
-        load_best(algorithm, callbacks)
-        strategy: Strategy = build(context.cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
-        return strategy
+        if not context.fit:
+            self.curves = next((c.curves for c in callbacks.values() if isinstance(c, Curves)), {})
+        if not load_best(algorithm, callbacks) and not context.fit:
+            self.notes.append("The last weights are judged: callbacks.best is off or nothing was validated.")
+        return _as_strategy(context, algorithm)
+
+
+def _as_strategy(context: Context, algorithm: AgentModule) -> Strategy:
+    strategy: Strategy = build(context.cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
+    return strategy
 
 
 def _fit(trainer: lightning.Trainer, algorithm: AgentModule, checkpoint: Path | None, context: Context) -> None:
@@ -110,6 +120,7 @@ def build_algorithm(context: Context) -> AgentModule:
         reward_name=context.origin.choices.get("reward", type(reward).__name__),
         backtest=bench.backtest,
         judge=lambda strategy, rows: context.evaluation.figures(bench, strategy, rows),
+        as_strategy=lambda agent: _as_strategy(context, agent),
         seed=cfg.seed,
     )
     model = build(cfg.model, key="model")
@@ -156,8 +167,8 @@ def _build_trainer(
     return trainer
 
 
-def load_best(algorithm: AgentModule, callbacks: dict[str, Callback]) -> None:
-    """Load the best checkpoint by validation into the algorithm.
+def load_best(algorithm: AgentModule, callbacks: dict[str, Callback]) -> bool:
+    """Load the best checkpoint by validation into the algorithm; return whether there is one.
 
     Raises:
         RunError: The checkpoint that the run chose is gone.
@@ -165,11 +176,12 @@ def load_best(algorithm: AgentModule, callbacks: dict[str, Callback]) -> None:
     best = next((c for c in callbacks.values() if isinstance(c, BestCheckpoint)), None)
     if best is None or not best.best_model_path:
         log.warning("no best checkpoint: the last weights are judged (callbacks.best is off or nothing was validated)")
-        return
+        return False
     load_weights(algorithm, best.best_model_path)
     chosen = Path(best.best_model_path)
     write_json(chosen.parent / BEST, {"checkpoint": chosen.name, "monitor": best.monitor})
     log.info("best checkpoint by %s: %s", best.monitor, best.best_model_path.rsplit("/", 1)[-1])
+    return True
 
 
 def load_weights(algorithm: AgentModule, path: Any) -> None:

@@ -1,20 +1,24 @@
 """A trained run, taken up again: its configuration, its scaler and its best checkpoint."""
 
 from pathlib import Path
+from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from tradewright.config.build import build
-from tradewright.errors import RunError
-from tradewright.evaluate.backtest import Bench
+from tradewright.errors import ConfigError, RunError, suggest
+from tradewright.evaluate.bench import Bench
 from tradewright.features.scaler import Scaler
 from tradewright.output import BEST, CHECKPOINTS, CONFIG, read_json
 from tradewright.provenance import Origin, run_origin
 from tradewright.strategy.strategy import Strategy
 from tradewright.task.context import SCALER, Context, read_market
 
-MARKET_GROUPS = ("data", "backtest")
-"""Groups that may be replaced on the command line; the rest belongs to the trained model."""
+REPLACEABLE = ("data", "backtest", "evaluate", "strategy", "report", "logger")
+"""Groups that the command line may change; the others belong to the trained model."""
+OWN = ("task", "name", "output_dir", "store", "experiment", "debug", "allow")
+"""Keys of the command itself, which say nothing about the trained run."""
 
 
 class TrainedRun:
@@ -41,12 +45,30 @@ class TrainedRun:
         self.origin: Origin = run_origin(directory, is_current=False)
 
     def configured(self, cfg: DictConfig, origin: Origin) -> DictConfig:
-        """Return the run's configuration, with the market groups that the command line names taken from ``cfg``."""
-        named = {override.partition("=")[0].partition(".")[0].lstrip("+~") for override in origin.overrides}
+        """Return the run's configuration with what the command line changes: whole groups, or single keys of them.
+
+        Args:
+            cfg: The command's own configuration.
+            origin: What its command line chose.
+
+        Raises:
+            ConfigError: A key belongs to the trained model, or the run has no such key.
+        """
         merged = self.cfg.copy()
-        for group in MARKET_GROUPS:
-            if group in named:
+        for text in origin.overrides:
+            parsed = OverridesParser.create().parse_override(text)
+            key = parsed.key_or_group
+            group, _, inner = key.partition(".")
+            if group in OWN:
+                continue
+            if group not in REPLACEABLE:
+                raise ConfigError(
+                    f"{key}: belongs to the trained run {self.directory}; only {', '.join(REPLACEABLE)} can be changed"
+                )
+            if not inner:
                 merged[group] = OmegaConf.create(OmegaConf.to_container(cfg[group], resolve=True))
+            else:
+                _set(merged, key, OmegaConf.select(cfg, key), is_new=parsed.is_add() or parsed.is_force_add())
         return merged
 
     def market(self, cfg: DictConfig) -> Bench:
@@ -84,3 +106,18 @@ class TrainedRun:
         load_weights(algorithm, self.checkpoint)
         strategy: Strategy = build(cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
         return strategy
+
+
+def _set(cfg: DictConfig, key: str, value: Any, *, is_new: bool) -> None:
+    """Set an existing key, or with ``+`` a new one.
+
+    Raises:
+        ConfigError: There is no such key.
+    """
+    parent, _, name = key.rpartition(".")
+    owner = OmegaConf.select(cfg, parent)
+    if not isinstance(owner, DictConfig) or (name not in owner and not is_new):
+        known = [str(entry) for entry in owner] if isinstance(owner, DictConfig) else []
+        raise ConfigError(f"{key}: the trained run has no such key{suggest(name, known)}")
+    plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    OmegaConf.update(cfg, key, plain, force_add=is_new, merge=False)

@@ -1,0 +1,36 @@
+"""``Tested``: a strategy's decisions and backtest on the test bars, from one fit or stitched from several."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tradewright.backtest.result import BacktestResult
+from tradewright.data.ranges import Range
+from tradewright.evaluate.bench import Bench
+from tradewright.evaluate.evidence import Folds
+from tradewright.market.positions import Positions
+from tradewright.strategy.strategy import Strategy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What a strategy did on the test bars.
+
+    Args:
+        rows: The test bars.
+        positions: What it decided there.
+        result: Its backtest.
+        validation: Its backtest on the validation range; None with folds, which have one each.
+        validation_metrics: Figures that choose: those of ``validation``, or their means over the folds.
+        strategy: The strategy, or the one of the last fold.
+        bench: What that strategy was fitted on.
+        folds: The cross-validation, if there was one.
+    """
+
+    rows: Range
+    positions: Positions
+    result: BacktestResult
+    validation: BacktestResult | None
+    validation_metrics: Mapping[str, float]
+    strategy: Strategy
+    bench: Bench
+    folds: Folds | None = None

@@ -1,0 +1,71 @@
+"""Writes everything that a judged run leaves behind, and prints its summary."""
+
+from typing import Any
+
+import numpy as np
+
+from tradewright.data.panel import Panel
+from tradewright.data.ranges import Range
+from tradewright.evaluate.bench import Judgement
+from tradewright.evaluate.evidence import Folds, Significance
+from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_json, write_manifest
+from tradewright.report.content import ReportContent
+from tradewright.report.export import export_results
+from tradewright.report.report import Report
+from tradewright.report.terminal import print_summary, write_summary
+from tradewright.task.context import Context
+from tradewright.task.task import Task
+
+
+def record(context: Context, judgement: Judgement, provenance: dict[str, Any], task: Task, report: Report) -> None:
+    """Write trades, equity, report, figures and manifest; print the summary."""
+    directory = context.directory
+    export_results(directory, judgement.results, formats=report.formats)
+    content = _content(context, judgement, provenance, task)
+    path = report.write(directory, content)
+    write_json(directory / METRICS, judgement.metrics)
+    write_summary(directory, content, report=path)
+    store = context.cfg.store
+    places = {"bars": f"{store}/bars", "features": f"{store}/features", "checkpoints": CHECKPOINTS}
+    write_manifest(directory, {**places, "report": path.name if path else ""})
+    print_summary(content, report=path)
+
+
+def _content(context: Context, judgement: Judgement, provenance: dict[str, Any], task: Task) -> ReportContent:
+    bench, cfg, results = context.bench, context.cfg, judgement.results
+    tested = [result for (span, _), result in results.items() if span == "test"]
+    return ReportContent(
+        title=f"{tested[0].name} on {bench.panel.dataset}",
+        experiment=cfg.name,
+        run=context.directory.name,
+        command=" ".join(provenance["command_line"]),
+        config_yaml=(context.directory / CONFIG).read_text(),
+        provenance=provenance,
+        results=tuple(tested),
+        metrics=judgement.metrics,
+        notes=_notes(context, judgement, task),
+        validation=next((result for (span, _), result in results.items() if span == "validation"), None),
+        curves=task.curves,
+        periods={} if "folds" in judgement.evidence else _periods(bench.panel, vars(bench.ranges)),
+        risk_free=context.evaluation.risk_free,
+        evidence=judgement.evidence,
+    )
+
+
+def _notes(context: Context, judgement: Judgement, task: Task) -> tuple[str, ...]:
+    panel, evidence = context.bench.panel, judgement.evidence
+    notes = [panel.note] if panel.note else []
+    significance, folds = evidence.get("significance"), evidence.get("folds")
+    if isinstance(significance, Significance):
+        notes.append(f"Trials of experiment '{context.cfg.name}' on these data: {significance.num_trials}.")
+    if isinstance(folds, Folds) and folds.kind != "walk_forward":
+        notes.append("Folds train on bars before and after those they are judged on: nobody could have traded this.")
+    return (*notes, *task.notes)
+
+
+def _periods(panel: Panel, ranges: dict[str, Any]) -> dict[str, tuple[np.datetime64, np.datetime64]]:
+    return {
+        name: (panel.ts_T[rows.start], panel.ts_T[rows.stop - 1])
+        for name, rows in ranges.items()
+        if isinstance(rows, Range)
+    }
