@@ -3,10 +3,11 @@
 import pytest
 from omegaconf import OmegaConf
 
+from tradewright.backtest.execution import ExecutionRules
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.config.build import build
 from tradewright.errors import ConfigError
-from tradewright.market.rules import AccountRules, Costs
+from tradewright.market.rules import Costs
 from tradewright.paths import shipped
 from tradewright.strategy.buy_and_hold import BuyAndHold
 from tradewright.strategy.momentum import Momentum
@@ -16,7 +17,7 @@ from tradewright.strategy.sma_cross import SmaCross
 def test_vectorized_option_builds_the_default_rules_with_one_basis_point_each() -> None:
     backtest = build(OmegaConf.load(shipped("conf") / "backtest" / "vectorized.yaml"), key="backtest")
     assert isinstance(backtest, Vectorized)
-    assert backtest.rules == AccountRules(costs=Costs(fee_bps=1.0, slippage_bps=1.0))
+    assert backtest.rules == ExecutionRules(costs=Costs(fee_bps=1.0, slippage_bps=1.0))
 
 
 def test_impossible_cost_is_refused_by_its_key() -> None:

@@ -51,11 +51,14 @@ def test_profit_of_trades_and_carry_make_the_change_of_equity(seed: int) -> None
     result = run(panel, weights_for(panel, seed, 1.5), costs=REAL, leverage=1.0 + seed % 3)
     profit = sum(trade.pnl for trade in result.trades)
     change = result.equity_T[-1] - result.equity_T[0]
-    assert profit - result.costs["borrow"] - result.costs["interest"] == pytest.approx(change, abs=1e-7)
+    assert profit - result.costs["interest"] == pytest.approx(change, rel=1e-9, abs=1e-7)
     closed = sum(trade.pnl for trade in result.trades if trade.exit_bar is not None)
     still_open = sum(trade.pnl for trade in result.trades if trade.exit_bar is None)
-    assert closed == pytest.approx(change - still_open + result.costs["borrow"] + result.costs["interest"], abs=1e-7)
-    assert sum(trade.costs for trade in result.trades) == pytest.approx(result.costs["fees"])
+    assert closed == pytest.approx(change - still_open + result.costs["interest"], rel=1e-9, abs=1e-7)
+    for kind in ("fees", "slippage", "borrow", "funding", "dividends"):
+        sign = -1 if kind == "dividends" else 1
+        assert sum(getattr(trade, kind) for trade in result.trades) == pytest.approx(sign * result.costs[kind]), kind
+    assert sum(trade.gross_pnl - trade.costs for trade in result.trades) == pytest.approx(profit)
     assert sum(fill.fee for fill in result.fills) == pytest.approx(result.costs["fees"])
     assert sum(fill.slippage for fill in result.fills) == pytest.approx(result.costs["slippage"])
 

@@ -25,7 +25,7 @@ def test_every_figure_equals_the_golden_dictionary(name: str) -> None:
 @pytest.mark.row("B29")
 def test_trade_profits_add_up_to_the_change_of_equity() -> None:
     for result in backtests():
-        earned = sum(trade.pnl for trade in result.trades) - result.costs["borrow"] - result.costs["interest"]
+        earned = sum(trade.pnl for trade in result.trades) - result.costs["interest"]
         assert earned == pytest.approx(result.equity_T[-1] - result.initial_cash, rel=1e-10)
         closed = [trade for trade in result.trades if trade.exit_ts is not None]
         assert all(trade.holding_bars == trade.exit_bar - trade.entry_bar for trade in closed)

@@ -1,25 +1,28 @@
-"""The trade journal: fills with their reasons, and trades from flat to flat with profit net of fees.
+"""The trade journal: fills with their reasons, and trades from flat to flat with their excursions and P&L by kind.
 
-A reversal closes one trade and opens the next; its fee and slippage are split by quantity. Borrow, interest and
-dividends are not attributed to trades, so the trades' profit plus these equals the change of equity.
-Legend: T bars of the judged range; ``bar`` counts from its first one.
+A reversal closes one trade and opens the next; its fee and slippage are split by quantity. Borrow, funding and
+dividends belong to the trade that is held when they are paid; interest on cash belongs to none. A split or roll does not
+end a trade: what it traded before is restated in new shares, or at the prices of the new contract.
+Legend: T bars of the judged range, N instruments; ``bar`` counts from its first one.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from tradewright.backtest.carry import Carry
+from tradewright.backtest.open_trade import OpenTrade
 from tradewright.backtest.result import Fill, Trade
 from tradewright.market.instrument import Instrument
+from tradewright.market.ledger import Quotes
 from tradewright.market.rules import Reason
 from tradewright.market.scalar_book import Record
 
 REASON_NAMES = {int(reason): reason.name.lower() for reason in Reason}
 
-STILL_OPEN = "open"
-"""``exit_reason`` of a trade that is open at the end."""
+Restatement = tuple[int, int, float, float]
+"""Bar, instrument, new shares per old one, and what is added to the price afterwards."""
 
 
 def list_fills(
@@ -45,86 +48,95 @@ def list_trades(
     records: Iterable[Record],
     instruments: Sequence[Instrument],
     ts_T: npt.NDArray[np.datetime64],
+    quotes: Quotes,
     last_mark_N: npt.NDArray[np.float64],
+    carry: Carry,
 ) -> tuple[Trade, ...]:
-    """Return closed trades in the order they closed, then open ones, marked at ``last_mark_N``."""
-    running: dict[int, _Running] = {}
+    """Return closed trades in the order they closed, then open ones.
+
+    Args:
+        records: Fills and rejections in time order.
+        instruments: N instruments.
+        ts_T: Bar opens.
+        quotes: The bars of the range.
+        last_mark_N: Prices at which open trades are marked.
+        carry: What holding cost.
+    """
+    book = _Book(instruments, ts_T, quotes, carry)
     closed: list[Trade] = []
-    for bar, _, n, reason, quantity, after, price, fee, _ in records:
+    for bar, _, n, reason, quantity, after, price, fee, slippage in records:
         if quantity == 0:
             continue
-        instrument, open_fee = instruments[n], fee
-        if n in running:
-            trade = running[n]
+        book.restate(bar)
+        if reason == Reason.ROLL:
+            book.running[n].pay(fee, slippage)
+            continue
+        part = 1.0
+        if n in book.running:
+            trade = book.running[n]
             is_over = after == 0 or (after > 0) != (trade.shares > 0)
             if not is_over:
-                trade.add(quantity, after, price, fee)
+                trade.fill(quantity, after, price, fee, slippage)
                 continue
             part = trade.shares / -quantity
-            trade.add(-trade.shares, 0.0, price, fee * part)
-            closed.append(trade.close(instrument, ts_T, bar, REASON_NAMES[reason]))
-            del running[n]
-            open_fee = fee * (1.0 - part)
+            trade.fill(-trade.shares, 0.0, price, fee * part, slippage * part)
+            closed.append(book.close(n, bar, REASON_NAMES[reason]))
+            part = 1.0 - part
         if after != 0:
-            running[n] = _Running(bar)
-            running[n].add(after, after, price, open_fee)
-    marked = [trade.mark(instruments[n], ts_T, float(last_mark_N[n])) for n, trade in sorted(running.items())]
-    return (*closed, *marked)
+            trade = book.running[n] = OpenTrade(bar, REASON_NAMES[reason])
+            trade.fill(after, after, price, fee * part, slippage * part)
+    book.restate(len(ts_T) - 1)
+    return (*closed, *(book.mark(n, float(last_mark_N[n])) for n in sorted(book.running)))
 
 
-@dataclass
-class _Running:
-    """A trade that is not flat yet; quantities in shares, money without the multiplier."""
+class _Book:
+    """The trades that are open, by instrument, and what happens to them between fills."""
 
-    entry_bar: int
-    shares: float = 0.0
-    largest: float = 0.0
-    bought: float = 0.0
-    paid: float = 0.0
-    sold: float = 0.0
-    received: float = 0.0
-    fees: float = 0.0
+    def __init__(
+        self, instruments: Sequence[Instrument], ts_T: npt.NDArray[np.datetime64], quotes: Quotes, carry: Carry
+    ) -> None:
+        self.instruments, self.ts_T, self.quotes, self.carry = instruments, ts_T, quotes, carry
+        self.running: dict[int, OpenTrade] = {}
+        self.coming = _restatements(quotes)[::-1]
 
-    def add(self, quantity: float, after: float, price: float, fee: float) -> None:
-        if quantity > 0:
-            self.bought += quantity
-            self.paid += quantity * price
-        else:
-            self.sold -= quantity
-            self.received -= quantity * price
-        self.fees += fee
-        self.shares = after
-        self.largest = after if abs(after) > abs(self.largest) else self.largest
+    def restate(self, bar: int) -> None:
+        """Apply the splits and rolls before the open of ``bar`` and of earlier bars."""
+        while self.coming and self.coming[-1][0] <= bar:
+            at, n, ratio, shift = self.coming.pop()
+            if n in self.running:
+                self._see(n, at)
+                self.running[n].restate(ratio, shift)
 
-    def close(self, instrument: Instrument, ts_T: npt.NDArray[np.datetime64], bar: int, reason: str) -> Trade:
-        return self._trade(instrument, ts_T, bar, reason, value=0.0)
+    def close(self, n: int, bar: int, reason: str) -> Trade:
+        """Return the trade of an instrument that became flat in ``bar``."""
+        self._see(n, bar + 1)
+        trade = self.running.pop(n)
+        return trade.finish(self.instruments[n], self.ts_T, bar, reason, self.carry.of(n, trade.entry_bar, bar))
 
-    def mark(self, instrument: Instrument, ts_T: npt.NDArray[np.datetime64], price: float) -> Trade:
-        return self._trade(instrument, ts_T, None, STILL_OPEN, value=self.shares * price)
+    def mark(self, n: int, price: float) -> Trade:
+        """Return the open trade of an instrument, marked at ``price``."""
+        last = len(self.ts_T) - 1
+        self._see(n, last + 1)
+        trade = self.running[n]
+        paid = self.carry.of(n, trade.entry_bar, last)
+        return trade.finish(self.instruments[n], self.ts_T, None, "open", paid, price=price)
 
-    def _trade(
-        self, instrument: Instrument, ts_T: npt.NDArray[np.datetime64], exit_bar: int | None, reason: str, value: float
-    ) -> Trade:
-        is_long = self.largest > 0
-        bought = self.paid / self.bought if self.bought else None
-        sold = self.received / self.sold if self.sold else None
-        entry, leave = (bought, sold) if is_long else (sold, bought)
-        assert entry is not None
-        pnl = (self.received - self.paid + value) * instrument.multiplier - self.fees
-        last_bar = len(ts_T) - 1 if exit_bar is None else exit_bar
-        return Trade(
-            symbol=instrument.symbol,
-            side="long" if is_long else "short",
-            quantity=self.largest,
-            entry_bar=self.entry_bar,
-            entry_ts=ts_T[self.entry_bar],
-            entry_price=entry,
-            exit_bar=exit_bar,
-            exit_ts=None if exit_bar is None else ts_T[exit_bar],
-            exit_price=None if exit_bar is None else leave,
-            pnl=pnl,
-            costs=self.fees,
-            return_fraction=pnl / (abs(self.largest) * entry * instrument.multiplier),
-            holding_bars=last_bar - self.entry_bar,
-            exit_reason=reason,
-        )
+    def _see(self, n: int, stop: int) -> None:
+        """Let a trade see the bars before ``stop`` that it has not seen."""
+        trade = self.running[n]
+        rows = slice(trade.seen, stop)
+        exists = self.quotes.tradable[rows, n]
+        if exists.any():
+            trade.see(float(self.quotes.low[rows, n][exists].min()), float(self.quotes.high[rows, n][exists].max()))
+        trade.seen = max(trade.seen, stop)
+
+
+def _restatements(quotes: Quotes) -> list[Restatement]:
+    """Return splits and rolls by bar; a split comes before a roll of the same bar."""
+    found: list[Restatement] = []
+    if quotes.split is not None:
+        found += [(int(t), int(n), float(quotes.split[t, n]), 0.0) for t, n in np.argwhere(quotes.split != 1)]
+    if quotes.roll_from is not None and quotes.roll_to is not None:
+        shift_TN = quotes.roll_to - quotes.roll_from
+        found += [(int(t), int(n), 1.0, float(shift_TN[t, n])) for t, n in np.argwhere(~np.isnan(shift_TN))]
+    return sorted(found, key=lambda item: item[0])

@@ -3,6 +3,7 @@
 Legend: T bars of the judged range, N instruments. Money is float64 in the account's currency.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +33,32 @@ class Fill:
 
 @dataclass(frozen=True, kw_only=True)
 class Trade:
-    """One round trip, flat to flat; ``exit_*`` are None while it is open.
+    """One round trip, flat to flat; ``exit_*`` are None while it is open, and it is marked at the last close.
 
-    ``quantity`` is the largest signed position reached; ``entry_price`` and ``exit_price`` are quantity-weighted
-    averages; bars count from the first bar of the judged range; ``pnl`` is money net of ``costs`` (fees; slippage is
-    inside the prices; borrow is not attributed to trades); ``holding_bars`` counts bars from the first to the last
-    fill. For an open trade ``pnl`` is marked at the last close and ``exit_reason`` is ``open``.
+    Prices and quantities are those at the trade's end: what lies before a split or roll is restated. Bars count from
+    the first bar of the judged range. ``pnl == gross_pnl - costs`` and
+    ``costs == fees + slippage + borrow + funding - dividends``; over all trades, open ones included,
+    ``sum(pnl) - interest paid`` is the change of equity.
+
+    Args:
+        symbol: The instrument.
+        side: ``long`` or ``short``.
+        quantity: Largest signed position reached.
+        entry_price, exit_price: Quantity-weighted averages of the fills, slippage included.
+        pnl: Money, net of all costs below.
+        gross_pnl: Money that the moves of the price made, at prices without slippage.
+        costs: Money that all costs of the trade took.
+        fees, slippage: Money paid at the fills, >= 0 (those of a reversing fill are split by quantity).
+        borrow, funding: Money paid while the position was held; funding received is negative.
+        dividends: Money received while it was held; paid by a short it is negative.
+        return_fraction: ``pnl`` over the largest position's value at the entry price.
+        holding_bars: Bars from the first to the last fill (to the last bar of an open trade).
+        holding_days: Days between the opens of these bars.
+        mae: Maximum adverse excursion: how far the price moved against the average entry price, as a fraction of it,
+            >= 0, by the lows (of shorts: highs) from the bar of the first fill to the bar of the last, both included;
+            of an open trade to the last bar.
+        mfe: Maximum favourable excursion, likewise by the highs (of shorts: lows).
+        entry_reason, exit_reason: Names of the first and last fill's ``market.rules.Reason``; ``open`` while open.
     """
 
     symbol: str
@@ -54,6 +75,16 @@ class Trade:
     return_fraction: float
     holding_bars: int
     exit_reason: str
+    entry_reason: str = "order"
+    holding_days: float = math.nan
+    gross_pnl: float = math.nan
+    fees: float = math.nan
+    slippage: float = math.nan
+    borrow: float = math.nan
+    funding: float = math.nan
+    dividends: float = math.nan
+    mae: float = math.nan
+    mfe: float = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +99,8 @@ class BacktestResult:
         cash_T: Cash at the close; ``cash_T + positions' value == equity_T``.
         fills: Every fill and rejection, in time order.
         trades: Closed trades, then open ones (``exit_ts`` None).
-        costs: Money by kind over the range: ``fees``, ``slippage``, ``borrow``, ``interest`` (earned is negative).
+        costs: Money by kind over the range: ``fees``, ``slippage``, ``borrow``, ``funding``, ``dividends``, ``interest``
+            (what is received is negative).
         ended_at: Bar at which the account went bankrupt, or None.
         confidence_TN: How sure the strategy was of what it decided at each close, in [0, 1]; NaN unknown; None: it never
             says. Only reports read it.

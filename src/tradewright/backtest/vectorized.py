@@ -1,26 +1,28 @@
 """The backtester: positions of one account against the bars of a range, or many weight tracks at once.
 
 Decided at close t, filled at open t+1; the accounting is ``market/``: the scalar loop for few instruments, the bar step
-for many and for batches. Splits and dividends are in the prices (a panel carries adjusted ones).
+for many and for batches. The panel's own prices are traded; splits, dividends, rates and rolls come with it.
 Legend: B accounts, T bars of the range, N instruments.
 """
 
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from tradewright.backtest.carry import find_carry
+from tradewright.backtest.execution import ExecutionRules
 from tradewright.backtest.journal import list_fills, list_trades
+from tradewright.backtest.quotes import decided_of, quotes_of
 from tradewright.backtest.result import BacktestResult
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
-from tradewright.errors import MarketError
 from tradewright.market.check import check_currency, check_distances, check_quotes, check_weights
-from tradewright.market.ledger import Decided, Ledger, Quotes
+from tradewright.market.ledger import Ledger, Quotes
 from tradewright.market.positions import Positions
-from tradewright.market.rules import AccountRules, Costs
+from tradewright.market.rules import Costs
 from tradewright.market.scalar import run_account
 
 Float = npt.NDArray[np.float64]
@@ -29,8 +31,6 @@ Array = Any
 
 WIDE_FROM = 24
 """Number of instruments from which the bar step is faster than the scalar loop (tests/benchmark/test_market.py)."""
-
-YEAR = np.timedelta64(365, "D")
 
 
 class Vectorized:
@@ -41,11 +41,18 @@ class Vectorized:
         leverage: Cap of gross exposure as a multiple of equity.
         allow_short: Whether negative targets are executed.
         maintenance_margin: Least equity as a fraction of gross exposure, in [0, 1).
-        stop_loss: Default distance of a stop from the entry price, fraction; None: none.
-        take_profit: Default distance of a target, fraction; None: none.
-        trailing: Default distance of a trailing stop from the best price, fraction; None: none.
+        stop_loss: Default distance of a stop from the entry price, in ``stop_unit``; None: none.
+        take_profit: Default distance of a target, in ``stop_unit``; None: none.
+        trailing: Default distance of a trailing stop from the best price, in ``stop_unit``; None: none.
+        stop_unit: ``fraction`` of the entry price, or ``atr``, average true ranges at the decision.
+        atr_bars: Bars of the average true range.
+        finer_timeframe: Length of the stored bars that decide what came first inside a bar; None: the stop.
         sizing: ``fill`` or ``decision``.
         cash_buffer: Fraction of equity never invested under ``sizing: decision``.
+        delay_bars: Bars by which every decision is executed later than at the next open.
+        min_notional: Least money an order must be worth; full closings are exempt.
+        max_participation: Largest fraction of the average volume per bar that one order may take; None: any.
+        impact_bars: Bars of the averages behind ``max_participation`` and ``costs.impact``.
         costs: What trading and holding costs.
 
     Raises:
@@ -62,11 +69,18 @@ class Vectorized:
         stop_loss: float | None = None,
         take_profit: float | None = None,
         trailing: float | None = None,
+        stop_unit: Literal["fraction", "atr"] = "fraction",
+        atr_bars: int = 14,
+        finer_timeframe: str | None = None,
         sizing: str = "fill",
         cash_buffer: float = 0.0,
+        delay_bars: int = 0,
+        min_notional: float = 0.0,
+        max_participation: float | None = None,
+        impact_bars: int = 20,
         costs: Costs,
     ) -> None:
-        self.rules = AccountRules(
+        self.rules = ExecutionRules(
             initial_cash=initial_cash,
             leverage=leverage,
             allow_short=allow_short,
@@ -74,8 +88,15 @@ class Vectorized:
             stop_loss=stop_loss,
             take_profit=take_profit,
             trailing=trailing,
+            stop_unit=stop_unit,
+            atr_bars=atr_bars,
+            finer_timeframe=finer_timeframe,
             sizing=sizing,
             cash_buffer=cash_buffer,
+            delay_bars=delay_bars,
+            min_notional=min_notional,
+            max_participation=max_participation,
+            impact_bars=impact_bars,
             costs=costs,
         )
 
@@ -98,10 +119,10 @@ class Vectorized:
         Raises:
             MarketError: Prices, weights or distances that no account can trade.
         """
-        quotes = _quotes(panel, rows)
+        quotes = quotes_of(panel, self.rules, rows)
         ts_T = panel.ts_T[rows.start : rows.stop]
-        decided = Decided(positions.weights_TN, positions.stop_loss_TN, positions.take_profit_TN, positions.trailing_TN)
-        check_weights(decided.weights, panel.symbols, quotes.close.shape)
+        check_weights(positions.weights_TN, panel.symbols, quotes.close.shape)
+        decided = decided_of(panel, positions, self.rules, rows)
         check_distances(decided, panel.symbols)
         check_quotes(quotes, panel.symbols, ts_T)
         check_currency(panel.instruments)
@@ -112,8 +133,8 @@ class Vectorized:
             carry = run_wide
         multiplier = [instrument.multiplier for instrument in panel.instruments]
         lot = [instrument.lot for instrument in panel.instruments]
-        ledger = carry(quotes, decided, self.rules, multiplier=multiplier, lot=lot)
-        return _result(panel, ts_T, ledger, self.rules.initial_cash, np.array(multiplier), name)
+        ledger = carry(quotes, decided, self.rules.account, multiplier=multiplier, lot=lot)
+        return _result(panel, ts_T, quotes, ledger, positions.confidence_TN, self.rules, name)
 
     def run_many(self, panel: Panel, weights_BTN: Array, rows: Range, *, xp: Any = np) -> Array:
         """Return equity ``[B, T]`` of B accounts on the same bars, without journals.
@@ -129,7 +150,7 @@ class Vectorized:
         """
         from tradewright.market.step import Bar, initial_state, step
 
-        quotes = _quotes(panel, rows)
+        quotes = quotes_of(panel, self.rules, rows)
         check_weights(weights_BTN, panel.symbols, (len(weights_BTN), *quotes.close.shape), xp=xp)
         check_quotes(quotes, panel.symbols, panel.ts_T[rows.start : rows.stop])
         check_currency(panel.instruments)
@@ -157,48 +178,42 @@ class Vectorized:
         return xp.stack(equity_TB, 1)
 
 
-def _quotes(panel: Panel, rows: Range) -> Quotes:
-    """Return the bars of the range and the years between them."""
-    if not 0 <= rows.start < rows.stop <= panel.num_bars:
-        raise MarketError(f"rows {rows.start}..{rows.stop} must lie within the {panel.num_bars} bars and not be empty")
-    cut = slice(rows.start, rows.stop)
-    ts_T = panel.ts_T[cut]
-    years_T = np.zeros(len(rows))
-    years_T[1:] = np.diff(ts_T) / YEAR
-    return Quotes(
-        panel.open_TN[cut],
-        panel.high_TN[cut],
-        panel.low_TN[cut],
-        panel.close_TN[cut],
-        panel.tradable_TN[cut],
-        years_T,
-    )
-
-
 def _result(
-    panel: Panel, ts_T: npt.NDArray[np.datetime64], ledger: Ledger, cash: float, multiplier_N: Float, name: str
+    panel: Panel,
+    ts_T: npt.NDArray[np.datetime64],
+    quotes: Quotes,
+    ledger: Ledger,
+    confidence_TN: Float | None,
+    rules: ExecutionRules,
+    name: str,
 ) -> BacktestResult:
+    multiplier_N = np.array([instrument.multiplier for instrument in panel.instruments])
     value_TN = ledger.shares * ledger.mark * multiplier_N
     equity_T1 = ledger.equity[:, None]
     weights_TN = np.divide(value_TN, equity_T1, out=np.full_like(value_TN, np.nan), where=equity_T1 != 0)
     weights_TN[value_TN == 0] = 0.0
+    carry = find_carry(ledger, quotes, multiplier_N, rules.costs.borrow_rate)
     return BacktestResult(
         name=name,
         ts_T=ts_T,
         timeframe_s=panel.timeframe_s,
         periods_per_year=panel.periods_per_year,
         symbols=panel.symbols,
-        initial_cash=cash,
+        initial_cash=rules.initial_cash,
         equity_T=ledger.equity,
         weights_TN=weights_TN,
         cash_T=ledger.cash,
         fills=list_fills(ledger.records, panel.instruments, ts_T),
-        trades=list_trades(ledger.records, panel.instruments, ts_T, ledger.mark[-1]),
+        trades=list_trades(ledger.records, panel.instruments, ts_T, quotes, ledger.mark[-1], carry),
         costs={
             "fees": sum(record[7] for record in ledger.records),
             "slippage": sum(record[8] for record in ledger.records),
             "borrow": ledger.borrow,
+            "funding": ledger.funding,
+            "dividends": -ledger.dividend if ledger.dividend else 0.0,
             "interest": -ledger.interest if ledger.interest else 0.0,
         },
         ended_at=ledger.ended_at,
+        confidence_TN=confidence_TN,
+        mark_TN=np.where(ledger.mark > 0, ledger.mark, np.nan),
     )

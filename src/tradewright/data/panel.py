@@ -1,10 +1,13 @@
 """``Panel``: dense float64 bars of N instruments on one clock, the only form in which market data leaves ``data/``.
 
 Legend: T bars, N instruments. ``ts_T`` is the bar's open in naive UTC; the bar is known at ``known_at_T``.
-A bar that does not exist has NaN prices, zero volume and ``tradable_TN`` False.
+A bar that does not exist has NaN prices, zero volume and ``tradable_TN`` False. A panel is what is *traded*; where its
+prices jump without a gain or loss (splits, dividends, rolls), ``for_signals`` gives the series that does not.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +33,14 @@ class Panel:
         fingerprint: Hex digest of the content of the bars.
         is_synthetic: True for generated data; every report says so.
         note: One sentence for reports, e.g. that an index is not itself tradable. May be empty.
+        split_TN: New shares per old share before the open of the bar, 1: none. None: no splits, likewise below.
+        dividend_TN: Money per share (before the split of the same bar) paid to holders before the open, 0: none.
+        borrow_TN: Annual rate on the notional of shorts for the time since the previous bar; NaN: the rules' rate.
+        funding_TN: Fraction of the notional that longs pay, and shorts receive, before the open, 0: none.
+        roll_from_TN: Price of the contract that is left before the open of the bar; NaN: no roll.
+        roll_to_TN: Price of the contract that is entered at the same moment; NaN: no roll.
+        finer: Shorter bars of the same instruments, which decide what happened first inside a bar; None: unknown.
+        traded: The panel that is traded, where this one is a series for signals; None: this one.
     """
 
     dataset: str
@@ -46,6 +57,14 @@ class Panel:
     fingerprint: str = ""
     is_synthetic: bool = False
     note: str = ""
+    split_TN: Float | None = None
+    dividend_TN: Float | None = None
+    borrow_TN: Float | None = None
+    funding_TN: Float | None = None
+    roll_from_TN: Float | None = None
+    roll_to_TN: Float | None = None
+    finer: "Panel | None" = None
+    traded: "Panel | None" = None
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -64,15 +83,70 @@ class Panel:
 
     def slice(self, start: int, stop: int) -> "Panel":
         """Return bars ``start <= t < stop`` as views; nothing is copied."""
-        rows = slice(start, stop)
-        return replace(
-            self,
-            ts_T=self.ts_T[rows],
-            known_at_T=self.known_at_T[rows],
-            open_TN=self.open_TN[rows],
-            high_TN=self.high_TN[rows],
-            low_TN=self.low_TN[rows],
-            close_TN=self.close_TN[rows],
-            volume_TN=self.volume_TN[rows],
-            tradable_TN=self.tradable_TN[rows],
-        )
+        start, stop, _ = slice(start, stop).indices(self.num_bars)
+        finer, traded = self.finer, self.traded
+        if finer is not None:
+            inside = self.known_at_T[start:stop]
+            bounds = np.searchsorted(finer.ts_T, [*self.ts_T[start:stop][:1], *inside[-1:]])
+            finer = finer.slice(*bounds.tolist()) if len(bounds) else None
+        if traded is not None:
+            traded = traded.slice(start, stop)
+        return replace(self, **self._cut(slice(start, stop)), finer=finer, traded=traded)
+
+    def _cut(self, rows: slice) -> dict[str, Any]:
+        arrays = ((name, getattr(self, name)) for name in (*TIMES, *BARS, *EVENTS))
+        return {name: array[rows] for name, array in arrays if array is not None}
+
+    @cached_property
+    def signal_factor_TN(self) -> Float | None:
+        """What the traded prices are multiplied with to be free of jumps that are no gain or loss; None: nothing.
+
+        The product of ``ratio`` over a bar's and all earlier events: a split has its new shares per old one, a dividend
+        ``1 / (1 - cash / last close)``, a roll ``from / to``. So the first bar keeps its price, the factor of a bar
+        depends on no later bar, and returns are those of a holder who reinvests.
+        """
+        if self.split_TN is None and self.dividend_TN is None and self.roll_from_TN is None:
+            return None
+        ratio_TN = np.ones(self.close_TN.shape)
+        if self.split_TN is not None:
+            ratio_TN *= self.split_TN
+        if self.dividend_TN is not None:
+            ratio_TN /= 1.0 - np.where(self.dividend_TN > 0, self.dividend_TN / self._last_close_TN(), 0.0)
+        if self.roll_from_TN is not None and self.roll_to_TN is not None:
+            ratio_TN *= np.where(np.isnan(self.roll_from_TN), 1.0, self.roll_from_TN / self.roll_to_TN)
+        return np.cumprod(ratio_TN, axis=0)
+
+    def _last_close_TN(self) -> Float:
+        """Return the last close before each bar; infinite before the first, where no dividend can be told from it."""
+        row_TN = np.where(self.tradable_TN, np.arange(self.num_bars)[:, None], -1)
+        last_TN = np.maximum.accumulate(row_TN, axis=0)
+        last_TN = np.concatenate([np.full((1, last_TN.shape[1]), -1), last_TN[:-1]])
+        return np.where(last_TN < 0, np.inf, np.take_along_axis(self.close_TN, np.maximum(last_TN, 0), axis=0))
+
+    def for_signals(self) -> "Panel":
+        """Return the bars that features and rules should read: prices times ``signal_factor_TN``; itself if they agree.
+
+        Volumes are divided by the product of the splits. The result's ``traded`` is this panel.
+        """
+        return self._signals
+
+    @cached_property
+    def _signals(self) -> "Panel":
+        factor_TN = self.signal_factor_TN
+        if factor_TN is None:
+            return self
+        volume_TN = self.volume_TN
+        if self.split_TN is not None:
+            volume_TN = volume_TN / np.cumprod(self.split_TN, axis=0)
+        prices = {name: getattr(self, name) * factor_TN for name in ("open_TN", "high_TN", "low_TN", "close_TN")}
+        cleared = dict.fromkeys(("split_TN", "dividend_TN", "roll_from_TN", "roll_to_TN"))
+        return replace(self, **prices, **cleared, volume_TN=volume_TN, finer=None, traded=self)
+
+    def for_trading(self) -> "Panel":
+        """Return the panel that is traded, where this one is a series for signals."""
+        return self if self.traded is None else self.traded
+
+
+TIMES = ("ts_T", "known_at_T")
+BARS = ("open_TN", "high_TN", "low_TN", "close_TN", "volume_TN", "tradable_TN")
+EVENTS = ("split_TN", "dividend_TN", "borrow_TN", "funding_TN", "roll_from_TN", "roll_to_TN")
