@@ -133,7 +133,7 @@ def test_missing_bars_are_no_excursion() -> None:
 
 @pytest.mark.row("L39")
 def test_profit_is_split_by_kind() -> None:
-    """Bought 10 at a reference of 100, sold at 110: gross 100; slippage 1 + 1.1, fees 3, borrow 4, funding 5, paid 6."""
+    """Bought 10 at 100, sold at 110: gross 100; slippage 1 + 1.1, fees 3, borrow 4, funding 5, dividends 6."""
     money = np.zeros((NUM_BARS, 2))
     money[[3, 4, 7, 8]] = [[100, 0], [1, 0], [1, 0], [100, 0]]  # bars 3 and 8 are not the trade's
     carry = Carry(borrow_TN=2 * money, funding_TN=2.5 * money, dividends_TN=3 * money)

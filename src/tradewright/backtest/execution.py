@@ -1,4 +1,4 @@
-"""``ExecutionRules``: the account's rules and how its decisions reach the market; what a backtest and an environment share.
+"""``ExecutionRules``: the account's rules and how decisions reach the market, shared by backtests and environments.
 
 The accounting (``market/``) knows fractions, prices and quantities of one bar. What needs the bars before it (the range
 that a stop is measured in, the volume that an order may take) is worked out from the panel in ``quotes.py``.

@@ -2,8 +2,8 @@
 
 Each instrument is measured on the bars that it has, on the series for signals (``Panel.for_signals``), so that a split
 or roll is no move. Legend: T bars, N instruments, K bars of one instrument.
-Source: Wilder, New Concepts in Technical Trading Systems (1978), ch. 3; Almgren, Thum, Hauptmann, Li, "Direct estimation
-of equity market impact" (2005), for the square root of the traded share of the volume.
+Source: Wilder, New Concepts in Technical Trading Systems (1978), ch. 3; Almgren, Thum, Hauptmann, Li, "Direct
+estimation of equity market impact" (2005), for market impact as a power of the traded share of the volume.
 """
 
 from typing import NamedTuple
@@ -63,8 +63,8 @@ class Liquidity(NamedTuple):
 def liquidity(panel: Panel, num_bars: int) -> Liquidity:
     """Return mean volume and volatility of the last ``num_bars`` bars, or of as many as there are.
 
-    A move is ``close / last close - 1``; of an instrument's first bar ``close / open - 1``. Both figures are per bar: the
-    ratio ``volatility / sqrt(volume)`` of the square-root law is the same for bars of any length.
+    A move is ``close / last close - 1``; of an instrument's first bar ``close / open - 1``. Both figures are per bar:
+    the ratio ``volatility / sqrt(volume)`` of the square-root law is the same for bars of any length.
     """
     bars = panel.for_signals()
     volume_TN, square_TN = np.full(bars.close_TN.shape, np.nan), np.full(bars.close_TN.shape, np.nan)

@@ -99,11 +99,11 @@ class BacktestResult:
         cash_T: Cash at the close; ``cash_T + positions' value == equity_T``.
         fills: Every fill and rejection, in time order.
         trades: Closed trades, then open ones (``exit_ts`` None).
-        costs: Money by kind over the range: ``fees``, ``slippage``, ``borrow``, ``funding``, ``dividends``, ``interest``
-            (what is received is negative).
+        costs: Money by kind over the range: ``fees``, ``slippage``, ``borrow``, ``funding``, ``dividends`` and
+            ``interest`` (what is received is negative).
         ended_at: Bar at which the account went bankrupt, or None.
-        confidence_TN: How sure the strategy was of what it decided at each close, in [0, 1]; NaN unknown; None: it never
-            says. Only reports read it.
+        confidence_TN: How sure the strategy was of what it decided at each close, in [0, 1]; NaN unknown; None: it
+            never says. Only reports read it.
         mark_TN: Price at which each close was marked, NaN before an instrument's first bar; None: not kept.
     """
 
