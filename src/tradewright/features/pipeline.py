@@ -66,7 +66,7 @@ def build_features(
     key = _key(feature_set, panel, parts, fitted)
     path, scaler_path = cache / f"{key}.npy", cache / f"{key}.json"
     if not (path.is_file() and scaler_path.is_file()):
-        x_TNF, scaler = _compute(feature_set, panel, parts, fitted)
+        x_TNF, scaler = compute_features(feature_set, panel, parts, fitted)
         scaler.save(scaler_path)
         write_with(path, lambda part: _save(part, x_TNF))
     scaler = Scaler.load(scaler_path)
@@ -101,9 +101,10 @@ def _key(feature_set: FeatureSet, panel: Panel, train: tuple[Range, ...], fitted
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _compute(
+def compute_features(
     feature_set: FeatureSet, panel: Panel, train: tuple[Range, ...], fitted: Scaler | None
 ) -> tuple[npt.NDArray[np.float32], Scaler]:
+    """Return scaled features ``[T, N, F]`` and their scaler without any cache; see ``build_features``."""
     table = feature_set.compute(panel)
     names_F = tuple(table)
     x_TNF = np.stack(list(table.values()), axis=-1)
