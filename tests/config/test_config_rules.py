@@ -68,3 +68,27 @@ def test_negative_seed_is_refused() -> None:
 def test_errors_come_before_warnings() -> None:
     choice = Choice(content={"seed": -1}, options={"model": "mlp"}, overridden=("lora.r",))
     assert [finding.is_error for finding in apply_rules(choice)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"seed": 2**32}, "seed must be <= 4294967295, was 4294967296"),
+        ({"name": "../evil"}, "name must be a folder below output_dir, was '../evil'"),
+        ({"name": "/tmp/x"}, "name must be a folder below output_dir, was '/tmp/x'"),
+        (
+            {"task": {"strategy_kind": "learned"}, "strategy": {"is_learned": False}},
+            "strategy=? is a rule, which task=? cannot train; use task=backtest",
+        ),
+        (
+            {
+                "task": {"learns": True},
+                "trainer": {"devices": 2},
+                "algorithm": {"action_kinds": ["discrete"]},
+            },
+            "trainer.devices must be 1: algorithm=? trains in one process, was 2",
+        ),
+    ],
+)
+def test_choices_that_would_fail_late_are_refused_early(content: dict, message: str) -> None:
+    assert message in [finding.message for finding in apply_rules(Choice(content=content))]

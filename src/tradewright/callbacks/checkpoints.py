@@ -9,12 +9,13 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import lightning
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from tradewright.config.runtime import Runtime
-from tradewright.errors import RunError
+from tradewright.errors import RunError, suggest
 from tradewright.output import write_with
 
 LAST = "last.ckpt"
@@ -58,6 +59,18 @@ class BestCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             save_on_train_epoch_end=False,
         )
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Save if the metric is among the best.
+
+        Raises:
+            RunError: No such metric is logged.
+        """
+        assert self.monitor is not None
+        if not trainer.sanity_checking and self.monitor not in trainer.callback_metrics:
+            logged = [name for name in trainer.callback_metrics if name.startswith("validation/")]
+            raise RunError(f"callbacks.best.monitor: {self.monitor!r} is not logged{suggest(self.monitor, logged)}")
+        super().on_validation_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a saved state; its paths are taken into this run's folder, which may have been moved."""

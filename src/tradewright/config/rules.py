@@ -19,6 +19,8 @@ from tradewright.config.root import root_keys
 
 JUDGED_BY_VALIDATION = "validation/"
 OPTIONAL_KEYS = ("resume",)
+LARGEST_SEED = 2**32 - 1
+"""NumPy's and Lightning's largest."""
 LANGUAGE_MODEL_GROUPS = ("lora", "quant")
 
 
@@ -122,11 +124,41 @@ def choices_are_made_on_validation(choice: Choice) -> Iterator[Finding]:
                 yield Finding(f"{path}: must not watch the test range, was {name!r}; use a validation/* metric")
 
 
-def seed_is_not_negative(choice: Choice) -> Iterator[Finding]:
-    """Refuse a seed that no generator takes."""
+def seed_suits_every_generator(choice: Choice) -> Iterator[Finding]:
+    """Refuse a seed that some generator does not take."""
     seed = choice.content.get("seed")
-    if isinstance(seed, int) and seed < 0:
-        yield Finding(f"seed must be >= 0, was {seed}")
+    if isinstance(seed, int) and not 0 <= seed <= LARGEST_SEED:
+        yield Finding(f"seed must be {'>= 0' if seed < 0 else f'<= {LARGEST_SEED}'}, was {seed}")
+
+
+def name_stays_in_the_output_folder(choice: Choice) -> Iterator[Finding]:
+    """Refuse an experiment name that leads out of ``output_dir``."""
+    name = choice.content.get("name")
+    if isinstance(name, str) and (Path(name).is_absolute() or ".." in Path(name).parts or not name.strip()):
+        yield Finding(f"name must be a folder below output_dir, was {name!r}")
+
+
+def strategy_fits_task(choice: Choice) -> Iterator[Finding]:
+    """Refuse training for a rule, and judging a policy as if it were one, before anything is trained."""
+    wanted, is_learned = choice.fact("task", "strategy_kind"), choice.fact("strategy", "is_learned") is True
+    if wanted == "learned" and not is_learned:
+        yield Finding(
+            f"{choice.named('strategy')} is a rule, which {choice.named('task')} cannot train; use task=backtest"
+        )
+    if wanted == "rule" and is_learned:
+        fitting = choice.fitting("strategy", lambda value: value is False, "is_learned")
+        yield Finding(
+            f"{choice.named('strategy')} must be trained, which {choice.named('task')} does not do;"
+            f" use task=train, or a rule: {', '.join(fitting)}"
+        )
+
+
+def agents_train_on_one_device(choice: Choice) -> Iterator[Finding]:
+    """Refuse several devices for an agent: its accounts live in one process."""
+    devices = choice.fact("trainer", "devices")
+    is_several = (isinstance(devices, int) and devices > 1) or (isinstance(devices, list) and len(devices) > 1)
+    if is_several and choice.fact("algorithm", "action_kinds") and choice.fact("task", "learns") is True:
+        yield Finding(f"trainer.devices must be 1: {choice.named('algorithm')} trains in one process, was {devices}")
 
 
 RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
@@ -134,7 +166,10 @@ RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     language_model_keys_have_effect,
     algorithm_fits_environment,
     choices_are_made_on_validation,
-    seed_is_not_negative,
+    seed_suits_every_generator,
+    name_stays_in_the_output_folder,
+    strategy_fits_task,
+    agents_train_on_one_device,
 )
 
 

@@ -1,5 +1,7 @@
 """Buy and hold: equal weights once, at the start of the range; the baseline that stands beside every strategy."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from tradewright.data.panel import Panel
@@ -20,6 +22,7 @@ class BuyAndHold:
     """
 
     name = "buy_and_hold"
+    is_learned: ClassVar[bool] = False
 
     def __init__(self, *, exposure: float = 1.0) -> None:
         if not exposure > 0:

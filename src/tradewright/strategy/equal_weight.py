@@ -1,5 +1,7 @@
 """Equal weight: the same fraction of equity in every instrument that has a bar, restored at regular bars."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from tradewright.data.panel import Panel
@@ -22,6 +24,7 @@ class EqualWeight:
     """
 
     name = "equal_weight"
+    is_learned: ClassVar[bool] = False
 
     def __init__(self, *, every_bars: int = 21, exposure: float = 1.0) -> None:
         if every_bars < 1:

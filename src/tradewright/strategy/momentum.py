@@ -4,7 +4,7 @@ Source: Moskowitz, Ooi, Pedersen, "Time series momentum", Journal of Financial E
 volatility scaling.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Momentum:
     """
 
     name = "momentum"
+    is_learned: ClassVar[bool] = False
 
     def __init__(
         self,

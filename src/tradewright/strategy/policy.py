@@ -5,7 +5,7 @@ capital; with one instrument the rollout's equity and the backtest's equity are 
 """
 
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -60,6 +60,8 @@ class Policy:
         seed: Seed of sampled actions.
         name: Name in tables.
     """
+
+    is_learned: ClassVar[bool] = True
 
     def __init__(
         self, *, agent: Runtime[Agent], is_deterministic: bool = True, seed: int = 0, name: str = "policy"

@@ -1,6 +1,6 @@
 """SMA cross: long while the fast simple moving average of closes lies above the slow one."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class SmaCross:
     """
 
     name = "sma_cross"
+    is_learned: ClassVar[bool] = False
 
     def __init__(
         self, *, fast: int = 20, slow: int = 50, side: Literal["long", "long_short"] = "long", exposure: float = 1.0

@@ -1,5 +1,7 @@
 """``task=backtest``: judge a rule; neither torch nor Lightning is imported."""
 
+from typing import ClassVar
+
 from omegaconf import DictConfig
 
 from tradewright.config.build import build
@@ -11,6 +13,8 @@ from tradewright.task.task import Task
 
 class Backtest(Task):
     """Judges ``cfg.strategy``, which must need no training."""
+
+    strategy_kind: ClassVar[str] = "rule"
 
     def market(self, cfg: DictConfig) -> Bench:
         """Read the market; rules need no features."""

@@ -18,6 +18,9 @@ class Task(ABC):
     learns: ClassVar[bool] = False
     """Whether ``strategy`` trains an algorithm, so that other training bars give another strategy."""
 
+    strategy_kind: ClassVar[str] = "any"
+    """Which strategies it takes: ``learned``, ``rule`` or ``any``."""
+
     def __init__(self) -> None:
         self.curves: dict[str, tuple[list[int], list[float]]] = {}
         """Learning curves by metric name: frames and values."""

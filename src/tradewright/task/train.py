@@ -43,6 +43,7 @@ class Train(Task):
     """
 
     learns: ClassVar[bool] = True
+    strategy_kind: ClassVar[str] = "learned"
 
     def __init__(self, *, num_threads: int = 1) -> None:
         super().__init__()
