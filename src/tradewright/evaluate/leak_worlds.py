@@ -10,18 +10,19 @@ Legend: T bars, M bars after the cut, N instruments, E rows of a joined table.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tradewright.data.panel import Panel
+from tradewright.evaluate.leak_events import other_events, other_finer
 
 Float = npt.NDArray[np.float64]
 Signs = npt.NDArray[np.int64]
 
-ARRAYS = ("ts_T", "known_at_T", "open_TN", "high_TN", "low_TN", "close_TN", "volume_TN", "tradable_TN")
+FIELDS = tuple(entry.name for entry in fields(Panel))
 FALLBACK_SIGMA = 0.01
 """Volatility per bar of an instrument with fewer than three closes."""
 CALM, WILD = 1 / 3, 3.0
@@ -52,7 +53,7 @@ World = tuple[Panel, Tables]
 
 
 class Worlds:
-    """Pasts and futures of one market.
+    """Pasts and futures of one market; of a panel for signals, those of what is traded, seen as signals.
 
     Args:
         panel: The bars.
@@ -61,7 +62,8 @@ class Worlds:
     """
 
     def __init__(self, panel: Panel, tables: Tables, rng: np.random.Generator) -> None:
-        self.panel = _frozen(panel)
+        self.panel = _frozen(panel.for_trading())
+        self._is_signal = panel.traded is not None
         self.tables = {name: _frozen_table(table) for name, table in tables.items()}
         self.rng = rng
         self._sigma_N = _volatility(panel)
@@ -69,7 +71,7 @@ class Worlds:
     @property
     def whole(self) -> World:
         """The data as they are."""
-        return self.panel, self.tables
+        return self._seen(self.panel), self.tables
 
     def truncated(self, k: int) -> World:
         """Return what is known at the close of bar k."""
@@ -80,21 +82,25 @@ class Worlds:
             known = table.known_at_E <= now
             values = {key: column[known] for key, column in table.values.items()}
             tables[name] = _frozen_table(Table(known_at_E=table.known_at_E[known], values=values))
-        return panel, tables
+        return self._seen(panel), tables
+
+    def _seen(self, panel: Panel) -> Panel:
+        return _frozen(panel.for_signals()) if self._is_signal else panel
 
     def perturbed(self, k: int) -> Iterator[World]:
         """Yield two markets that are equal up to bar k and opposite afterwards."""
         num = len(self.panel.instruments)
         share = self.rng.random()  # a common direction moves averages over instruments, mixed ones their ranks
         direction_N = np.where(self.rng.random(num) < share, 1, -1)
-        for number, sign in enumerate((1, -1)):
-            panel = replace(
-                self._continued(k, sign * direction_N), fingerprint=f"{self.panel.fingerprint}|{k}|{number}"
-            )
-            now = self.panel.known_at_T[k]
-            yield _frozen(panel), {name: self._other_rows(table, now, sign) for name, table in self.tables.items()}
+        for sign in (1, -1):
+            panel = self._continued(k, sign, sign * direction_N)
+            panel = _frozen(replace(panel, fingerprint=f"{self.panel.fingerprint}|from{k}{sign:+d}"))
+            tables = {
+                name: self._other_rows(table, self.panel.known_at_T[k], sign) for name, table in self.tables.items()
+            }
+            yield self._seen(panel), tables
 
-    def _continued(self, k: int, direction_N: Signs) -> Panel:
+    def _continued(self, k: int, sign: int, direction_N: Signs) -> Panel:
         panel, rng = self.panel, self.rng
         shape = (panel.num_bars - k - 1, len(direction_N))
         sigma_N = self._sigma_N * np.where(direction_N > 0, WILD, CALM)
@@ -111,7 +117,10 @@ class Worlds:
         arrays["volume_TN"] = np.where(exists_MN, volume_MN, 0.0)
         for name, log_MN in (("open", open_MN), ("high", high_MN), ("low", low_MN), ("close", close_MN)):
             arrays[f"{name}_TN"] = np.where(exists_MN, np.exp(log_MN), np.nan)
-        return replace(panel, **{key: np.concatenate([getattr(panel, key)[: k + 1], arrays[key]]) for key in arrays})
+        events = other_events(panel, k, arrays["close_TN"], sign, rng)
+        bars: dict[str, Any] = {name: np.concatenate([getattr(panel, name)[: k + 1], x]) for name, x in arrays.items()}
+        changed: dict[str, Any] = {**bars, **events, "finer": other_finer(panel, k, bars)}
+        return replace(panel, **changed)
 
     def _path(self, k: int, direction_N: Signs, sigma_N: Float) -> Float:
         """Return log closes ``[M, N]`` that start beyond all closes up to bar k."""
@@ -187,7 +196,10 @@ def _volatility(panel: Panel) -> Float:
 
 
 def _frozen(panel: Panel) -> Panel:
-    return replace(panel, **{name: _read_only(getattr(panel, name)) for name in ARRAYS})
+    held = {name: value for name, value in vars(panel).items() if isinstance(value, np.ndarray) and name in FIELDS}
+    changed: dict[str, Any] = {name: _read_only(array) for name, array in held.items()}
+    changed["finer"] = _frozen(panel.finer) if panel.finer else None
+    return replace(panel, **changed)
 
 
 def _frozen_table(table: Table) -> Table:

@@ -60,7 +60,7 @@ def rolling_max(x_TN: Float, window: int) -> Float:
 def lag(x_TN: Float, bars: int) -> Float:
     """Value ``bars`` rows earlier; NaN in the first rows."""
     out_TN = np.full_like(x_TN, np.nan)
-    out_TN[bars:] = x_TN[: len(x_TN) - bars]
+    out_TN[bars:] = x_TN[: max(len(x_TN) - bars, 0)]
     return out_TN
 
 

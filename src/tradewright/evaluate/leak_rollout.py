@@ -1,0 +1,181 @@
+"""The leak detector on what needs torch: environments and policies, rolled through a short stretch of bars.
+
+An environment acts by a fixed sequence of random actions; what it shows and pays at a bar, and the account at that
+bar, must not depend on later bars. The stretch is a few dozen bars, because every step costs and a cut inside it tests
+the same code as a cut anywhere. Features are computed anew in every world and scaled by one fixed scaler.
+
+Legend: T bars, N instruments, F features, W window, B accounts (one per instrument).
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tradewright.data.panel import Panel
+from tradewright.data.ranges import Range
+from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.simulator import PORTFOLIO, Simulator
+from tradewright.env.trading import TradingEnv
+from tradewright.errors import DataError
+from tradewright.evaluate.leak_search import Check, find_leaks
+from tradewright.evaluate.leaks import OBSERVATION, STRATEGY, check_strategy, thin
+from tradewright.features.features import Features
+from tradewright.features.pipeline import FeatureSet, compute_features
+from tradewright.features.scaler import Scaler
+from tradewright.market.rules import AccountRules
+from tradewright.reward.reward import Reward
+from tradewright.strategy.strategy import Strategy
+
+STEPS_PER_CUT = 3
+"""Bars rolled per cut."""
+MAX_ACCOUNTS = 4
+
+MakeSimulator = Callable[[Panel, Features, Range, int], Simulator]
+"""Builds the environment over a panel, its features and the rows it runs through, with that many accounts."""
+
+
+def check_environment(
+    make: MakeSimulator,
+    feature_set: FeatureSet,
+    scaler: Scaler,
+    panel: Panel,
+    *,
+    window: int,
+    num_cuts: int = 8,
+    seed: int = 0,
+) -> Check:
+    """Check the observations, the portfolio and the rewards of an environment.
+
+    Args:
+        make: Builds it.
+        feature_set: Features that it shows.
+        scaler: Fitted on the training range.
+        panel: All bars; a stretch at a random place is used.
+        window: Bars of features in an observation.
+        num_cuts: Cuts, >= 8.
+        seed: Of the stretch, actions, cuts and futures.
+
+    Raises:
+        DataError: Too few bars.
+    """
+    rng = np.random.default_rng([seed, 3])
+    stretch, first = _stretch(panel, feature_set.warmup_bars + window - 1, num_cuts, rng, "env")
+    uniform_TN = rng.random((stretch.num_bars, len(stretch.instruments)))
+
+    def shown(panel: Panel) -> dict[str, Any]:
+        features = scaled_features(feature_set, panel, scaler)
+        simulator = make(panel, features, Range(first, panel.num_bars), len(panel.instruments))
+        return roll(simulator, uniform_TN, panel.num_bars, features.names_F)
+
+    rows = Range(first + 1, stretch.num_bars - 1)
+    return find_leaks(shown, stretch, kind=OBSERVATION, subject="observations", rng=rng, num_cuts=num_cuts, rows=rows)
+
+
+def trading_simulator(env: TradingEnv, rules: AccountRules, reward: Reward | None = None) -> MakeSimulator:
+    """Return how the environments of group ``env`` are built; they show whole windows, so that these are compared."""
+    env = copy.copy(env)
+    env.observation = "window"
+
+    def make(panel: Panel, features: Features, rows: Range, num_accounts: int) -> Simulator:
+        market = MarketTensors.build(panel, features)
+        return Simulator(market=market, env=env, rules=rules, rows=rows, num_accounts=num_accounts, reward=reward)
+
+    return make
+
+
+@torch.no_grad()
+def roll(
+    simulator: Simulator, uniform_TN: npt.NDArray[np.float64], num_bars: int, names_F: tuple[str, ...]
+) -> dict[str, npt.NDArray[Any]]:
+    """Step through all bars by fixed actions and return every number seen, ``[T, N]`` or ``[T, N, W]``.
+
+    Args:
+        simulator: Fresh accounts, one per instrument.
+        uniform_TN: Numbers in [0, 1) that the actions are made of.
+        num_bars: T.
+        names_F: Feature names, for windows.
+    """
+    values: dict[str, npt.NDArray[Any]] = {}
+    for bar in range(simulator.first, simulator.last + 1):
+        seen = simulator.observe()
+        for name, tensor in _columns(seen, names_F).items():
+            array = tensor.cpu().numpy()
+            values.setdefault(name, np.full((num_bars, *array.shape), np.nan))[bar] = array
+        if bar < simulator.last:
+            reward_B = simulator.step(_action(simulator.env, uniform_TN[bar])).reward_B
+            if simulator.reward is not None:
+                values.setdefault("reward", np.full((num_bars, len(reward_B)), np.nan))[bar + 1] = (
+                    reward_B.cpu().numpy()
+                )
+    return values
+
+
+def _columns(seen: dict[str, torch.Tensor], names_F: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    """Return the parts of an observation by name, features and portfolio one by one."""
+    named: dict[str, torch.Tensor] = {}
+    for key, tensor in seen.items():
+        names = {"window": names_F, "portfolio": PORTFOLIO}.get(key, ())
+        if tensor.ndim > 1 and tensor.shape[-1] == len(names):
+            named.update({f"{key}.{name}": tensor[..., column] for column, name in enumerate(names)})
+        else:
+            named[key] = tensor
+    return named
+
+
+def _action(env: TradingEnv, uniform_B: npt.NDArray[np.float64]) -> torch.Tensor:
+    unit_B = torch.from_numpy(uniform_B)
+    if env.action_kind == "discrete":
+        return (unit_B * env.num_actions).to(torch.int64)
+    return (2.0 * unit_B - 1.0)[:, None].repeat(1, env.num_actions)
+
+
+def check_policy(
+    policy: Strategy,
+    feature_set: FeatureSet,
+    scaler: Scaler,
+    panel: Panel,
+    *,
+    window: int,
+    num_cuts: int = 8,
+    seed: int = 0,
+) -> Check:
+    """Check what a trained (or untrained) agent decides; see ``check_environment`` for the arguments."""
+    rng = np.random.default_rng([seed, 4])
+    stretch, first = _stretch(panel, feature_set.warmup_bars + window - 1, num_cuts, rng, STRATEGY)
+    return check_strategy(
+        policy,
+        stretch,
+        Range(first, stretch.num_bars),
+        features_of=lambda panel: scaled_features(feature_set, panel, scaler),
+        num_cuts=num_cuts,
+        seed=seed,
+    )
+
+
+def scaled_features(feature_set: FeatureSet, panel: Panel, scaler: Scaler) -> Features:
+    """Return the features of a panel, scaled by a fitted scaler."""
+    x_TNF, _ = compute_features(copy.deepcopy(feature_set), panel, (), scaler)
+    return Features(x_TNF=x_TNF, names_F=scaler.names_F, ready_from=min(feature_set.warmup_bars, panel.num_bars))
+
+
+def _stretch(
+    panel: Panel, warmup_bars: int, num_cuts: int, rng: np.random.Generator, subject: str
+) -> tuple[Panel, int]:
+    """Return consecutive bars of a few instruments at a random place, and the first that is not warm-up.
+
+    Raises:
+        DataError: Too few bars.
+    """
+    size = min(warmup_bars + (STEPS_PER_CUT + 1) * num_cuts, panel.num_bars)
+    if size < warmup_bars + num_cuts + 2:
+        raise DataError(
+            f"{subject}: {panel.num_bars} bars leave {max(panel.num_bars - warmup_bars, 0)} after a warm-up of"
+            f" {warmup_bars}; {num_cuts} cuts need {num_cuts + 2}; use more data"
+        )
+    start = int(rng.integers(panel.num_bars - size + 1))
+    part = panel.slice(start, start + size)
+    return thin(part, MAX_ACCOUNTS * size, rng), warmup_bars
