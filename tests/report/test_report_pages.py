@@ -14,10 +14,11 @@ from report_samples import sample_content, sample_metrics, sample_results
 from tradewright.backtest.result import BacktestResult
 from tradewright.metrics.figures import DASH
 from tradewright.report.content import ReportContent
-from tradewright.report.html import HtmlReport, heat_map
+from tradewright.report.html import HtmlReport
 from tradewright.report.markdown import MarkdownReport
 from tradewright.report.none import NoReport
 from tradewright.report.report import Report
+from tradewright.report.sections.course import heat_map
 from tradewright.report.tables import drawdowns
 from tradewright.report.terminal import print_summary, write_summary
 from tradewright.report.verdict import judge
@@ -145,7 +146,8 @@ def test_markdown_has_the_sections_and_wins_and_losses_add_up(tmp_path: Path) ->
         "- Initial capital: 100,000.00 USD",
         "## Performance summary",
         "## Trade analysis",
-        "## Against the baselines",
+        "## Statistics",
+        "## Decisions",
         "## How the figures are computed",
     ):
         assert line in text.splitlines(), line
@@ -168,7 +170,7 @@ def test_markdown_tables_have_as_many_cells_as_titles(tmp_path: Path) -> None:
         cells = line.count("|")
         assert width in (None, cells), line
         width = cells
-    assert "The last 7 of 32." in text
+    assert "### Closed: the last 7 of 32;" in text
 
 
 @pytest.mark.row("B43")
@@ -193,7 +195,7 @@ def test_summary_is_printed_to_the_terminal(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("mine", "theirs", "outcome", "words"),
     [
-        ((0.5, 1.0), (0.3, 0.5), "better", "beat buy-and-hold on the test range, in return and per unit of risk"),
+        ((0.5, 1.0), (0.3, 0.5), "mixed", "also per unit of risk; whether that is more than chance was not tested"),
         (
             (0.2, 1.0),
             (0.3, 0.5),
@@ -322,15 +324,15 @@ def test_deepest_drawdowns_are_listed_with_peak_trough_recovery_and_length() -> 
 
 def test_heat_map_holds_each_month_once_and_the_total_of_the_year() -> None:
     result = sample_results(500)[0]
-    rows = heat_map(result)
-    assert list(rows) == ["2015", "2016"]
-    assert all(len(cells) == 13 for cells in rows.values())
+    grid = heat_map(result)
+    assert [cells[0] for cells in grid.rows] == ["2015", "2016"]
+    assert all(len(cells) == len(grid.titles) == 14 for cells in grid.rows)
     year = result.equity_T[result.ts_T < np.datetime64("2016-01-01")]
-    assert rows["2015"][12].text == f"{100 * (year[-1] / year[0] - 1):.1f}"
+    assert grid.rows[0][13] == f"{100 * (year[-1] / year[0] - 1):.1f}"
 
 
 def test_max_trades_limits_the_list_and_says_so(tmp_path: Path) -> None:
-    assert "The last 5 of 32;" in page_of(sample_content(), tmp_path, max_trades=5).words
+    assert "Closed: the last 5 of 32;" in page_of(sample_content(), tmp_path, max_trades=5).words
     assert (
         "32 closed trades; the run's trades file lists them." in page_of(sample_content(), tmp_path, max_trades=0).words
     )

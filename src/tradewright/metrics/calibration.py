@@ -107,3 +107,32 @@ def calibrate(confidence_M: Float, is_right_M: Bool, num_bins: int = NUM_BINS) -
     gaps = np.abs(accuracy_K[used] - confidence_K[used])
     error = float(np.sum(num_K[used] * gaps) / num_K.sum()) if used.any() else math.nan
     return Calibration(num_K, confidence_K, accuracy_K, error)
+
+
+def binomial_interval(number: int, probability: float, confidence: float) -> tuple[float, float]:
+    """Return the central interval of the share of successes in ``number`` independent draws.
+
+    Args:
+        number: Draws, >= 1.
+        probability: Of a success, in [0, 1].
+        confidence: Of the interval, in (0, 1).
+
+    Returns:
+        The quantiles ``(1 - confidence) / 2`` and ``(1 + confidence) / 2`` of the share, fractions; the chance to fall
+        outside either is at most half of ``1 - confidence``.
+    """
+    if probability in (0.0, 1.0):
+        return probability, probability
+    wins = np.arange(number + 1)
+    log_factorial = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, number + 1)))))
+    log_chance = (
+        log_factorial[number]
+        - log_factorial
+        - log_factorial[::-1]
+        + wins * math.log(probability)
+        + (number - wins) * math.log1p(-probability)
+    )
+    up_to = np.cumsum(np.exp(log_chance))
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.searchsorted(up_to, [tail, 1.0 - tail])
+    return float(low) / number, float(high) / number

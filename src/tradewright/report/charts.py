@@ -41,10 +41,10 @@ MAX_CURVES = 12
 """Learning curves drawn; the rest is in TensorBoard."""
 
 
-def draw(content: ReportContent) -> list[Chart]:
-    """Return every chart the content has data for, in reading order."""
-    charts = [draw_one(content) for draw_one in (equity, drawdown, sharpe, weights, distribution, trade_results)]
-    return [chart for chart in charts if chart is not None]
+def draw(content: ReportContent) -> tuple[Chart, ...]:
+    """Return every chart over the test range that the content has data for, in reading order."""
+    charts = [draw_one(content) for draw_one in (equity, drawdown, sharpe, weights, distribution)]
+    return tuple(chart for chart in charts if chart is not None)
 
 
 def equity(content: ReportContent) -> Chart | None:
@@ -199,10 +199,10 @@ def trade_results(content: ReportContent) -> Chart | None:
     return Chart("trades", "Closed trades", "Net profit of each closed trade at the time of its exit.", figure)
 
 
-def ranges(content: ReportContent) -> Chart | None:
-    """Draw the strategy's growth on the validation range beside the one on the test range; None without validation."""
+def ranges(content: ReportContent) -> tuple[Chart, ...]:
+    """Draw the strategy's growth on the validation range beside the one on the test range; nothing without both."""
     if content.validation is None or len(content.validation.ts_T) < 2 or len(content.strategy.ts_T) < 2:
-        return None
+        return ()
     figure = blank("Growth of 1 (equity ÷ start)", "")
     for name, result, colour in (
         ("validation", content.validation, HOLD_COLOUR),
@@ -219,10 +219,10 @@ def ranges(content: ReportContent) -> Chart | None:
     figure.add_hline(y=1.0, line={"color": "#9ca3af", "width": 1})
     figure.update_layout(height=300)
     description = "The strategy's equity on each range, each divided by its own start."
-    return Chart("ranges", "Validation and test", description, figure, is_wide=True)
+    return (Chart("ranges", "Validation and test", description, figure, is_wide=True),)
 
 
-def learning(content: ReportContent) -> list[Chart]:
+def learning(content: ReportContent) -> tuple[Chart, ...]:
     """Draw each learning curve on its own axes, at most ``MAX_CURVES`` of them."""
     charts: list[Chart] = []
     for name, (steps, values) in list(content.curves.items())[:MAX_CURVES]:
@@ -244,7 +244,7 @@ def learning(content: ReportContent) -> list[Chart]:
             margin = 0.1 * abs(float(distinct[0])) or 1.0
             figure.update_yaxes(range=[distinct[0] - margin, distinct[0] + margin])
         charts.append(Chart(f"curve-{len(charts)}", readable(name), "", figure))
-    return charts
+    return tuple(charts)
 
 
 def _worst_between(curve_T: Float, marks: npt.NDArray[np.int64]) -> Float:

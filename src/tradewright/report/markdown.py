@@ -7,9 +7,9 @@ from tradewright.output import write_text
 from tradewright.report import tables
 from tradewright.report.content import ReportContent, readable
 from tradewright.report.conventions import CONVENTIONS
-from tradewright.report.html import trade_lists
 from tradewright.report.page import render
 from tradewright.report.report import Report
+from tradewright.report.sections.gather import gather
 from tradewright.report.verdict import judge
 
 REPORT = "report.md"
@@ -30,27 +30,16 @@ class MarkdownReport(Report):
         return path
 
     def render(self, content: ReportContent) -> str:
-        """Return the report as text."""
+        """Return the report as text; sections that are charts alone are left out."""
         figures = content.figures(content.strategy.name)
-        range_names, range_rows = tables.ranges(content)
-        cost_titles, cost_rows = tables.costs(content)
+        sections = gather(content, self.max_trades)
         return render(
             "report.md.j2",
             content=content,
             verdict=judge(content),
             period=tables.period(content.strategy),
-            names=[readable(name) for name in content.names],
             figures={key: (describe(key).label, show(key, value)) for key, value in figures.items()},
-            sections=tables.statistics(content),
-            range_names=range_names,
-            range_rows=range_rows,
-            cost_titles=cost_titles,
-            cost_rows=cost_rows,
-            drawdown_titles=tables.DRAWDOWN_TITLES,
-            drawdowns=tables.drawdowns(content.strategy),
-            trade_titles=tables.TRADE_TITLES,
-            trades=trade_lists(content.strategy, self.max_trades),
-            rejections=content.rejections(),
+            sections=[section for section in sections if section.findings or section.grids or section.notes],
             conventions=CONVENTIONS,
             readable=readable,
         )

@@ -10,11 +10,13 @@ from rich.text import Text
 
 from tradewright.output import write_text
 from tradewright.report.content import ReportContent, readable
+from tradewright.report.sections.gather import terminal_lines
 from tradewright.report.tables import KEY_FIGURES, figure_rows, period
 from tradewright.report.verdict import judge
 
 SUMMARY = "summary.txt"
 SUMMARY_COLUMNS = 110
+TONE_STYLES = {"plain": "", "good": "green", "warning": "yellow", "bad": "bold red"}
 OUTCOME_STYLES = {"better": "bold green", "mixed": "bold yellow", "worse": "bold red", "unknown": "bold"}
 
 
@@ -54,6 +56,7 @@ def _summary(content: ReportContent, report: Path | None) -> RenderableType:
         Text(verdict.headline, style=OUTCOME_STYLES[verdict.outcome]),
         Text(verdict.caution, style="dim"),
     ]
+    parts += [Text(line, style=TONE_STYLES[tone]) for tone, line in terminal_lines(content)]
     parts += [Text(f"Note: {note}") for note in content.notes]
     parts += [Text(f"Rejected orders: {count:,} {readable(reason)}") for reason, count in content.rejections().items()]
     if report is not None:

@@ -1,0 +1,24 @@
+"""The warning that a strategy decides nothing; no section where it does."""
+
+from tradewright.evaluate.evidence import Degenerate
+from tradewright.report.content import ReportContent
+from tradewright.report.sections.section import Section
+
+KEY = "degenerate"
+
+
+def build(content: ReportContent) -> Section | None:
+    """Return the warning, or None for a strategy without finding."""
+    found = content.find(KEY, Degenerate)
+    if found is None or not found.findings:
+        return None
+    return Section(
+        title="This strategy decides little",
+        anchor=KEY,
+        link="Warning",
+        findings=found.findings,
+        tone="warning",
+        paragraphs=("A figure above says something about skill only if the strategy chose something.",),
+        lines=tuple(f"Warning: {finding}" for finding in found.findings),
+        is_urgent=True,
+    )

@@ -1,0 +1,71 @@
+"""All figures beside the baselines', the strategy on each range, and the learning curves."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from tradewright.report import charts, tables
+from tradewright.report.content import ReportContent, Span, readable
+from tradewright.report.sections.section import Grid, Section
+from tradewright.report.tables import Row
+
+
+def build_statistics(content: ReportContent) -> Section:
+    """Return every figure of the strategy and the baselines."""
+    names = [readable(name) for name in content.names]
+    groups: dict[int, str] = {}
+    rows: list[Row] = []
+    for heading, part in tables.statistics(content).items():
+        groups[len(rows)] = heading
+        rows += part
+    risk_free = f" Risk-free rate {content.risk_free:.2%} a year." if content.risk_free else ""
+    return Section(
+        title="Statistics",
+        anchor="statistics",
+        grids=(row_grid(["Test range", *names], rows, own=1, groups=groups),),
+        notes=(f"Green marks the best of a row. Money is in {content.currency}.{risk_free}",),
+    )
+
+
+def build_ranges(content: ReportContent) -> Section | None:
+    """Return the strategy on every range, or None if only one was judged."""
+    names, rows = tables.ranges(content)
+    if len(names) < 2:
+        return None
+    if content.periods:
+        spans = tuple(_span(content.periods[name]) if name in content.periods else "" for name in names)
+        rows = [Row("period", "Period", spans), *rows]
+    return Section(
+        title=f"{', '.join(names).capitalize()} side by side",
+        anchor="ranges",
+        link="Ranges",
+        paragraphs=("The strategy on each range; validation chose it, so only the test column is unbiased.",),
+        grids=(row_grid(["Strategy", *names], rows, own=len(names)),),
+        draw=partial(charts.ranges, content),
+    )
+
+
+def build_learning(content: ReportContent) -> Section | None:
+    """Return the learning curves, or None for a strategy that was not trained."""
+    if not any(len(np.asarray(steps)) for steps, _ in content.curves.values()):
+        return None
+    return Section(
+        title="Learning curves",
+        anchor="learning",
+        link="Learning",
+        draw=partial(charts.learning, content),
+        num_columns=3,
+    )
+
+
+def row_grid(titles: Sequence[str], rows: Sequence[Row], *, own: int, groups: dict[int, str] | None = None) -> Grid:
+    """Return a table of figures: best values green, the ``own`` column bold."""
+    classes = {(place, own): "own" for place in range(len(rows))}
+    classes |= {(place, column + 1): "best" for place, row in enumerate(rows) for column in row.best}
+    cells = tuple((row.label, *row.cells) for row in rows)
+    return Grid(titles=tuple(titles), rows=cells, classes=classes, groups=groups or {}, kind="wide")
+
+
+def _span(span: Span) -> str:
+    return f"{span[0].astype('datetime64[D]')} to {span[1].astype('datetime64[D]')}"

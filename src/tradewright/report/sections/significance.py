@@ -1,0 +1,209 @@
+"""What of the headline figures could be chance: intervals, paired tests, and the noise ceiling of as many trials."""
+
+import math
+from functools import partial
+
+from tradewright.evaluate.evidence import Comparison, Interval, Significance
+from tradewright.metrics.figures import DASH, describe
+from tradewright.report.axes import BAD_COLOUR, HOLD_COLOUR, INK, STRATEGY_COLOUR, Chart, blank
+from tradewright.report.chance import (
+    against_hold,
+    comparison_sentence,
+    is_beyond_chance,
+    noise_sentence,
+    show_interval,
+    show_p,
+    show_share,
+    show_signed,
+)
+from tradewright.report.content import ReportContent, readable
+from tradewright.report.sections.section import Grid, Section
+
+KEY = "significance"
+ROW_PIXELS = 46
+"""Height of one row of a forest plot."""
+
+
+def build(content: ReportContent) -> Section | None:
+    """Return the section, or None where significance was not computed."""
+    found = content.find(KEY, Significance)
+    if found is None:
+        return None
+    sharpe = content.figures(content.strategy.name).get("sharpe", math.nan)
+    hold = against_hold(found)
+    noise = noise_sentence(found, sharpe)
+    tests = (comparison_sentence(found, hold),) if hold else ()
+    return Section(
+        title="Significance",
+        anchor=KEY,
+        findings=(noise, *tests),
+        tone="good" if is_beyond_chance(found) else "warning",
+        paragraphs=(
+            f"Intervals hold {found.confidence:.0%} of {found.num_resamples:,} stationary bootstrap resamples of "
+            f"{found.num_periods:,} returns in blocks of {found.block_length:.1f} on average, which keep the "
+            "dependence of neighbouring returns. Comparisons are paired: both strategies are resampled on the same bars.",
+        ),
+        grids=tuple(grid for grid in (_figures(content, found), _comparisons(found), _facts(found)) if grid),
+        lines=(*tests, *_superiority(found)),
+        draw=partial(_charts, content, found),
+    )
+
+
+def _figures(content: ReportContent, found: Significance) -> Grid | None:
+    names = [name for name in content.names if name in found.intervals]
+    keys = list(dict.fromkeys(key for name in names for key in found.intervals[name]))
+    if not keys:
+        return None
+    rows = tuple(
+        (
+            describe(key).label,
+            *(
+                show_interval(key, found.intervals[name][key]) if key in found.intervals[name] else DASH
+                for name in names
+            ),
+        )
+        for key in keys
+    )
+    return Grid(
+        caption=f"Headline figures with {found.confidence:.0%} intervals",
+        titles=("Figure", *(readable(name) for name in names)),
+        rows=rows,
+        classes={(row, 1): "own" for row in range(len(rows))},
+    )
+
+
+def _comparisons(found: Significance) -> Grid | None:
+    if not found.comparisons:
+        return None
+    rows, classes = [], {}
+    for place, other in enumerate(found.comparisons):
+        is_significant = other.adjusted_p_value <= 1.0 - found.confidence
+        if is_significant:
+            classes[place, 6] = "best" if other.sharpe.value > 0 else "worst"
+        rows.append((readable(other.name), *_comparison(other), "beyond chance" if is_significant else "may be chance"))
+    return Grid(
+        caption="The strategy minus each baseline, paired",
+        titles=("Baseline", "Sharpe ratio", "Interval", "Annual return", "p-value", "Corrected", "Difference"),
+        rows=tuple(rows),
+        classes=classes,
+    )
+
+
+def _comparison(other: Comparison) -> tuple[str, ...]:
+    mean = DASH if math.isnan(other.mean.value) else f"{other.mean.value:+.2%}"
+    sharpe = other.sharpe
+    bounds = DASH if math.isnan(sharpe.low) else f"{sharpe.low:+.2f} to {sharpe.high:+.2f}"
+    return show_signed(sharpe.value), bounds, mean, show_p(other.p_value), show_p(other.adjusted_p_value)
+
+
+def _facts(found: Significance) -> Grid:
+    source = "across the recorded trials" if found.deviation_source == "trials" else "of returns without skill"
+    track = (
+        "out of reach: the Sharpe ratio is not above zero"
+        if math.isnan(found.min_track_record)
+        else f"returns needed for {found.confidence:.0%}; there are {found.num_periods:,}"
+    )
+    rows = [
+        ("Probabilistic Sharpe ratio", show_share(found.probabilistic_sharpe), "that the true one is above zero"),
+        ("Deflated Sharpe ratio", show_share(found.deflated_sharpe), "that it is above the noise ceiling"),
+        ("Trials", f"{found.num_trials:,}", "distinct configurations tried on these data, from the ledger"),
+        ("Noise ceiling", _ratio(found.noise_ceiling), "expected best Sharpe ratio of as many without skill"),
+        ("Spread of Sharpe ratios", _ratio(found.trial_deviation), f"standard deviation {source}"),
+        ("Minimum track record", _whole(found.min_track_record), track),
+    ]
+    if not math.isnan(found.superiority_p_value):
+        rows.append(
+            (
+                "Superior predictive ability",
+                show_p(found.superiority_p_value),
+                "p-value that it beats no baseline (Hansen)",
+            )
+        )
+    return Grid(caption="Corrected for what was tried", titles=("Figure", "Value", "Meaning"), rows=tuple(rows))
+
+
+def _superiority(found: Significance) -> tuple[str, ...]:
+    if math.isnan(found.superiority_p_value):
+        return ()
+    return (f"Superior predictive ability over all baselines: p-value {show_p(found.superiority_p_value)}.",)
+
+
+def _charts(content: ReportContent, found: Significance) -> tuple[Chart, ...]:
+    sharpes = {
+        name: found.intervals[name]["sharpe"] for name in content.names if "sharpe" in found.intervals.get(name, {})
+    }
+    charts = []
+    if sharpes:
+        charts.append(
+            forest(
+                "forest",
+                "Sharpe ratios and the noise ceiling",
+                f"Dots are Sharpe ratios, bars their {found.confidence:.0%} intervals. The red line is what the best "
+                f"of {_trials(found.num_trials)} without skill would be expected to show.",
+                sharpes,
+                own=content.strategy.name,
+                ceiling=found.noise_ceiling,
+            )
+        )
+    if found.comparisons:
+        charts.append(
+            forest(
+                "differences",
+                "Difference from each baseline",
+                "Sharpe ratio of the strategy minus that of the baseline on the same bars; where the bar crosses zero, "
+                "they cannot be told apart.",
+                {other.name: other.sharpe for other in found.comparisons},
+            )
+        )
+    return tuple(charts)
+
+
+def forest(
+    key: str,
+    title: str,
+    description: str,
+    intervals: dict[str, Interval],
+    own: str = "",
+    ceiling: float = math.nan,
+) -> Chart:
+    """Draw estimates with their intervals, one row each, and the noise ceiling as a line if there is one."""
+    figure = blank("", "Sharpe ratio" if own else "Difference of Sharpe ratios")
+    names = [readable(name) for name in intervals]
+    values = [interval.value for interval in intervals.values()]
+    figure.add_scatter(
+        x=values,
+        y=names,
+        mode="markers",
+        marker={"size": 10, "color": [STRATEGY_COLOUR if name == own else HOLD_COLOUR for name in intervals]},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [interval.high - interval.value for interval in intervals.values()],
+            "arrayminus": [interval.value - interval.low for interval in intervals.values()],
+            "thickness": 2,
+            "width": 6,
+            "color": INK,
+        },
+        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+    )
+    figure.add_vline(x=0.0, line={"color": "#9ca3af", "width": 1})
+    if not math.isnan(ceiling):
+        note = {"text": f"noise ceiling {ceiling:.2f}", "font": {"size": 11, "color": BAD_COLOUR}, "yanchor": "bottom"}
+        figure.add_vline(x=ceiling, line={"color": BAD_COLOUR, "width": 2, "dash": "dash"}, annotation=note)
+    figure.update_layout(
+        showlegend=False, hovermode="closest", height=96 + ROW_PIXELS * len(names), margin={"l": 110, "t": 26}
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="")
+    return Chart(key, title, description, figure)
+
+
+def _trials(number: int) -> str:
+    return "one strategy" if number == 1 else f"{number:,} strategies"
+
+
+def _ratio(value: float) -> str:
+    return DASH if math.isnan(value) else f"{value:.2f}"
+
+
+def _whole(value: float) -> str:
+    return DASH if math.isnan(value) else f"{math.ceil(value):,}"
