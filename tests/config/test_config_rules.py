@@ -78,7 +78,7 @@ def test_errors_come_before_warnings() -> None:
         ({"name": "/tmp/x"}, "name must be a folder below output_dir, was '/tmp/x'"),
         (
             {"task": {"strategy_kind": "learned"}, "strategy": {"is_learned": False}},
-            "strategy=? is a rule, which task=? cannot train; use task=backtest",
+            "strategy=? is a rule and needs a task that judges rules, such as task=backtest; task=? trains",
         ),
         (
             {

@@ -143,13 +143,14 @@ def strategy_fits_task(choice: Choice) -> Iterator[Finding]:
     wanted, is_learned = choice.fact("task", "strategy_kind"), choice.fact("strategy", "is_learned") is True
     if wanted == "learned" and not is_learned:
         yield Finding(
-            f"{choice.named('strategy')} is a rule, which {choice.named('task')} cannot train; use task=backtest"
+            f"{choice.named('strategy')} is a rule and needs a task that judges rules, such as task=backtest;"
+            f" {choice.named('task')} trains"
         )
     if wanted == "rule" and is_learned:
         fitting = choice.fitting("strategy", lambda value: value is False, "is_learned")
         yield Finding(
-            f"{choice.named('strategy')} must be trained, which {choice.named('task')} does not do;"
-            f" use task=train, or a rule: {', '.join(fitting)}"
+            f"{choice.named('strategy')} needs a task that trains it, such as task=train; for"
+            f" {choice.named('task')} choose a rule: {', '.join(fitting)}"
         )
 
 
