@@ -27,6 +27,7 @@ from tradewright.config.compose import CONFIG_NAME, Composer
 from tradewright.config.explain import HYDRA_ERRORS
 from tradewright.config.locate import class_attribute
 from tradewright.config.rules import apply_rules, describe
+from tradewright.config.targets import open_own_folder
 from tradewright.errors import ConfigError, RunError, TradewrightError
 from tradewright.output import CONFIG, STATUS, Status, write_text
 
@@ -173,8 +174,7 @@ def verify(cfg: DictConfig) -> list[str]:
     Raises:
         ConfigError: All faults, one per line.
     """
-    if cfg.get("allow") and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # the user's own classes lie where the command is started; shadows nothing
+    open_own_folder(cfg.get("allow") or [])
     require_valid(cfg)
     findings = apply_rules(describe(cfg, HydraConfig.get()))
     errors = [finding.message for finding in findings if finding.is_error]

@@ -3,6 +3,7 @@
 Nothing is composed: option and experiment files may have changed since. Only values of existing keys can be overridden.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,17 @@ def resume(composer: Composer, directory: Path, overrides: list[str]) -> None:
     """
     cfg = load_run(directory)
     override(cfg, overrides)
+    _return_to_start(Path(cfg.hydra.runtime.cwd))
     with current(cfg):
         warnings = verify(without_hydra(cfg))
         tell(warnings)
     run_in_directory(composer, cfg, warnings, resume=True)
+
+
+def _return_to_start(folder: Path) -> None:
+    """Go where the run was started: its store, outputs and data may be given relative to there."""
+    if folder != Path.cwd() and folder.is_dir():
+        os.chdir(folder)
 
 
 def load_run(directory: Path) -> DictConfig:
@@ -55,7 +63,7 @@ def load_run(directory: Path) -> DictConfig:
     hydra: Any = _read(directory / HYDRA_FILE, schema).hydra
     with open_dict(hydra):
         hydra.mode = RunMode.RUN
-        hydra.run.dir = str(directory)
+        hydra.run.dir = str(directory.absolute())
         hydra.output_subdir = None  # what was chosen at the start stays as it is
         hydra.runtime.output_dir = str(directory.resolve())
     with open_dict(cfg):

@@ -108,3 +108,15 @@ def test_resume_does_not_go_with_a_sweep_a_task_or_printing(cli: Callable) -> No
     assert cli("-m", "resume=a").err == "error: resume: continues one run; -m does not go with it\n"
     assert cli("--cfg", "job", "resume=a").err.startswith("error: resume: the run's configuration is in a/config.yaml")
     assert "with its own task, not with 'train'" in cli("train", "resume=a").err
+
+
+def test_run_continues_where_it_was_started(
+    cli: Callable, spine: dict[str, Any], started: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    seen: list[Path] = []
+    spine["do"] = lambda cfg, directory: seen.append(Path.cwd())
+    assert cli(f"resume=../{started.relative_to(tmp_path)}").code == 0
+    assert seen == [tmp_path]

@@ -14,7 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 
-from tradewright.config.targets import is_allowed, refusal
+from tradewright.config.targets import is_allowed, open_own_folder, refusal
 from tradewright.errors import ConfigError, TradewrightError
 
 REFUSALS = (ValueError, TypeError, ImportError, OSError)
@@ -38,6 +38,7 @@ def build(node: Any, *, key: str, **runtime: Any) -> Any:
     if not isinstance(node, Mapping | DictConfig) or "_target_" not in node:
         raise ConfigError(f"{key}: expected a node with _target_, was {node!r}")
     content, allow = _detach(node)
+    open_own_folder(allow)
     _require_allowed(content, key, allow)
     is_partial = bool(content.pop("_partial_", False))
     detached = OmegaConf.create(content, flags={"allow_objects": True})

@@ -1,6 +1,8 @@
 """Which packages a ``_target_`` may name: ours, the libraries the design builds on, and the root key ``allow``."""
 
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 LIBRARIES = ("torch", "lightning", "torchrl", "transformers", "peft", "optuna", "gymnasium", "arch")
 
@@ -18,3 +20,10 @@ def refusal(target: str, allow: Iterable[str] = ()) -> str:
     package = target.partition(".")[0]
     known = ", ".join((*ALLOWED, *(entry.rstrip(".") for entry in allow)))
     return f"{target!r} is outside the allowed packages ({known}); add allow=[{package}] to permit it"
+
+
+def open_own_folder(allow: Iterable[str]) -> None:
+    """Let the user's own classes be found where the command is started, if any are allowed; shadows nothing."""
+    folder = str(Path.cwd())
+    if list(allow) and folder not in sys.path:
+        sys.path.append(folder)

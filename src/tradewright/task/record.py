@@ -53,8 +53,14 @@ def _content(context: Context, judgement: Judgement, provenance: dict[str, Any],
 
 
 def _notes(context: Context, judgement: Judgement, task: Task) -> tuple[str, ...]:
-    panel, evidence = context.bench.panel, judgement.evidence
+    bench, evidence = context.bench, judgement.evidence
+    panel = bench.panel
     notes = [panel.note] if panel.note else []
+    if bench.features is not None and len(panel.symbols) > 1:
+        notes.append(
+            f"The agent saw each of the {len(panel.symbols)} instruments in an account of its own with an equal part of"
+            " the capital; all are judged in one joint account, whose weights drift from what it saw."
+        )
     significance, folds = evidence.get("significance"), evidence.get("folds")
     if isinstance(significance, Significance):
         notes.append(f"Trials of experiment '{context.cfg.name}' on these data: {significance.num_trials}.")
