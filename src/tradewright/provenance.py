@@ -1,6 +1,7 @@
 """Where a run comes from: code, packages, machine, seed, command line and data, for ``provenance.json``."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -130,7 +131,8 @@ def write_provenance(directory: Path, *, cfg: DictConfig, origin: Origin, panel:
                 f"{directory}: the bars of '{panel.dataset}' have changed since this run started; its figures would mix"
                 " two data sets. Start a new run, or ingest the old bars again"
             )
-        record.setdefault("resumed", []).append({"at": now(), "git": _git(directory)})
+        code = code_digests(list(cfg.get("allow") or []))
+        record.setdefault("resumed", []).append({"at": now(), "code": code, "git": _git(directory)})
     else:
         record = _new_record(directory, cfg, origin, panel)
     write_json(path, record)
@@ -156,11 +158,28 @@ def _new_record(directory: Path, cfg: DictConfig, origin: Origin, panel: Panel) 
             "last": str(panel.ts_T[-1]),
             "is_synthetic": panel.is_synthetic,
         },
+        "code": code_digests(list(cfg.get("allow") or [])),
         "git": _git(directory),
         "packages": _versions(),
         "python": platform.python_version(),
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": _cores()},
     }
+
+
+def code_digests(allow: list[str]) -> dict[str, str]:
+    """Return a digest of the source of our package and of every allowed one; git may not know where they lie."""
+    found = {}
+    for name in ("tradewright", *(entry.rstrip(".").partition(".")[0] for entry in allow)):
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        origin = Path(spec.origin)
+        root = origin.parent if origin.name == "__init__.py" else origin
+        digest = hashlib.sha256()
+        for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
+            digest.update(str(path.relative_to(origin.parent)).encode() + b"\0" + path.read_bytes())
+        found[name] = digest.hexdigest()[:16]
+    return found
 
 
 def _cores() -> int:

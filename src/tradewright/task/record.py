@@ -16,6 +16,11 @@ from tradewright.report.terminal import print_summary, write_summary
 from tradewright.task.context import Context
 from tradewright.task.task import Task
 
+SATURDAY = 5
+WEEKEND_SHARE = 0.05
+"""A stray weekend session is no seven-day market; every seventh bar is."""
+WEEKDAY_CALENDARS = {"equity", "forex", "futures"}
+
 
 def record(context: Context, judgement: Judgement, provenance: dict[str, Any], task: Task, report: Report) -> None:
     """Write trades, equity, report, figures and manifest; print the summary."""
@@ -61,12 +66,26 @@ def _notes(context: Context, judgement: Judgement, task: Task) -> tuple[str, ...
             f"The agent saw each of the {len(panel.symbols)} instruments in an account of its own with an equal part of"
             " the capital; all are judged in one joint account, whose weights drift from what it saw."
         )
+    notes += weekend_hint(panel)
     significance, folds = evidence.get("significance"), evidence.get("folds")
     if isinstance(significance, Significance):
         notes.append(f"Trials of experiment '{context.cfg.name}' on these data: {significance.num_trials}.")
     if isinstance(folds, Folds) and folds.kind != "walk_forward":
         notes.append("Folds train on bars before and after those they are judged on: nobody could have traded this.")
     return (*notes, *task.notes)
+
+
+def weekend_hint(panel: Panel) -> list[str]:
+    """Return a sentence where bars lie on weekends although the calendar has none, so that ratios are off."""
+    weekday_T = (panel.ts_T.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    calendars = {instrument.calendar for instrument in panel.instruments}
+    share = float(np.mean(weekday_T == SATURDAY))
+    if calendars & WEEKDAY_CALENDARS and share > WEEKEND_SHARE:
+        return [
+            f"{share:.0%} of the bars lie on Saturdays, but ratios are annualised with {panel.periods_per_year:g} days"
+            " a year: set data.calendar=crypto if the market never closes."
+        ]
+    return []
 
 
 def _periods(panel: Panel, ranges: dict[str, Any]) -> dict[str, tuple[np.datetime64, np.datetime64]]:
