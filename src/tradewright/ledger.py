@@ -5,11 +5,14 @@ so deleting runs does not lower the count. Each record is one short line, append
 """
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tradewright.errors import RunError
+from tradewright.evaluate.evidence import Trials
 from tradewright.output import now
 
 NAME = "trials.jsonl"
@@ -25,32 +28,69 @@ class Ledger:
 
     folder: Path
 
-    def record(self, *, trial: str, data_fingerprint: str, run: str, state: str) -> None:
-        """Append one finished or pruned run."""
-        line = json.dumps({"trial": trial, "data": data_fingerprint, "run": run, "state": state, "at": now()}) + "\n"
+    def record(self, *, trial: str, data_fingerprint: str, run: str, state: str, sharpe: float | None = None) -> None:
+        """Append one finished or pruned run.
+
+        Args:
+            trial: Identity of the trial.
+            data_fingerprint: Of the data it saw.
+            run: Name of the run directory.
+            state: How it ended.
+            sharpe: Annualised Sharpe ratio on the test range; None or NaN where there is none.
+        """
+        known = None if sharpe is None or not math.isfinite(sharpe) else float(sharpe)
+        entry = {"trial": trial, "data": data_fingerprint, "run": run, "state": state, "sharpe": known, "at": now()}
         self.folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(handle, line.encode())
+            os.write(handle, (json.dumps(entry) + "\n").encode())
             os.fsync(handle)
         finally:
             os.close(handle)
+
+    def sharpes(self, data_fingerprint: str) -> dict[str, float | None]:
+        """Return every trial on these data, with the last Sharpe ratio that one of its runs recorded.
+
+        Raises:
+            RunError: A line is damaged; named, because a lost trial would flatter the deflated Sharpe ratio.
+        """
+        path = self.folder / NAME
+        if not path.is_file():
+            return {}
+        found: dict[str, float | None] = {}
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                if entry["data"] != data_fingerprint:
+                    continue
+                sharpe = entry.get("sharpe")  # absent from lines of older versions
+                found[entry["trial"]] = found.get(entry["trial"]) if sharpe is None else float(sharpe)
+            except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+                raise RunError(f"{path}: line {number} is not a trial record; mend or remove that line") from None
+        return found
 
     def count(self, data_fingerprint: str) -> int:
         """Return the number of distinct trials on these data.
 
         Raises:
-            RunError: A line is damaged; named, because a lost trial would flatter the deflated Sharpe.
+            RunError: A line is damaged.
         """
-        path = self.folder / NAME
-        if not path.is_file():
-            return 0
-        trials = set()
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-                if entry["data"] == data_fingerprint:
-                    trials.add(entry["trial"])
-            except (json.JSONDecodeError, KeyError, TypeError):
-                raise RunError(f"{path}: line {number} is not a trial record; mend or remove that line") from None
-        return len(trials)
+        return len(self.sharpes(data_fingerprint))
+
+    def trials(self, data_fingerprint: str, *, present: str) -> Trials:
+        """Return the trials on these data, the present one included whether or not it is recorded yet.
+
+        Args:
+            data_fingerprint: Of the data.
+            present: Identity of the trial that is being judged; a repetition with another seed is the same trial.
+
+        Raises:
+            RunError: A line is damaged.
+        """
+        return count_trials(self.sharpes(data_fingerprint), present=present)
+
+
+def count_trials(sharpes: Mapping[str, float | None], *, present: str) -> Trials:
+    """Return the trials of one or several ledgers, as ``Ledger.sharpes`` gives them, the present one included."""
+    others = {trial: sharpe for trial, sharpe in sharpes.items() if trial != present}
+    return Trials(num=len(others) + 1, sharpe_K=tuple(value for value in others.values() if value is not None))

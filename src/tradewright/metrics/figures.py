@@ -1,4 +1,4 @@
-"""The catalogue of figures: label, unit and better direction of every key that ``summarise`` returns.
+"""The catalogue of figures: label, unit and better direction of every key that judging a backtest returns.
 
 Tables, reports and comparisons read it, so a figure is named and formatted the same way everywhere.
 """
@@ -82,11 +82,28 @@ FIGURES: dict[str, Figure] = {
     "num_bars": Figure("Bars", "count"),
 }
 
+JUDGED: dict[str, Figure] = {
+    "sharpe_low": Figure("Sharpe ratio, lower bound", "ratio", 1, short="Sharpe low"),
+    "sharpe_high": Figure("Sharpe ratio, upper bound", "ratio", 1, short="Sharpe high"),
+    "total_return_low": Figure("Total return, lower bound", "fraction", 1, short="Return low"),
+    "total_return_high": Figure("Total return, upper bound", "fraction", 1, short="Return high"),
+    "max_drawdown_low": Figure("Maximum drawdown, lower bound", "fraction", -1, short="Drawdown low"),
+    "max_drawdown_high": Figure("Maximum drawdown, upper bound", "fraction", -1, short="Drawdown high"),
+    "probabilistic_sharpe": Figure("Probability of a Sharpe ratio above zero", "fraction", 1, short="Prob. Sharpe"),
+    "deflated_sharpe": Figure("Probability of skill given all trials", "fraction", 1, short="Deflated Sharpe"),
+    "noise_ceiling": Figure("Best Sharpe ratio expected of luck", "ratio", short="Noise ceiling"),
+    "num_trials": Figure("Trials so far", "count", short="Trials made"),
+    "mae": Figure("Maximum adverse excursion", "fraction", short="MAE"),
+    "mfe": Figure("Maximum favourable excursion", "fraction", short="MFE"),
+    "is_degenerate": Figure("Decides little or nothing", "flag", -1, short="Degenerate"),
+}
+"""What judging adds to ``summarise``: how far its figures could be chance, and what else is shown in their units."""
+
 
 def describe(key: str) -> Figure:
     """Return how ``key`` is shown; prefixes (``test/``) are ignored, an unknown key is a plain ratio under its name."""
     name = key.rsplit("/", 1)[-1]
-    return FIGURES.get(name, Figure(name.replace("_", " "), "ratio"))
+    return FIGURES.get(name) or JUDGED.get(name) or Figure(name.replace("_", " "), "ratio")
 
 
 def show(key: str, value: float) -> str:
