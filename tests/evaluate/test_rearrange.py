@@ -49,7 +49,7 @@ def test_shuffled_spells_keep_their_rows_and_are_left_by_an_exit(values: list[fl
     runs = spells(weights)
     held = sum(stop - start for start, stop in runs)
     if rows is None:
-        assert not runs or len(weights) - held < max(len(runs) - 1, 1)
+        assert not runs or len(weights) - held - (len(runs) - 1) < 0.1 * len(weights)
         return
     moved = take(Positions(weights_TN=weights[:, None]), rows).weights_TN[:, 0]
     found = spells(moved)

@@ -18,6 +18,8 @@ NO_ROW = -1
 """Row number that gives no order."""
 EXIT_ROW = -2
 """Row number that gives a target of zero."""
+LEAST_FREE = 0.1
+"""Share of the rows that must be free, or moving the spells would hardly move anything."""
 
 
 def delay(positions: Positions, num_bars: int) -> Positions:
@@ -86,12 +88,12 @@ def shuffle_spells(weights_T: Float, generator: np.random.Generator) -> npt.NDAr
         generator: Draws order and times.
 
     Returns:
-        Rows for ``take``; None where there is no spell, or too few flat rows to separate them.
+        Rows for ``take``; None where there is no spell, or too few flat rows to move them among.
     """
     runs = spells(weights_T)
     num_flat = len(weights_T) - sum(stop - start for start, stop in runs)
     free = num_flat - (len(runs) - 1)
-    if not runs or free < (1 if len(runs) == 1 else 0):
+    if not runs or free < LEAST_FREE * len(weights_T):
         return None
     count = len(runs)
     before = np.sort(generator.choice(free + count, size=count, replace=False)) - np.arange(count)  # stars and bars
