@@ -31,8 +31,8 @@ def relative_true_range(panel: Panel, num_bars: int) -> Float:
         while nothing moves (a distance of zero is none).
     """
     bars = panel.for_signals()
-    out_TN = np.full(bars.close_TN.shape, np.nan)
-    for n in range(out_TN.shape[1]):
+    out_TN: Float = np.full_like(bars.close_TN, np.nan)
+    for n in range(len(bars.instruments)):
         rows = np.flatnonzero(bars.tradable_TN[:, n])
         high_K, low_K, close_K = (x_TN[rows, n] for x_TN in (bars.high_TN, bars.low_TN, bars.close_TN))
         if len(rows) <= num_bars:
@@ -67,8 +67,9 @@ def liquidity(panel: Panel, num_bars: int) -> Liquidity:
     the ratio ``volatility / sqrt(volume)`` of the square-root law is the same for bars of any length.
     """
     bars = panel.for_signals()
-    volume_TN, square_TN = np.full(bars.close_TN.shape, np.nan), np.full(bars.close_TN.shape, np.nan)
-    for n in range(volume_TN.shape[1]):
+    volume_TN: Float = np.full_like(bars.close_TN, np.nan)
+    square_TN: Float = np.full_like(bars.close_TN, np.nan)
+    for n in range(len(bars.instruments)):
         rows = np.flatnonzero(bars.tradable_TN[:, n])
         if not len(rows):
             continue

@@ -4,6 +4,7 @@ Legend: T bars of the range, N instruments, K finer bars inside a bar.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,9 @@ def decided_of(panel: Panel, positions: Positions, rules: ExecutionRules, rows: 
     decided = Decided(weights=positions.weights_TN, **distances, limit=positions.limit_TN, stop=positions.stop_TN)
     if not rules.delay_bars:
         return decided
-    return Decided(*(None if x_TN is None else delayed(x_TN, rules.delay_bars) for x_TN in decided))
+    fields = decided._asdict().items()
+    late: dict[str, Any] = {name: x_TN if x_TN is None else delayed(x_TN, rules.delay_bars) for name, x_TN in fields}
+    return Decided(**late)
 
 
 def default_distances(panel: Panel, rules: ExecutionRules, rows: Range) -> dict[str, Float | None]:

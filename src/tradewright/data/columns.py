@@ -15,7 +15,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "volume": ("volume", "vol", "v"),
     "symbol": ("symbol", "ticker", "sym", "instrument", "asset"),
 }
-"""Accepted names, best first, as they read after ``_plain``."""
+"""Accepted names, best first, as they read after ``plain_name``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def match_columns(file: str, names: Sequence[str]) -> Columns:
     Raises:
         BarsError: A needed column is missing; the message lists what was found and which names are accepted.
     """
-    plain = [_plain(name) for name in names]
+    plain = [plain_name(name) for name in names]
     positions: dict[str, int] = {}
     for role, aliases in ALIASES.items():
         for alias in aliases:
@@ -63,6 +63,6 @@ def match_columns(file: str, names: Sequence[str]) -> Columns:
     return Columns(positions=positions, time=time, unused=unused)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Reduce a header to letters: ``"<DATE>"``, ``" Date "`` and ``"1. date"`` all read ``"date"``."""
     return re.sub(r"^\d+\.|[\s_<>\"']", "", name.strip().lower())

@@ -8,18 +8,21 @@ import duckdb
 
 from tradewright.data.adjust import Action
 from tradewright.data.clock import check_zones, settle_clock
+from tradewright.data.rolls import stitch
+from tradewright.data.side_table import Rate, Roll, read_rates, read_rolls
 from tradewright.data.staging import Staging
 from tradewright.data.store import insert_columns
 from tradewright.data.validate import check_order, check_rows
 from tradewright.market.instrument import Instrument
 
 
-def commit(staging: Staging, *, sort: bool) -> dict[str, str]:
-    """Check the staged rows, write bars, instruments and actions, and return facts for the meta table.
+def commit(staging: Staging, *, sort: bool, rates: str | None = None, rolls: str | None = None) -> dict[str, str]:
+    """Check the staged rows, write all tables, and return facts for the meta table.
 
     Args:
         staging: Rows and what is known about them.
         sort: Accept rows that are not in time order.
+        rates, rolls: Files of the tables that stand beside the bars; None: none.
 
     Raises:
         DataError: A row is malformed; named by file and row.
@@ -33,7 +36,13 @@ def commit(staging: Staging, *, sort: bool) -> dict[str, str]:
         f"INSERT INTO bars SELECT symbol, {length_s}, ts, open, high, low, close, volume FROM incoming "
         "ORDER BY symbol, ts"
     )
-    symbols = [row[0] for row in connection.sql("SELECT DISTINCT symbol FROM bars ORDER BY symbol").fetchall()]
+    if rolls is not None:
+        table = read_rolls(connection, rolls, _symbols(connection))
+        stitch(staging, table, length_s)
+        _insert(connection, "rolls", table)
+    symbols = _symbols(connection)
+    if rates is not None:
+        _insert(connection, "rates", read_rates(connection, rates, symbols))
     _insert(
         connection, "instruments", [staging.instruments.get(symbol, Instrument(symbol=symbol)) for symbol in symbols]
     )
@@ -47,7 +56,15 @@ def commit(staging: Staging, *, sort: bool) -> dict[str, str]:
     }
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, table: str, items: Sequence[Instrument] | Sequence[Action]) -> None:
+def _symbols(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    return [row[0] for row in connection.sql("SELECT DISTINCT symbol FROM bars ORDER BY symbol").fetchall()]
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    items: Sequence[Instrument] | Sequence[Action] | Sequence[Rate] | Sequence[Roll],
+) -> None:
     """Append dataclass values, whose fields are named like the table's columns."""
     if items:
         names = [field.name for field in fields(items[0])]

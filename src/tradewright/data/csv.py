@@ -50,13 +50,7 @@ def stage_csv(staging: Staging, file: Path, *, symbol: str, time_format: str | N
     Raises:
         BarsError: The file is empty, cut off, no text, or a row has too few or too many fields.
     """
-    separator, names = _read_header(file)
-    columns = [f"c{position}" for position in range(len(names))]
-    types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
-    relation = (
-        f"read_csv({quote_text(str(file))}, auto_detect = false, header = true, delim = '{separator}', "
-        f"quote = '\"', escape = '\"', columns = {{{types}}})"
-    )
+    relation, names, columns = csv_relation(file)
     table = Table(
         file=file.name,
         relation=relation,
@@ -69,7 +63,23 @@ def stage_csv(staging: Staging, file: Path, *, symbol: str, time_format: str | N
     try:
         stage_table(staging, table)
     except (duckdb.InvalidInputException, duckdb.IOException) as error:
-        raise _csv_error(file, error) from None
+        raise csv_error(file, error) from None
+
+
+def csv_relation(file: Path) -> tuple[str, list[str], list[str]]:
+    """Return SQL for the text columns of a file, their names in the header, and their names in the SQL.
+
+    Raises:
+        BarsError: The file is empty, cut off or no text.
+    """
+    separator, names = _read_header(file)
+    columns = [f"c{position}" for position in range(len(names))]
+    types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
+    relation = (
+        f"read_csv({quote_text(str(file))}, auto_detect = false, header = true, delim = '{separator}', "
+        f"quote = '\"', escape = '\"', columns = {{{types}}})"
+    )
+    return relation, names, columns
 
 
 def _read_header(file: Path) -> tuple[str, list[str]]:
@@ -93,7 +103,7 @@ def _read_header(file: Path) -> tuple[str, list[str]]:
     return separator, next(csv.reader(io.StringIO(text), delimiter=separator))
 
 
-def _csv_error(file: Path, error: duckdb.Error) -> BarsError:
+def csv_error(file: Path, error: duckdb.Error) -> BarsError:
     """Translate DuckDB's message: it names the line of the file, whose first one is the header."""
     text = str(error)
     line = re.search(r"CSV Error on Line: (\d+)", text)

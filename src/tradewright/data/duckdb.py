@@ -37,6 +37,9 @@ class DuckDB(Source):
         super().__post_init__()
         if self.path is None and self.dataset is None:
             raise ValueError("dataset must name a data set of the store, or path a DuckDB file; both were null")
+        for name in ("rates", "rolls"):
+            if self.path is None and getattr(self, name) is not None:
+                raise ValueError(f"{name} needs path: a data set of the store has brought its own")
 
     def ingest(self, *, force: bool = False, progress: Progress = no_progress) -> IngestSummary:
         """Load the table, or describe the stored data set if ``path`` is None."""

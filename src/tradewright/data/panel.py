@@ -40,7 +40,6 @@ class Panel:
         roll_from_TN: Price of the contract that is left before the open of the bar; NaN: no roll.
         roll_to_TN: Price of the contract that is entered at the same moment; NaN: no roll.
         finer: Shorter bars of the same instruments, which decide what happened first inside a bar; None: unknown.
-        traded: The panel that is traded, where this one is a series for signals; None: this one.
     """
 
     dataset: str
@@ -64,7 +63,6 @@ class Panel:
     roll_from_TN: Float | None = None
     roll_to_TN: Float | None = None
     finer: "Panel | None" = None
-    traded: "Panel | None" = None
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -84,18 +82,13 @@ class Panel:
     def slice(self, start: int, stop: int) -> "Panel":
         """Return bars ``start <= t < stop`` as views; nothing is copied."""
         start, stop, _ = slice(start, stop).indices(self.num_bars)
-        finer, traded = self.finer, self.traded
-        if finer is not None:
-            inside = self.known_at_T[start:stop]
-            bounds = np.searchsorted(finer.ts_T, [*self.ts_T[start:stop][:1], *inside[-1:]])
-            finer = finer.slice(*bounds.tolist()) if len(bounds) else None
-        if traded is not None:
-            traded = traded.slice(start, stop)
-        return replace(self, **self._cut(slice(start, stop)), finer=finer, traded=traded)
-
-    def _cut(self, rows: slice) -> dict[str, Any]:
-        arrays = ((name, getattr(self, name)) for name in (*TIMES, *BARS, *EVENTS))
-        return {name: array[rows] for name, array in arrays if array is not None}
+        finer = self.finer
+        if finer is not None and start < stop:
+            first, last = np.searchsorted(finer.ts_T, [self.ts_T[start], self.known_at_T[stop - 1]])
+            finer = finer.slice(int(first), int(last))
+        arrays = {name: getattr(self, name) for name in (*TIMES, *BARS, *EVENTS)}
+        cut = {name: array[start:stop] for name, array in arrays.items() if array is not None}
+        return replace(self, **cut, finer=finer)
 
     @cached_property
     def signal_factor_TN(self) -> Float | None:
@@ -114,9 +107,9 @@ class Panel:
             ratio_TN /= 1.0 - np.where(self.dividend_TN > 0, self.dividend_TN / self._last_close_TN(), 0.0)
         if self.roll_from_TN is not None and self.roll_to_TN is not None:
             ratio_TN *= np.where(np.isnan(self.roll_from_TN), 1.0, self.roll_from_TN / self.roll_to_TN)
-        return np.cumprod(ratio_TN, axis=0)
+        return np.asarray(np.cumprod(ratio_TN, axis=0), dtype=np.float64)
 
-    def _last_close_TN(self) -> Float:
+    def _last_close_TN(self) -> npt.NDArray[np.float64]:
         """Return the last close before each bar; infinite before the first, where no dividend can be told from it."""
         row_TN = np.where(self.tradable_TN, np.arange(self.num_bars)[:, None], -1)
         last_TN = np.maximum.accumulate(row_TN, axis=0)
@@ -126,7 +119,7 @@ class Panel:
     def for_signals(self) -> "Panel":
         """Return the bars that features and rules should read: prices times ``signal_factor_TN``; itself if they agree.
 
-        Volumes are divided by the product of the splits. The result's ``traded`` is this panel.
+        Volumes are divided by the product of the splits. Prices that a strategy orders at are those of this panel.
         """
         return self._signals
 
@@ -138,13 +131,9 @@ class Panel:
         volume_TN = self.volume_TN
         if self.split_TN is not None:
             volume_TN = volume_TN / np.cumprod(self.split_TN, axis=0)
-        prices = {name: getattr(self, name) * factor_TN for name in ("open_TN", "high_TN", "low_TN", "close_TN")}
-        cleared = dict.fromkeys(("split_TN", "dividend_TN", "roll_from_TN", "roll_to_TN"))
-        return replace(self, **prices, **cleared, volume_TN=volume_TN, finer=None, traded=self)
-
-    def for_trading(self) -> "Panel":
-        """Return the panel that is traded, where this one is a series for signals."""
-        return self if self.traded is None else self.traded
+        changed: dict[str, Any] = dict.fromkeys(("split_TN", "dividend_TN", "roll_from_TN", "roll_to_TN", "finer"))
+        changed |= {name: getattr(self, name) * factor_TN for name in ("open_TN", "high_TN", "low_TN", "close_TN")}
+        return replace(self, **changed, volume_TN=volume_TN)
 
 
 TIMES = ("ts_T", "known_at_T")

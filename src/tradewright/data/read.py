@@ -1,17 +1,21 @@
 """Reads a selection of a store into a ``Panel``: adjust, aggregate, align on the union of all stamps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
 import numpy as np
 
 from tradewright.data.adjust import adjusted_query
 from tradewright.data.dense import COLUMNS, build_panel, densify
+from tradewright.data.events import rolled_contracts, with_events
 from tradewright.data.panel import Panel
 from tradewright.data.resample import aggregate_query, check_grid
 from tradewright.data.store import quote_text
 from tradewright.data.timeframe import DAY_S, format_timeframe
 from tradewright.errors import DataError, suggest
+from tradewright.market.contracts import find_contract
 from tradewright.market.instrument import Instrument
 
 
@@ -25,6 +29,7 @@ class Selection:
         start, stop: Bars with ``start <= ts < stop`` (naive UTC); None: unbounded.
         adjust: ``all``, ``splits`` or ``none``.
         calendar: Replaces the instruments' calendar; None: as stored.
+        contract: Futures contract that every symbol is; None: as stored.
         session_start_s: Second of the UTC day at which aggregated days begin.
     """
 
@@ -34,6 +39,7 @@ class Selection:
     stop: np.datetime64 | None = None
     adjust: str = "all"
     calendar: str | None = None
+    contract: str | None = None
     session_start_s: int = 0
 
 
@@ -52,7 +58,7 @@ def read_panel(connection: duckdb.DuckDBPyConnection, dataset: str, selection: S
             f"data.timeframe={format_timeframe(length_s)} cannot be made from the {format_timeframe(stored_s)} bars of "
             f"data set '{dataset}'; ask for {format_timeframe(stored_s)} or a multiple of it"
         )
-    query = adjusted_query(connection, _bars_query(selection), selection.adjust)
+    query = adjusted_query(connection, _bars_query(selection, instruments), selection.adjust)
     if length_s > stored_s:
         connection.execute(f"CREATE TEMP TABLE chosen AS {query}")
         offset_s = selection.session_start_s if length_s >= DAY_S else 0
@@ -65,7 +71,7 @@ def read_panel(connection: duckdb.DuckDBPyConnection, dataset: str, selection: S
     rows = connection.execute(f"SELECT ts, {', '.join(COLUMNS)} FROM ({query}) ORDER BY symbol, ts").fetchnumpy()
     order = sorted(counts)
     ts_T, arrays = densify(rows, [counts[symbol] for symbol in order], [order.index(i.symbol) for i in kept])
-    panel = build_panel(dataset, tuple(kept), length_s, ts_T, arrays)
+    panel = with_events(build_panel(dataset, tuple(kept), length_s, ts_T, arrays), connection, selection.adjust)
     return replace(panel, is_synthetic=facts["is_synthetic"] == "1", note=facts["note"])
 
 
@@ -74,23 +80,28 @@ def _instruments(connection: duckdb.DuckDBPyConnection, dataset: str, selection:
         "SELECT symbol, kind, multiplier, tick, lot, currency, calendar FROM instruments ORDER BY symbol"
     ).fetchall()
     names = ("symbol", "kind", "multiplier", "tick", "lot", "currency", "calendar")
-    known = {row[0]: Instrument(**{**dict(zip(names, row, strict=True)), **_calendar(selection)}) for row in rows}
-    wanted = selection.symbols if selection.symbols is not None else tuple(known)
+    known = {row[0]: _instrument(dict(zip(names, row, strict=True)), selection) for row in rows}
+    wanted = selection.symbols
+    if wanted is None:
+        contracts = rolled_contracts(connection)
+        wanted = tuple(symbol for symbol in known if symbol not in contracts)
     for symbol in wanted:
         if symbol not in known:
             raise DataError(f"data.symbols: data set '{dataset}' has no symbol '{symbol}'{suggest(symbol, known)}")
     return [known[symbol] for symbol in wanted]
 
 
-def _calendar(selection: Selection) -> dict[str, str]:
-    return {"calendar": selection.calendar} if selection.calendar else {}
+def _instrument(stored: dict[str, Any], selection: Selection) -> Instrument:
+    """Return the facts of a symbol, those of the selection before those that are stored."""
+    instrument = Instrument(**stored)
+    if selection.contract is not None:
+        instrument = find_contract(selection.contract).instrument(instrument.symbol)
+    return replace(instrument, calendar=selection.calendar) if selection.calendar else instrument
 
 
-def _bars_query(selection: Selection) -> str:
-    conditions = ["TRUE"]
-    if selection.symbols is not None:
-        names = ", ".join(quote_text(symbol) for symbol in selection.symbols)
-        conditions.append(f"symbol IN ({names})")
+def _bars_query(selection: Selection, instruments: Sequence[Instrument]) -> str:
+    names = ", ".join(quote_text(instrument.symbol) for instrument in instruments)
+    conditions = [f"symbol IN ({names})"]
     if selection.start is not None:
         conditions.append(f"ts >= TIMESTAMP '{selection.start}'")
     if selection.stop is not None:

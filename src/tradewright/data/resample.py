@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.data.dense import COLUMNS, build_panel, densify
+from tradewright.data.events import carried_events
 from tradewright.data.panel import Panel
 from tradewright.data.timeframe import DAY_S, format_timeframe, parse_timeframe
 from tradewright.errors import DataError
@@ -110,7 +111,7 @@ def resample(panel: Panel, timeframe: str, *, session_start_s: int = 0, partial:
         raise DataError(f"{lost}: its bars fill no complete {timeframe} bar; load a longer span")
     ts_T, arrays = densify(rows, counts.tolist(), list(range(num_symbols)))
     coarse = build_panel(panel.dataset, panel.instruments, length_s, ts_T, arrays)
-    return replace(coarse, is_synthetic=panel.is_synthetic, note=panel.note)
+    return replace(coarse, **carried_events(panel, coarse), is_synthetic=panel.is_synthetic, note=panel.note)
 
 
 def align(fine: Panel, coarse: Panel) -> npt.NDArray[np.int64]:

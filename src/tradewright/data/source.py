@@ -2,16 +2,16 @@
 
 A source knows its raw input, loads it once into a ``BarStore`` and hands out panels from there. Whether the stored rows
 still match the raw input is decided by a cheap state (paths, sizes, times, parameters), and by the content's
-fingerprint when that state has changed. Prices are adjusted for splits and dividends when read, so signals and trades
-share one adjusted series; LEAN does the same by default. (Levels before an action therefore depend on it; returns do
-not.)
+fingerprint when that state has changed. By default prices are adjusted for splits and dividends when read, so signals
+and trades share one adjusted series; LEAN does the same. (Levels before an action therefore depend on it; returns do
+not.) With ``adjust: none`` prices are traded as they were, and the actions come with the panel.
 """
 
 import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,14 +19,16 @@ import duckdb
 
 from tradewright.data.adjust import Action
 from tradewright.data.dates import parse_start, parse_stop
+from tradewright.data.files import file_states, hash_files
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Ranges
 from tradewright.data.read import Selection, read_panel
 from tradewright.data.split import Split
 from tradewright.data.store import BarStore, first_line, read_meta, write_meta
 from tradewright.data.summary import IngestSummary, read_actions, read_summary
-from tradewright.data.timeframe import parse_timeframe
+from tradewright.data.timeframe import format_timeframe, parse_timeframe
 from tradewright.errors import DataError, suggest
+from tradewright.market.contracts import find_contract
 from tradewright.market.instrument import CALENDAR_PERIODS
 
 if TYPE_CHECKING:
@@ -55,7 +57,11 @@ class Source(ABC):
         calendar: Trading calendar, a key of ``CALENDAR_PERIODS``; None: what the source knows.
         timezone: Zone of naive intraday stamps and of session dates.
         session_start: Time of day (UTC, ``HH:MM``) at which a day begins when intraday bars are aggregated to days.
-        adjust: ``all`` (splits and dividends), ``splits`` or ``none``.
+        adjust: Which actions are worked into the prices: ``all`` (splits and dividends), ``splits`` or ``none``. The
+            others come with the panel, and an account is paid or split by them.
+        contract: Futures contract that every symbol is, a name of ``market.contracts``; None: what the source knows.
+        rates: File with funding and borrow rates beside the bars, see ``side_table``; None: none.
+        rolls: File that says which contract follows which, see ``side_table``; None: none.
         sort: Accept rows that are not in time order.
         split: Train, validation and test.
 
@@ -76,6 +82,9 @@ class Source(ABC):
     timezone: str = "UTC"
     session_start: str = "00:00"
     adjust: Literal["all", "splits", "none"] = "all"
+    contract: str | None = None
+    rates: str | None = None
+    rolls: str | None = None
     sort: bool = False
     split: Split = field(default_factory=Split)
 
@@ -84,6 +93,8 @@ class Source(ABC):
             raise ValueError(f"adjust must be all, splits or none, was {self.adjust!r}")
         if self.calendar is not None and self.calendar not in CALENDAR_PERIODS:
             raise ValueError(f"calendar {self.calendar!r} is unknown{suggest(self.calendar, CALENDAR_PERIODS)}")
+        if self.contract is not None:
+            find_contract(self.contract)
         if self.symbols is not None and (not self.symbols or len(set(self.symbols)) < len(self.symbols)):
             raise ValueError(f"symbols must name each symbol once, was {self.symbols}")
         self._selection()
@@ -111,7 +122,8 @@ class Source(ABC):
         """Name of the data set in the store."""
         if self.dataset is not None:
             return self.dataset
-        return f"{self.kind}-{digest([self.kind, self._parameters(), self.path and self._place()])[:8]}"
+        beside = [str(file.absolute()) for file in self._beside()]
+        return f"{self.kind}-{digest([self.kind, self._parameters(), self.path and self._place(), *beside])[:8]}"
 
     def _place(self) -> str:
         """Return the absolute place of the raw input, part of an automatic name."""
@@ -119,7 +131,23 @@ class Source(ABC):
 
     def fingerprint(self) -> str:
         """Return a hex digest of the raw input's content and of the parameters that change the stored rows."""
-        return digest([self.kind, self._parameters(), self._content()])
+        return digest([self.kind, self._parameters(), self._content(), *hash_files(self._beside())])
+
+    def _beside(self) -> list[Path]:
+        """Return the files of the tables beside the bars.
+
+        Raises:
+            DataError: One is missing.
+        """
+        files = []
+        for key in ("rates", "rolls"):
+            path = getattr(self, key)
+            if path is not None:
+                file = Path(path).expanduser()
+                if not file.is_file():
+                    raise DataError(f"data.{key}={path}: no such file")
+                files.append(file)
+        return files
 
     def ingest(self, *, force: bool = False, progress: Progress = no_progress) -> IngestSummary:
         """Load the raw input into the store unless it is there already.
@@ -148,7 +176,7 @@ class Source(ABC):
             def fill(connection: duckdb.DuckDBPyConnection, scratch: Path) -> None:
                 staging = Staging(connection, scratch)
                 self._stage(staging, progress)
-                facts = commit(staging, sort=self.sort)
+                facts = commit(staging, sort=self.sort, rates=self.rates, rolls=self.rolls)
                 write_meta(connection, {"kind": self.kind, "fingerprint": fingerprint, "state": state, **facts})
 
             try:
@@ -180,6 +208,23 @@ class Source(ABC):
                 )
             return read_panel(connection, store.dataset, selection)
 
+    def with_finer(self, panel: Panel, timeframe: str | None) -> Panel:
+        """Return ``panel`` with the shorter bars of its instruments beside it; as it is for None.
+
+        Raises:
+            DataError: The stored bars are longer than ``timeframe``, or it does not divide the panel's bars.
+        """
+        if timeframe is None:
+            return panel
+        finer_s = parse_timeframe(timeframe)
+        if finer_s >= panel.timeframe_s or panel.timeframe_s % finer_s:
+            raise DataError(
+                f"backtest.finer_timeframe={timeframe} must be shorter than the bars of "
+                f"{format_timeframe(panel.timeframe_s)} and divide them"
+            )
+        finer = replace(self, symbols=list(panel.symbols)).panel(timeframe=timeframe)
+        return replace(panel, finer=finer)
+
     def actions(self) -> tuple[Action, ...]:
         """Return the stored splits and dividends, by symbol and time."""
         with self._store().reading() as connection:
@@ -193,7 +238,7 @@ class Source(ABC):
         return BarStore(root=self.store, dataset=self.name)
 
     def _state_key(self) -> str:
-        return digest([self.kind, self._parameters(), self._state()])
+        return digest([self.kind, self._parameters(), self._state(), *file_states(self._beside())])
 
     def _is_current(self, meta: dict[str, str]) -> bool:
         """Return whether a data set with these facts holds the raw input as it is now."""
@@ -215,6 +260,7 @@ class Source(ABC):
             stop=parse_stop("end", self.end) if self.end is not None else None,
             adjust=self.adjust,
             calendar=self.calendar,
+            contract=self.contract,
             session_start_s=int(hours) * 3600 + int(minutes) * 60,
         )
         if selection.start is not None and selection.stop is not None and selection.start >= selection.stop:

@@ -30,6 +30,9 @@ CREATE TABLE instruments(symbol VARCHAR NOT NULL, kind VARCHAR NOT NULL, multipl
                          NULL);
 CREATE TABLE actions(symbol VARCHAR NOT NULL, ex_ts TIMESTAMP NOT NULL, kind VARCHAR NOT NULL, ratio DOUBLE NOT NULL,
                      cash DOUBLE NOT NULL);
+CREATE TABLE rates(symbol VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, funding DOUBLE, borrow DOUBLE);
+CREATE TABLE rolls(root VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, from_symbol VARCHAR NOT NULL,
+                   to_symbol VARCHAR NOT NULL, from_price DOUBLE NOT NULL, to_price DOUBLE NOT NULL);
 CREATE TABLE meta(key VARCHAR NOT NULL, value VARCHAR NOT NULL);
 """
 

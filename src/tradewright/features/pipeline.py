@@ -105,7 +105,7 @@ def compute_features(
     feature_set: FeatureSet, panel: Panel, train: tuple[Range, ...], fitted: Scaler | None
 ) -> tuple[npt.NDArray[np.float32], Scaler]:
     """Return scaled features ``[T, N, F]`` and their scaler without any cache; see ``build_features``."""
-    table = feature_set.compute(panel)
+    table = feature_set.compute(panel.for_signals())
     names_F = tuple(table)
     x_TNF = np.stack(list(table.values()), axis=-1)
     age_TN = np.cumsum(panel.tradable_TN, axis=0) - 1

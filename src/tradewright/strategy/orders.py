@@ -37,9 +37,9 @@ def orders_at_changes(target_TN: Float, panel: Panel, rows: Range) -> Float:
 
 
 def on_own_bars(panel: Panel, stop: int, n: int) -> tuple[npt.NDArray[np.intp], Float]:
-    """Return the rows before ``stop`` at which instrument n has a bar, and its closes there."""
+    """Return the rows before ``stop`` at which instrument n has a bar, and its closes for signals there."""
     rows = np.flatnonzero(panel.tradable_TN[:stop, n])
-    return rows, panel.close_TN[rows, n]
+    return rows, panel.for_signals().close_TN[rows, n]
 
 
 def _filled_forward(x_TN: Float) -> Float:

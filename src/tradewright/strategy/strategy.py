@@ -17,7 +17,8 @@ class Strategy(Protocol):
         """Return positions for the bars of ``rows``.
 
         Args:
-            panel: The whole panel; bars before ``rows.start`` may be used as warm-up.
+            panel: The whole panel as it is traded; bars before ``rows.start`` may be used as warm-up. Signals belong on
+                ``panel.for_signals()``, which splits and rolls do not move.
             features: Model features of the same panel, or None for strategies that need none.
             rows: Bars to decide on.
 

@@ -59,9 +59,9 @@ def read_market(cfg: DictConfig, *, with_features: bool, fitted: Scaler | None =
         fitted: Scaler of the run whose model will read the features; None fits one on the training range.
     """
     source = build(cfg.data, key="data")
-    panel = source.panel()
-    ranges = source.ranges(panel)
     backtest: Vectorized = build(cfg.backtest, key="backtest")
+    panel = source.with_finer(source.panel(), backtest.rules.finer_timeframe)
+    ranges = source.ranges(panel)
     if not with_features:
         return Bench(panel, None, ranges, backtest)
     feature_set = build(cfg.features, key="features")
