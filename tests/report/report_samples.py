@@ -34,6 +34,7 @@ def simulate(
     timeframe_s: int = 86_400,
     fee_bps: float = 10.0,
     cash: float = 100_000.0,
+    confidence_TN: np.ndarray | None = None,
 ) -> BacktestResult:
     """Trade to ``target_T[t]`` (0 or 1) at the next open, with a proportional fee; some idle bars record a refusal."""
     shares, equity, held, cashes, fills, trades = 0.0, [cash], [0.0], [cash], [], []
@@ -53,7 +54,7 @@ def simulate(
             cash += shares * price - fee
             fills.append(_fill(bar, ts, -shares, price, fee, "order"))
             fees += fee
-            trades.append(_trade(entry, bar, ts, shares, price, fee))
+            trades.append(_trade(entry, bar, ts, shares, price, fee, close))
             shares, entry = 0.0, None
         elif bar % 97 == 0:
             fills.append(_fill(bar, ts, 0.0, price, 0.0, "below_lot"))
@@ -62,7 +63,7 @@ def simulate(
         cashes.append(cash)
         held.append(value / (cash + value))
     if entry is not None:
-        trades.append(_trade(entry, None, ts, shares, close[-1], 0.0))
+        trades.append(_trade(entry, None, ts, shares, close[-1], 0.0, close))
     return BacktestResult(
         name=name,
         ts_T=ts,
@@ -76,6 +77,8 @@ def simulate(
         fills=tuple(fills),
         trades=tuple(trades),
         costs={"fees": fees, "slippage": 0.0, "borrow": 0.0, "interest": 0.0},
+        confidence_TN=confidence_TN,
+        mark_TN=close[:, None],
     )
 
 
@@ -84,9 +87,16 @@ def _fill(bar: int, ts: np.ndarray, quantity: float, price: float, fee: float, r
 
 
 def _trade(
-    entry: tuple[int, float, float], bar: int | None, ts: np.ndarray, shares: float, price: float, fee: float
+    entry: tuple[int, float, float],
+    bar: int | None,
+    ts: np.ndarray,
+    shares: float,
+    price: float,
+    fee: float,
+    close: np.ndarray,
 ) -> Trade:
     start, paid, entry_fee = entry
+    seen = np.append(close[start:bar], price)
     pnl = shares * (price - paid) - entry_fee - fee
     return Trade(
         symbol="XYZ",
@@ -103,6 +113,8 @@ def _trade(
         return_fraction=pnl / (shares * paid),
         holding_bars=(len(ts) - 1 if bar is None else bar) - start,
         exit_reason="" if bar is None else "order",
+        mae=max(1 - seen.min() / paid, 0.0),
+        mfe=max(seen.max() / paid - 1, 0.0),
     )
 
 
@@ -125,7 +137,13 @@ def sample_results(num_bars: int = 1000, seed: int = 3, step: str = "D") -> tupl
         "sma_cross": moving_average_targets(close, 20, 50),
         "momentum": moving_average_targets(close, 1, 120),
     }
-    return tuple(simulate(name, target, ts, opened, close, timeframe_s=frame) for name, target in targets.items())
+    confidence_TN = np.random.default_rng(seed).beta(6, 3, (num_bars, 1))
+    return tuple(
+        simulate(
+            name, target, ts, opened, close, timeframe_s=frame, confidence_TN=confidence_TN if name == "ppo" else None
+        )
+        for name, target in targets.items()
+    )
 
 
 def sample_metrics(results: tuple[BacktestResult, ...]) -> dict[str, float]:

@@ -54,7 +54,9 @@ def find_degenerate(result: BacktestResult) -> Degenerate:
     executed = [fill for fill in result.fills if fill.quantity != 0]
     if not executed:
         refused = len(result.fills)
-        return Degenerate((f"Never trades: no order was executed in {num_bars:,} bars, {refused:,} were rejected.",))
+        return Degenerate(
+            findings=(f"Never trades: no order was executed in {num_bars:,} bars, {refused:,} were rejected.",)
+        )
     if num_bars < MIN_BARS:
         return Degenerate()
     actions_n = bar_actions(result)
@@ -68,7 +70,7 @@ def find_degenerate(result: BacktestResult) -> Degenerate:
         None if held else _one_action(actions_n),
         None if held else _one_trade(result.trades),
     ]
-    return Degenerate(tuple(finding for finding in findings if finding is not None))
+    return Degenerate(findings=tuple(finding for finding in findings if finding is not None))
 
 
 def metrics(degenerate: Degenerate) -> dict[str, float]:

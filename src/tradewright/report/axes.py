@@ -79,6 +79,22 @@ def thin(length: int, limit: int) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, length - 1, min(length, limit)).round().astype(np.int64))
 
 
+def mark_x(figure: Figure, value: float, text: str, colour: str, y: float | str = 0.0, **line: object) -> None:
+    """Draw a vertical line with its name above it, and widen the axis so that it is seen.
+
+    Args:
+        figure: The axes.
+        value: Where on the horizontal axis.
+        text: Its name; "": none.
+        colour: Of line and name.
+        y: Any place on the vertical axis, a category where that has categories.
+        line: Further properties, e.g. ``dash``.
+    """
+    name = {"text": text, "font": {"size": 11, "color": colour}, "yanchor": "bottom"} if text else None
+    figure.add_vline(x=value, line={"color": colour, "width": 2} | line, annotation=name)
+    figure.add_scatter(x=[value], y=[y], mode="markers", marker={"opacity": 0}, hoverinfo="skip", showlegend=False)
+
+
 def times(ts_K: Time, timeframe_s: int) -> list[str]:
     """Return times as the shortest text that plotly reads as a date."""
     if timeframe_s >= 86_400:

@@ -1,6 +1,7 @@
 """``report=html``: one self-contained page that a person can judge a run by; it asks nothing from the network."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from markupsafe import Markup
 from tradewright.metrics.figures import describe, show
 from tradewright.output import write_text
 from tradewright.report import tables
-from tradewright.report.axes import payload
+from tradewright.report.axes import Chart, payload
 from tradewright.report.content import BUY_AND_HOLD, ReportContent
 from tradewright.report.conventions import CONVENTIONS
 from tradewright.report.page import plotly_script, render
@@ -43,7 +44,9 @@ class HtmlReport(Report):
             content: What to show.
             script: The element that loads plotly.
         """
-        drawn = [(section, section.draw()) for section in gather(content, self.max_trades)]
+        drawn = [
+            (section, fill_rows(section.draw(), section.num_columns)) for section in gather(content, self.max_trades)
+        ]
         sections = [(section, charts) for section, charts in drawn if charts or section.grids or section.findings]
         return render(
             "report.html.j2",
@@ -82,6 +85,21 @@ def cards(content: ReportContent) -> list[Card]:
         for key in CARDS
         if key in mine
     ]
+
+
+def fill_rows(charts: Sequence[Chart], num_columns: int) -> list[Chart]:
+    """Return the charts, in two columns with a chart alone in its row made wide."""
+    filled = list(charts)
+    if num_columns != 2:
+        return filled
+    alone: int | None = None
+    for place, chart in enumerate(charts):
+        if chart.is_wide and alone is not None:
+            filled[alone] = replace(charts[alone], is_wide=True)
+        alone = place if not chart.is_wide and alone is None else None
+    if alone is not None:
+        filled[alone] = replace(charts[alone], is_wide=True)
+    return filled
 
 
 def flatten(values: Any, prefix: str = "") -> dict[str, str]:

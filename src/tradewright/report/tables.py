@@ -153,6 +153,8 @@ TRADE_TITLES = (
     "P&L",
     "Return",
     "Costs",
+    "MAE",
+    "MFE",
     "Reason",
 )
 
@@ -171,6 +173,8 @@ def trade_cells(trade: Trade, timeframe_s: int) -> tuple[str, ...]:
         f"{trade.pnl:,.2f}",
         f"{100 * trade.return_fraction:,.2f}%",
         f"{trade.costs:,.2f}",
+        show("mae", trade.mae),
+        show("mfe", trade.mfe),
         readable(trade.exit_reason) if trade.exit_ts is not None else "open",
     )
 

@@ -12,7 +12,7 @@ from tradewright.metrics.calibration import Calibration, calibrate, confident_ou
 from tradewright.metrics.decisions import ACTIONS as ALL_ACTIONS
 from tradewright.metrics.decisions import DAY_S, DECIDED, Frequency, Tally, bar_actions, by_action, by_side, frequency
 from tradewright.metrics.figures import DASH, show
-from tradewright.report.axes import BAD_COLOUR, GOOD_COLOUR, HOLD_COLOUR, STRATEGY_COLOUR, Chart, blank
+from tradewright.report.axes import BAD_COLOUR, GOOD_COLOUR, HOLD_COLOUR, STRATEGY_COLOUR, Chart, blank, mark_x
 from tradewright.report.content import ReportContent, readable
 from tradewright.report.sections.section import Grid, Section
 
@@ -39,8 +39,8 @@ def build(content: ReportContent) -> Section | None:
         anchor="decisions",
         paragraphs=(
             "Every bar has one action: what was executed in it, else hold or flat. Its whole change of equity belongs "
-            "to that action, so that the column adds up to the profit of the range. A stop, a target or a margin call is "
-            "an action of its own unless an order of the strategy was executed in the same bar.",
+            "to that action, so that the column adds up to the profit of the range. A stop, a target or a margin call "
+            "is an action of its own unless an order of the strategy was executed in the same bar.",
             *sure,
         ),
         grids=tuple(grid for grid in (*_tallies(result), _activity(content), _reliability(calibration)) if grid),
@@ -190,8 +190,7 @@ def _holding(result: BacktestResult) -> Chart | None:
     figure.add_bar(
         x=edges[:-1] + (width - 1) / 2, y=counts, width=np.full(len(counts), width), marker={"color": STRATEGY_COLOUR}
     )
-    note = {"text": f"median {np.median(held):,.0f}", "font": {"size": 11}, "yanchor": "bottom"}
-    figure.add_vline(x=float(np.median(held)), line={"color": HOLD_COLOUR, "dash": "dash", "width": 1}, annotation=note)
+    mark_x(figure, float(np.median(held)), f"median {np.median(held):,.0f}", HOLD_COLOUR, dash="dash", width=1)
     figure.update_layout(showlegend=False, hovermode="closest", bargap=0.02, height=300, margin={"t": 26})
     return Chart("holding", "Holding time", "How long closed trades lasted.", figure)
 

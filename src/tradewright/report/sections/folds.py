@@ -90,7 +90,7 @@ def _fold_table(found: Folds) -> Grid:
         for fold in found.folds
     )
     titles = ("Fold", "Train", "Validation", "Test", *(describe(key).title for key in keys))
-    return Grid(caption="Folds, judged on their own test bars", titles=titles, rows=rows, num_text=4)
+    return Grid(caption="Folds, judged on their own test bars", titles=titles, rows=rows, words=(0, 1, 2, 3))
 
 
 def _path_table(found: Folds) -> Grid | None:
@@ -121,10 +121,10 @@ def _day(ts: np.datetime64) -> str:
 
 
 def _charts(content: ReportContent, found: Folds, sharpes_P: np.ndarray) -> tuple[Chart, ...]:
-    charts = [_timeline(found.folds), _fold_sharpes(found.folds)]
-    if len(found.paths) > 1:
-        charts += [_paths(found, sharpes_P), _path_sharpes(found, sharpes_P)]
-    return tuple(charts)
+    timeline, sharpes = _timeline(found.folds), _fold_sharpes(found.folds)
+    if len(found.paths) < 2:
+        return timeline, sharpes
+    return timeline, _paths(found, sharpes_P), sharpes, _path_sharpes(found, sharpes_P)
 
 
 def _timeline(folds: tuple[Fold, ...]) -> Chart:
@@ -160,14 +160,17 @@ def _timeline(folds: tuple[Fold, ...]) -> Chart:
 
 def _fold_sharpes(folds: tuple[Fold, ...]) -> Chart:
     values = [fold.metrics.get("sharpe", math.nan) for fold in folds]
-    figure = blank("Sharpe ratio", "")
+    names = [fold.name for fold in folds]
+    words = {name.rpartition(" ")[0] for name in names}  # "fold 1", "fold 2": the axis says their word once
+    common = f"{words.pop()} " if len(words) == 1 and all(" " in name for name in names) else ""
+    figure = blank("Sharpe ratio", common.strip().capitalize())
     colours = [GOOD_COLOUR if value > 0 else BAD_COLOUR for value in values]
-    figure.add_bar(x=[fold.name for fold in folds], y=values, marker={"color": colours, "opacity": 0.8})
+    figure.add_bar(x=[name.removeprefix(common) for name in names], y=values, marker={"color": colours, "opacity": 0.8})
     figure.add_hline(y=0.0, line={"color": "#9ca3af", "width": 1})
     figure.update_layout(showlegend=False, hovermode="closest", height=300)
     figure.update_xaxes(type="category", showgrid=False, automargin=True)
     about = "Annualised, on the fold's own test bars: an edge that lasts shows in most folds, not in one."
-    return Chart("folds-sharpe", "Sharpe ratio of each fold", about, figure, is_wide=len(folds) > 16)
+    return Chart("folds-sharpe", "Sharpe ratio of each fold", about, figure)
 
 
 def _paths(found: Folds, sharpes_P: np.ndarray) -> Chart:
@@ -190,14 +193,15 @@ def _paths(found: Folds, sharpes_P: np.ndarray) -> Chart:
     figure.update_layout(showlegend=False)
     shown = "all paths" if len(found.paths) == len(drawn) else f"{len(drawn)} of {len(found.paths):,} paths"
     about = f"Grey: {shown}, all out of sample over the same bars; blue: the one reported, of median Sharpe ratio."
-    return Chart("folds-paths", "Equity of the paths", about, figure)
+    return Chart("folds-paths", "Equity of the paths", about, figure, is_wide=True)
 
 
 def _path_sharpes(found: Folds, sharpes_P: np.ndarray) -> Chart:
     figure = blank("", "Sharpe ratio")
     figure.add_box(
         x=sharpes_P,
-        y0="",
+        y=["paths"] * len(sharpes_P),
+        orientation="h",
         boxpoints="all",
         jitter=0.5,
         pointpos=0,
@@ -207,6 +211,7 @@ def _path_sharpes(found: Folds, sharpes_P: np.ndarray) -> Chart:
         hovertemplate="%{x:.3f}<extra></extra>",
     )
     figure.add_vline(x=0.0, line={"color": "#9ca3af", "width": 1})
-    figure.update_layout(showlegend=False, hovermode="closest", height=240)
+    figure.update_layout(showlegend=False, hovermode="closest", height=300)
+    figure.update_yaxes(showgrid=False, ticks="")
     about = "Each dot is one path; the box holds the middle half. A wide spread means that one figure says little."
     return Chart("folds-spread", "Sharpe ratios of the paths", about, figure)

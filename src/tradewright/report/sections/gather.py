@@ -44,11 +44,16 @@ def gather(content: ReportContent, max_trades: int) -> tuple[Section, ...]:
         degenerate.build(content),
         leaks.build(content),
     )
-    return tuple(sorted((section for section in sections if section), key=lambda section: not section.is_urgent))
+    return tuple(sorted((section for section in sections if section), key=_urgency))
 
 
 def terminal_lines(content: ReportContent) -> tuple[tuple[str, str], ...]:
     """Return what the terminal prints of the evidence: tone and line, urgent ones first."""
     found = [section for section in (build(content) for build in EVIDENCE) if section]
-    found.sort(key=lambda section: not section.is_urgent)
+    found.sort(key=_urgency)
     return tuple((section.tone, line) for section in found for line in section.lines)
+
+
+def _urgency(section: Section) -> tuple[bool, bool]:
+    """Return what sorts urgent sections first, bad news before warnings."""
+    return not section.is_urgent, section.is_urgent and section.tone != "bad"

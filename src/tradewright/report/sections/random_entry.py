@@ -7,7 +7,7 @@ import numpy as np
 
 from tradewright.evaluate.evidence import RandomEntry
 from tradewright.metrics.figures import show
-from tradewright.report.axes import HOLD_COLOUR, INK, STRATEGY_COLOUR, Chart, blank
+from tradewright.report.axes import HOLD_COLOUR, INK, STRATEGY_COLOUR, Chart, blank, mark_x
 from tradewright.report.chance import show_p
 from tradewright.report.content import ReportContent, readable
 from tradewright.report.sections.section import Grid, Section
@@ -67,7 +67,7 @@ def _quantiles(content: ReportContent, found: RandomEntry) -> Grid:
 
 def _charts(content: ReportContent, found: RandomEntry) -> tuple[Chart, ...]:
     name = readable(content.strategy.name)
-    about = f"Grey: random strategies. Blue: {name}; the share of bars right of it is the p-value."
+    about = f"Grey: random strategies. Blue: {name}; the share of the grey area right of it is the p-value."
     charts = (
         _histogram("random-sharpe", "Sharpe ratio among random times", about, found.sharpe_R, found.sharpe, name, ""),
         _histogram(
@@ -94,9 +94,8 @@ def _histogram(
     figure.add_bar(
         x=(edges[1:] + edges[:-1]) / 2, y=counts, width=np.diff(edges), marker={"color": HOLD_COLOUR, "opacity": 0.6}
     )
-    figure.add_vline(x=float(np.quantile(values, 1 - LEVEL)), line={"color": INK, "width": 1, "dash": "dot"})
-    note = {"text": name, "font": {"size": 12, "color": STRATEGY_COLOUR}, "yanchor": "bottom"}
-    figure.add_vline(x=own, line={"color": STRATEGY_COLOUR, "width": 3}, annotation=note)
+    mark_x(figure, float(np.quantile(values, 1 - LEVEL)), "", INK, width=1, dash="dot")
+    mark_x(figure, own, name, STRATEGY_COLOUR, width=3)
     figure.update_layout(showlegend=False, hovermode="closest", bargap=0, height=300, margin={"t": 26})
     figure.update_xaxes(tickformat=tick_format or None)
     return Chart(key, title, f"{about} Dotted: the best {LEVEL:.0%} begin.", figure)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Tone = Literal["plain", "good", "warning", "bad"]
 Place = tuple[int, int]
 
-MAX_OPEN_ROWS = 16
+MAX_OPEN_ROWS = 12
 """Rows of a table beyond which it is folded on a page."""
 
 
@@ -36,7 +36,7 @@ class Grid:
         classes: Style by (row, column): ``own`` (bold), ``best`` (green) or ``worst`` (red).
         shades: CSS background by (row, column).
         groups: Heading before a row, by row.
-        num_text: Leading columns that hold words and are aligned left.
+        words: Columns that hold words and are aligned left.
         kind: ``wide``; ``narrow`` stands beside its like; ``heat`` is centred; ``tall`` scrolls and sorts on a click.
     """
 
@@ -46,7 +46,7 @@ class Grid:
     classes: Mapping[Place, str] = field(default_factory=dict)
     shades: Mapping[Place, str] = field(default_factory=dict)
     groups: Mapping[int, str] = field(default_factory=dict)
-    num_text: int = 1
+    words: tuple[int, ...] = (0,)
     kind: Literal["wide", "narrow", "heat", "tall"] = "wide"
 
     @property

@@ -5,7 +5,7 @@ from functools import partial
 
 from tradewright.evaluate.evidence import Comparison, Interval, Significance
 from tradewright.metrics.figures import DASH, describe
-from tradewright.report.axes import BAD_COLOUR, HOLD_COLOUR, INK, STRATEGY_COLOUR, Chart, blank
+from tradewright.report.axes import BAD_COLOUR, HOLD_COLOUR, INK, STRATEGY_COLOUR, Chart, blank, mark_x
 from tradewright.report.chance import (
     against_hold,
     comparison_sentence,
@@ -41,7 +41,7 @@ def build(content: ReportContent) -> Section | None:
         paragraphs=(
             f"Intervals hold {found.confidence:.0%} of {found.num_resamples:,} stationary bootstrap resamples of "
             f"{found.num_periods:,} returns in blocks of {found.block_length:.1f} on average, which keep the "
-            "dependence of neighbouring returns. Comparisons are paired: both strategies are resampled on the same bars.",
+            "dependence of neighbouring returns. Comparisons are paired: both are resampled on the same bars.",
         ),
         grids=tuple(grid for grid in (_figures(content, found), _comparisons(found), _facts(found)) if grid),
         lines=(*tests, *_superiority(found)),
@@ -84,6 +84,7 @@ def _comparisons(found: Significance) -> Grid | None:
     return Grid(
         caption="The strategy minus each baseline, paired",
         titles=("Baseline", "Sharpe ratio", "Interval", "Annual return", "p-value", "Corrected", "Difference"),
+        words=(0, 6),
         rows=tuple(rows),
         classes=classes,
     )
@@ -119,7 +120,9 @@ def _facts(found: Significance) -> Grid:
                 "p-value that it beats no baseline (Hansen)",
             )
         )
-    return Grid(caption="Corrected for what was tried", titles=("Figure", "Value", "Meaning"), rows=tuple(rows))
+    return Grid(
+        caption="Corrected for what was tried", titles=("Figure", "Value", "Meaning"), rows=tuple(rows), words=(0, 2)
+    )
 
 
 def _superiority(found: Significance) -> tuple[str, ...]:
@@ -186,10 +189,9 @@ def forest(
         },
         hovertemplate="%{y}: %{x:.3f}<extra></extra>",
     )
-    figure.add_vline(x=0.0, line={"color": "#9ca3af", "width": 1})
+    mark_x(figure, 0.0, "", "#9ca3af", names[0], width=1)
     if not math.isnan(ceiling):
-        note = {"text": f"noise ceiling {ceiling:.2f}", "font": {"size": 11, "color": BAD_COLOUR}, "yanchor": "bottom"}
-        figure.add_vline(x=ceiling, line={"color": BAD_COLOUR, "width": 2, "dash": "dash"}, annotation=note)
+        mark_x(figure, ceiling, f"noise ceiling {ceiling:.2f}", BAD_COLOUR, names[0], dash="dash")
     figure.update_layout(
         showlegend=False, hovermode="closest", height=96 + ROW_PIXELS * len(names), margin={"l": 110, "t": 26}
     )

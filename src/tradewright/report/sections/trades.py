@@ -27,7 +27,7 @@ def build(content: ReportContent, max_trades: int) -> Section:
             caption=caption,
             titles=tables.TRADE_TITLES,
             rows=tuple(tables.trade_cells(trade, result.timeframe_s) for trade in trades),
-            num_text=2,
+            words=(0, 1),
             kind="tall",
         )
         for caption, trades in (
