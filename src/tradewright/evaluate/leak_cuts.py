@@ -1,8 +1,9 @@
-"""Where the leak detector cuts: one bar per stratum of the range, half of them where a rare value changes.
+"""Where the leak detector cuts: at random bars, one per stratum of the range, and where rare values change.
 
 A leak that reaches one bar ahead shows only at the bar of the cut itself. A continuous feature shows it at any bar; an
-order or a flag only at the few bars where it is given. So every second cut falls on a bar at which some sparse column
-takes a new value. That also places cuts inside the buckets of longer timeframes: a bucket's value changes at its edge.
+order or a flag only at the few bars where it is given, or where it is withheld. So for columns that change rarely the
+data are also cut at some of the bars at which they change, and just before these. That also places cuts inside the
+buckets of longer timeframes: a bucket's value changes at its edge.
 
 Legend: T bars.
 """
@@ -21,7 +22,9 @@ MIN_CUTS = 8
 SPARSE = 0.5
 """A column that changes at fewer than this share of bars is sparse."""
 MAX_COLUMNS = 64
-"""Sparse columns looked at, drawn at random where there are more."""
+"""Columns looked at for rare changes, drawn at random where there are more."""
+MAX_EVENTS = 32
+"""Changes cut at by default, two cuts each."""
 
 
 def check_num_cuts(num_cuts: int) -> None:
@@ -51,38 +54,35 @@ def cut_range(num_bars: int, warmup_bars: int, num_cuts: int, subject: str) -> R
     return Range(warmup_bars, last)
 
 
-def choose_cuts(values: Values, rows: Range, num_cuts: int, rng: np.random.Generator) -> list[int]:
-    """Return ``num_cuts`` different bars of ``rows`` in ascending order.
+def choose_cuts(
+    values: Values, rows: Range, num_cuts: int, rng: np.random.Generator, *, max_events: int = MAX_EVENTS
+) -> list[int]:
+    """Return at least ``num_cuts`` different bars of ``rows`` in ascending order.
 
     Args:
         values: What the function returned for all bars.
         rows: Bars that may be chosen.
-        num_cuts: How many.
+        num_cuts: Random bars; there are as many changes of rare values, or more where many columns have some.
         rng: Draws them.
+        max_events: Most of these changes.
     """
     edges = np.linspace(rows.start, rows.stop, num_cuts + 1).astype(int)
-    sparse = _sparse_columns(values, rows, rng)
-    offset = int(rng.integers(2))
-    cuts = []
-    for stratum, (start, stop) in enumerate(pairwise(edges)):
-        cut = _informative(sparse, int(start), int(stop), rng) if (stratum + offset) % 2 else None
-        cuts.append(int(rng.integers(start, stop)) if cut is None else cut)
-    return cuts
+    cuts = {int(rng.integers(start, stop)) for start, stop in pairwise(edges)}
+    kinds = _rare_changes(values, rows, rng)
+    for number in range(min(max(num_cuts, 2 * len(kinds)), max_events) if kinds else 0):
+        row = int(rng.choice(kinds[number % len(kinds)]))
+        cuts.update({row, max(row - 1, rows.start)})
+    return sorted(cuts)
 
 
-def _sparse_columns(values: Values, rows: Range, rng: np.random.Generator) -> list[npt.NDArray[np.bool_]]:
-    """Return, for columns that change rarely, at which rows they do."""
+def _rare_changes(values: Values, rows: Range, rng: np.random.Generator) -> list[npt.NDArray[np.intp]]:
+    """Return, for each column that changes rarely, the rows at which it rises and those at which it falls."""
     columns = [(array_TC, column) for array_TC in map(flat, values.values()) for column in range(array_TC.shape[1])]
-    chosen = rng.permutation(len(columns))[:MAX_COLUMNS]
-    found = [changes(array_TC[:, column]) for array_TC, column in (columns[index] for index in chosen)]
-    return [is_new for is_new in found if 0 < is_new[rows.start : rows.stop].mean() < SPARSE]
-
-
-def _informative(sparse: list[npt.NDArray[np.bool_]], start: int, stop: int, rng: np.random.Generator) -> int | None:
-    """Return a bar of the stratum at which a sparse column changes; each column is used once before any is again."""
-    for position, is_new in enumerate(sparse):
-        rows = np.flatnonzero(is_new[start:stop])
-        if len(rows):
-            sparse.append(sparse.pop(position))
-            return start + int(rng.choice(rows))
-    return None
+    found = []
+    for index in rng.permutation(len(columns))[:MAX_COLUMNS]:
+        array_TC, column = columns[index]
+        rises_T, falls_T = changes(array_TC[:, column])
+        inside = slice(rows.start, rows.stop)
+        if (rises_T | falls_T)[inside].mean() < SPARSE:
+            found += [rows.start + np.flatnonzero(kind_T[inside]) for kind_T in (rises_T, falls_T)]
+    return [kind for kind in found if len(kind)]

@@ -30,9 +30,11 @@ from tradewright.market.rules import AccountRules
 from tradewright.reward.reward import Reward
 from tradewright.strategy.strategy import Strategy
 
-STEPS_PER_CUT = 3
+STEPS_PER_CUT = 2
 """Bars rolled per cut."""
 MAX_ACCOUNTS = 4
+MAX_EVENTS = 2
+"""Changes of rare values that are cut at; steps are dear, and features are checked for these by themselves."""
 
 MakeSimulator = Callable[[Panel, Features, Range, int], Simulator]
 """Builds the environment over a panel, its features and the rows it runs through, with that many accounts."""
@@ -72,7 +74,16 @@ def check_environment(
         return roll(simulator, uniform_TN, panel.num_bars, features.names_F)
 
     rows = Range(first + 1, stretch.num_bars - 1)
-    return find_leaks(shown, stretch, kind=OBSERVATION, subject="observations", rng=rng, num_cuts=num_cuts, rows=rows)
+    return find_leaks(
+        shown,
+        stretch,
+        kind=OBSERVATION,
+        subject="observations",
+        rng=rng,
+        num_cuts=num_cuts,
+        rows=rows,
+        max_events=MAX_EVENTS,
+    )
 
 
 def trading_simulator(env: TradingEnv, rules: AccountRules, reward: Reward | None = None) -> MakeSimulator:
@@ -99,31 +110,28 @@ def roll(
         num_bars: T.
         names_F: Feature names, for windows.
     """
-    values: dict[str, npt.NDArray[Any]] = {}
+    rows: list[dict[str, torch.Tensor]] = []
+    reward_B = torch.full((simulator.num_accounts,), torch.nan, dtype=torch.float64)
     for bar in range(simulator.first, simulator.last + 1):
-        seen = simulator.observe()
-        for name, tensor in _columns(seen, names_F).items():
-            array = tensor.cpu().numpy()
-            values.setdefault(name, np.full((num_bars, *array.shape), np.nan))[bar] = array
+        rows.append({**simulator.observe(), "reward": reward_B})
         if bar < simulator.last:
             reward_B = simulator.step(_action(simulator.env, uniform_TN[bar])).reward_B
-            if simulator.reward is not None:
-                values.setdefault("reward", np.full((num_bars, len(reward_B)), np.nan))[bar + 1] = (
-                    reward_B.cpu().numpy()
-                )
+    values: dict[str, npt.NDArray[Any]] = {}
+    for key in rows[0]:
+        seen = torch.stack([row[key].cpu() for row in rows]).numpy()
+        kept = np.float32 if seen.dtype == np.float32 else np.float64
+        whole = np.full((num_bars, *seen.shape[1:]), np.nan, dtype=kept)
+        whole[simulator.first : simulator.last + 1] = seen
+        values.update(_named(key, whole, names_F))
     return values
 
 
-def _columns(seen: dict[str, torch.Tensor], names_F: tuple[str, ...]) -> dict[str, torch.Tensor]:
-    """Return the parts of an observation by name, features and portfolio one by one."""
-    named: dict[str, torch.Tensor] = {}
-    for key, tensor in seen.items():
-        names = {"window": names_F, "portfolio": PORTFOLIO}.get(key, ())
-        if tensor.ndim > 1 and tensor.shape[-1] == len(names):
-            named.update({f"{key}.{name}": tensor[..., column] for column, name in enumerate(names)})
-        else:
-            named[key] = tensor
-    return named
+def _named(key: str, x: npt.NDArray[Any], names_F: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
+    """Return a part of the observations by name, features and portfolio one by one."""
+    names = {"window": names_F, "portfolio": PORTFOLIO}.get(key, ())
+    if x.ndim > 2 and x.shape[-1] == len(names):
+        return {f"{key}.{name}": x[..., column] for column, name in enumerate(names)}
+    return {key: x}
 
 
 def _action(env: TradingEnv, uniform_B: npt.NDArray[np.float64]) -> torch.Tensor:

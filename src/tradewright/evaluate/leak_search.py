@@ -18,7 +18,7 @@ import numpy as np
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.evaluate.evidence import Leak
-from tradewright.evaluate.leak_cuts import check_num_cuts, choose_cuts, cut_range
+from tradewright.evaluate.leak_cuts import MAX_EVENTS, check_num_cuts, choose_cuts, cut_range
 from tradewright.evaluate.leak_values import Change, MalformedError, Values, as_values, compare
 from tradewright.evaluate.leak_worlds import Table, World, Worlds
 
@@ -83,6 +83,7 @@ def find_leaks(
     warmup_bars: int = 0,
     rows: Range | None = None,
     tables: Mapping[str, Table] | None = None,
+    max_events: int = MAX_EVENTS,
 ) -> Check:
     """Check one function.
 
@@ -92,11 +93,13 @@ def find_leaks(
         kind: Kind of the leaks, see ``Leak``.
         rng: Draws cuts and futures.
         subject: What is checked, for messages; by default the kind.
-        num_cuts: Random cuts, >= 8. Each costs three calls of ``compute``; two more compare the whole data with itself.
+        num_cuts: Random cuts, >= 8; where values change rarely, cuts at their changes are added. Each costs three calls
+            of ``compute``; two more compare the whole data with itself.
         reach_bars: Bars ahead that the values may use: labels. Row t then may depend on bars up to t + ``reach_bars``.
         warmup_bars: Bars at either end that are not cut at.
         rows: Bars that may be cut at instead.
         tables: Further data with times of their own that ``compute`` joins to the bars.
+        max_events: Most changes of rare values that are cut at, twice each; 0: none.
 
     Returns:
         Leaks by culprit, or the faults that prevented a verdict.
@@ -116,7 +119,7 @@ def find_leaks(
         whole = run(worlds.whole)
     except MalformedError as error:
         return replace(check, faults=(f"{subject}: {error}",))
-    cuts = choose_cuts(whole, rows, num_cuts, rng)
+    cuts = choose_cuts(whole, rows, num_cuts, rng, max_events=max_events)
     check = replace(check, num_values=len(whole), cuts=tuple(cuts))
     suspects = _Suspects()
     for cut in cuts:

@@ -132,10 +132,18 @@ def _shown(old: Any, new: Any) -> tuple[float | str, float | str]:
     return short[0], short[1]
 
 
-def changes(column: Array) -> npt.NDArray[np.bool_]:
-    """Return at which rows a column ``[T]`` takes another value than the row before; never where it becomes NaN."""
-    is_new = np.zeros(len(column), dtype=bool)
-    is_new[1:] = np.asarray(column[1:] != column[:-1], dtype=bool)
-    if column.dtype.kind == "f":
-        is_new &= ~np.isnan(column)
-    return is_new
+def changes(column: Array) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return at which rows a column ``[T]`` rises and at which it falls, compared with its last defined value.
+
+    The first defined value counts as a rise, and so does any change of what has no order.
+    """
+    is_defined = ~np.isnan(column) if column.dtype.kind == "f" else np.ones(len(column), dtype=bool)
+    rows, kept = np.flatnonzero(is_defined), column[is_defined]
+    is_new, is_lower = np.ones(len(kept), dtype=bool), np.zeros(len(kept), dtype=bool)
+    is_new[1:] = np.asarray(kept[1:] != kept[:-1], dtype=bool)
+    if column.dtype.kind in "fiub":
+        is_lower[1:] = kept[1:] < kept[:-1]
+    rises, falls = np.zeros((2, len(column)), dtype=bool)
+    rises[rows[is_new & ~is_lower]] = True
+    falls[rows[is_new & is_lower]] = True
+    return rises, falls

@@ -53,7 +53,7 @@ World = tuple[Panel, Tables]
 
 
 class Worlds:
-    """Pasts and futures of one market; of a panel for signals, those of what is traded, seen as signals.
+    """Pasts and futures of one market.
 
     Args:
         panel: The bars.
@@ -62,8 +62,7 @@ class Worlds:
     """
 
     def __init__(self, panel: Panel, tables: Tables, rng: np.random.Generator) -> None:
-        self.panel = _frozen(panel.for_trading())
-        self._is_signal = panel.traded is not None
+        self.panel = _frozen(panel)
         self.tables = {name: _frozen_table(table) for name, table in tables.items()}
         self.rng = rng
         self._sigma_N = _volatility(panel)
@@ -71,7 +70,7 @@ class Worlds:
     @property
     def whole(self) -> World:
         """The data as they are."""
-        return self._seen(self.panel), self.tables
+        return self.panel, self.tables
 
     def truncated(self, k: int) -> World:
         """Return what is known at the close of bar k."""
@@ -82,10 +81,7 @@ class Worlds:
             known = table.known_at_E <= now
             values = {key: column[known] for key, column in table.values.items()}
             tables[name] = _frozen_table(Table(known_at_E=table.known_at_E[known], values=values))
-        return self._seen(panel), tables
-
-    def _seen(self, panel: Panel) -> Panel:
-        return _frozen(panel.for_signals()) if self._is_signal else panel
+        return panel, tables
 
     def perturbed(self, k: int) -> Iterator[World]:
         """Yield two markets that are equal up to bar k and opposite afterwards."""
@@ -98,7 +94,7 @@ class Worlds:
             tables = {
                 name: self._other_rows(table, self.panel.known_at_T[k], sign) for name, table in self.tables.items()
             }
-            yield self._seen(panel), tables
+            yield panel, tables
 
     def _continued(self, k: int, sign: int, direction_N: Signs) -> Panel:
         panel, rng = self.panel, self.rng
