@@ -123,10 +123,10 @@ def folds(result: BacktestResult, num_folds: int = 6, num_paths: int = 1, kind: 
 
 def leaks(found: int = 0) -> Leaks:
     """Return a detector's answer with so many leaks."""
-    names = ("return_1", "return_5", "rsi_14", "volume_z", "close_over_sma_50", "scaler", "target", "strategy ppo")
+    names = ("return_1", "return_5", "rsi_14", "volume_z", "close_over_sma_50")
     day = np.datetime64("2016-03-01T00:00", "us")
     return Leaks(
-        checked=names,
+        checked=("15 features", "1 target", "the scaler", "strategy ppo"),
         num_cuts=8,
         leaks=tuple(
             Leak(
@@ -138,6 +138,7 @@ def leaks(found: int = 0) -> Leaks:
                 method="truncation",
                 before=0.1234567,
                 after=0.7654321,
+                reach_bars=2,
             )
             for place in range(found)
         ),

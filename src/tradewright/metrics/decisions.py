@@ -16,9 +16,10 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tradewright.metrics.history import FillRecord, Float, History
+from tradewright.metrics.history import FillRecord, Float, History, Time
 
 Int = npt.NDArray[np.int64]
+Unit = Literal["month", "weekday", "hour"]
 
 ACTIONS = ("buy", "sell", "rebalance", "hold", "flat", "stop", "target", "margin_call")
 """Names of the actions; arrays hold the place in this tuple."""
@@ -103,19 +104,28 @@ def bar_actions(result: DecidedHistory) -> Int:
     ).astype(np.int64)
 
 
-def by_action(result: DecidedHistory) -> tuple[Tally, ...]:
-    """Return the bars of every action that occurred; their profits add up to the change of equity."""
-    return _tally(ACTIONS, bar_actions(result), result.equity_T)
+def by_action(actions_n: Int, equity_T: Float) -> tuple[Tally, ...]:
+    """Return the bars of every action that occurred; their profits add up to the change of equity.
+
+    Args:
+        actions_n: Of every bar after the first, from ``bar_actions``.
+        equity_T: Equity at the close, money.
+    """
+    return _tally(ACTIONS, actions_n, equity_T)
 
 
-def by_side(result: History) -> tuple[Tally, ...]:
+def by_side(weights_TN: Float, equity_T: Float) -> tuple[Tally, ...]:
     """Return the bars by the net side of the book: at the close, or at the close before if that left it flat.
 
     The profits add up to the change of equity.
+
+    Args:
+        weights_TN: Signed fraction of equity held at each close.
+        equity_T: Equity at the close, money.
     """
-    net_T = np.sign(np.sum(result.weights_TN, axis=1))
+    net_T = np.sign(np.sum(weights_TN, axis=1))
     net_n = np.where(net_T[1:] != 0, net_T[1:], net_T[:-1])
-    return _tally(SIDES, np.select([net_n > 0, net_n < 0], [0, 1], default=2), result.equity_T)
+    return _tally(SIDES, np.select([net_n > 0, net_n < 0], [0, 1], default=2), equity_T)
 
 
 def _tally(names: Sequence[str], places_n: Int, equity_T: Float) -> tuple[Tally, ...]:
@@ -141,12 +151,16 @@ class Frequency:
     counts: dict[str, Int]
 
 
-def frequency(result: DecidedHistory, unit: Literal["month", "weekday", "hour"]) -> Frequency:
+def frequency(actions_n: Int, ts_n: Time, unit: Unit) -> Frequency:
     """Return how often the account traded in every month, on every weekday or in every hour of the day (UTC).
 
     Weekdays and hours without a bar are left out at both ends; months run from the first bar's to the last bar's.
+
+    Args:
+        actions_n: Of every bar after the first, from ``bar_actions``.
+        ts_n: Opens of the same bars.
+        unit: Calendar unit.
     """
-    actions_n, ts_n = bar_actions(result), result.ts_T[1:]
     if len(ts_n) == 0:
         return Frequency((), {})
     if unit == "month":

@@ -6,7 +6,7 @@ Legend: K points that are drawn. Long series are thinned before they are drawn; 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,6 +93,21 @@ def mark_x(figure: Figure, value: float, text: str, colour: str, y: float | str 
     name = {"text": text, "font": {"size": 11, "color": colour}, "yanchor": "bottom"} if text else None
     figure.add_vline(x=value, line={"color": colour, "width": 2} | line, annotation=name)
     figure.add_scatter(x=[value], y=[y], mode="markers", marker={"opacity": 0}, hoverinfo="skip", showlegend=False)
+    if not isinstance(y, str):
+        figure.update_yaxes(rangemode="tozero")
+
+
+def fill_rows(charts: Sequence[Chart]) -> tuple[Chart, ...]:
+    """Return the charts of two columns, one that would stand alone in its row made wide."""
+    filled = list(charts)
+    alone: int | None = None
+    for place, chart in enumerate(charts):
+        if chart.is_wide and alone is not None:
+            filled[alone] = replace(charts[alone], is_wide=True)
+        alone = place if not chart.is_wide and alone is None else None
+    if alone is not None:
+        filled[alone] = replace(charts[alone], is_wide=True)
+    return tuple(filled)
 
 
 def times(ts_K: Time, timeframe_s: int) -> list[str]:

@@ -196,7 +196,9 @@ def trade_results(content: ReportContent) -> Chart | None:
         )
     figure.add_hline(y=0.0, line={"color": "#9ca3af", "width": 1})
     figure.update_layout(hovermode="closest")
-    return Chart("trades", "Closed trades", "Net profit of each closed trade at the time of its exit.", figure)
+    return Chart(
+        "trades", "Closed trades", "Net profit of each closed trade at the time of its exit.", figure, is_wide=True
+    )
 
 
 def ranges(content: ReportContent) -> tuple[Chart, ...]:

@@ -1,7 +1,6 @@
 """``report=html``: one self-contained page that a person can judge a run by; it asks nothing from the network."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,13 @@ from markupsafe import Markup
 from tradewright.metrics.figures import describe, show
 from tradewright.output import write_text
 from tradewright.report import tables
-from tradewright.report.axes import Chart, payload
+from tradewright.report.axes import Chart, fill_rows, payload
 from tradewright.report.content import BUY_AND_HOLD, ReportContent
 from tradewright.report.conventions import CONVENTIONS
 from tradewright.report.page import plotly_script, render
 from tradewright.report.report import Report
 from tradewright.report.sections.gather import gather
+from tradewright.report.sections.section import Section
 from tradewright.report.verdict import judge
 
 REPORT = "report.html"
@@ -44,9 +44,7 @@ class HtmlReport(Report):
             content: What to show.
             script: The element that loads plotly.
         """
-        drawn = [
-            (section, fill_rows(section.draw(), section.num_columns)) for section in gather(content, self.max_trades)
-        ]
+        drawn = [(section, _drawn(section)) for section in gather(content, self.max_trades)]
         sections = [(section, charts) for section, charts in drawn if charts or section.grids or section.findings]
         return render(
             "report.html.j2",
@@ -60,6 +58,11 @@ class HtmlReport(Report):
             conventions=CONVENTIONS,
             script=script,
         )
+
+
+def _drawn(section: Section) -> tuple[Chart, ...]:
+    charts = section.draw()
+    return fill_rows(charts) if section.num_columns == 2 else charts
 
 
 @dataclass(frozen=True)
@@ -85,21 +88,6 @@ def cards(content: ReportContent) -> list[Card]:
         for key in CARDS
         if key in mine
     ]
-
-
-def fill_rows(charts: Sequence[Chart], num_columns: int) -> list[Chart]:
-    """Return the charts, in two columns with a chart alone in its row made wide."""
-    filled = list(charts)
-    if num_columns != 2:
-        return filled
-    alone: int | None = None
-    for place, chart in enumerate(charts):
-        if chart.is_wide and alone is not None:
-            filled[alone] = replace(charts[alone], is_wide=True)
-        alone = place if not chart.is_wide and alone is None else None
-    if alone is not None:
-        filled[alone] = replace(charts[alone], is_wide=True)
-    return filled
 
 
 def flatten(values: Any, prefix: str = "") -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What the strategy did: profit per action, how often and when it traded, how long it held, and how sure it was.
 
-Legend: K labels or bins.
+Legend: n bars after the first.
 """
 
 from functools import partial
@@ -9,11 +9,32 @@ import numpy as np
 
 from tradewright.backtest.result import BacktestResult
 from tradewright.metrics.calibration import Calibration, calibrate, confident_outcomes
-from tradewright.metrics.decisions import ACTIONS as ALL_ACTIONS
-from tradewright.metrics.decisions import DAY_S, DECIDED, Frequency, Tally, bar_actions, by_action, by_side, frequency
-from tradewright.metrics.figures import DASH, show
-from tradewright.report.axes import BAD_COLOUR, GOOD_COLOUR, HOLD_COLOUR, STRATEGY_COLOUR, Chart, blank, mark_x
+from tradewright.metrics.decisions import (
+    ACTIONS,
+    DAY_S,
+    DECIDED,
+    Int,
+    Tally,
+    Unit,
+    bar_actions,
+    by_action,
+    by_side,
+    frequency,
+)
+from tradewright.metrics.figures import show
+from tradewright.metrics.history import Time
+from tradewright.report.axes import (
+    BAD_COLOUR,
+    GOOD_COLOUR,
+    HOLD_COLOUR,
+    STRATEGY_COLOUR,
+    Chart,
+    blank,
+    fill_rows,
+    mark_x,
+)
 from tradewright.report.content import ReportContent, readable
+from tradewright.report.sections import confidence
 from tradewright.report.sections.section import Grid, Section
 
 COLOURS = {
@@ -25,6 +46,8 @@ COLOURS = {
     "margin_call": "#4b0082",
 }
 MAX_HOLDING_BINS = 40
+MAX_LABELS = 12
+"""Months that are named one by one below a chart."""
 
 
 def build(content: ReportContent) -> Section | None:
@@ -32,8 +55,8 @@ def build(content: ReportContent) -> Section | None:
     result = content.strategy
     if len(result.ts_T) < 2:
         return None
+    actions_n = bar_actions(result)
     calibration = calibrate(*confident_outcomes(result))
-    sure = _confidence(calibration)
     return Section(
         title="Decisions",
         anchor="decisions",
@@ -41,20 +64,19 @@ def build(content: ReportContent) -> Section | None:
             "Every bar has one action: what was executed in it, else hold or flat. Its whole change of equity belongs "
             "to that action, so that the column adds up to the profit of the range. A stop, a target or a margin call "
             "is an action of its own unless an order of the strategy was executed in the same bar.",
-            *sure,
+            *confidence.describe(calibration),
         ),
-        grids=tuple(grid for grid in (*_tallies(result), _activity(content), _reliability(calibration)) if grid),
-        lines=sure[:1],
-        draw=partial(_charts, content, calibration),
+        grids=(*_tallies(result, actions_n), _activity(content, actions_n), *confidence.tabulate(calibration)),
+        draw=partial(_charts, content, actions_n, calibration),
     )
 
 
-def _tallies(result: BacktestResult) -> tuple[Grid, Grid]:
+def _tallies(result: BacktestResult, actions_n: Int) -> tuple[Grid, Grid]:
     total = float(result.equity_T[-1] - result.equity_T[0])
     number = len(result.ts_T) - 1
     return (
-        _tally("Action", "Profit by action", by_action(result), total, number),
-        _tally("Position", "Profit by side of the book", by_side(result), total, number),
+        _tally("Action", "Profit by action", by_action(actions_n, result.equity_T), total, number),
+        _tally("Position", "Profit by side of the book", by_side(result.weights_TN, result.equity_T), total, number),
     )
 
 
@@ -77,13 +99,14 @@ def _tally(title: str, caption: str, tallies: tuple[Tally, ...], total: float, n
     return Grid(caption=caption, titles=titles, rows=tuple(rows), classes=classes, kind="narrow")
 
 
-def _activity(content: ReportContent) -> Grid:
+def _activity(content: ReportContent, actions_n: Int) -> Grid:
     result, figures = content.strategy, content.figures(content.strategy.name)
-    decided = int(np.isin(bar_actions(result), [ALL_ACTIONS.index(name) for name in DECIDED]).sum())
-    months = max(len(frequency(result, "month").labels), 1)
+    decided = int(np.isin(actions_n, [ACTIONS.index(name) for name in DECIDED]).sum())
+    unit, length = ("day", "D") if result.timeframe_s < DAY_S else ("month", "M")
+    units = len(np.unique(result.ts_T[1:].astype(f"datetime64[{length}]")))
     rows = [
         ("Bars with a decision", f"{decided:,} of {len(result.ts_T) - 1:,}"),
-        ("Decisions per month", f"{decided / months:,.1f}"),
+        (f"Decisions per {unit} with bars", f"{decided / units:,.1f}"),
         *(
             (label, show(key, figures[key]))
             for label, key in (
@@ -99,56 +122,20 @@ def _activity(content: ReportContent) -> Grid:
     return Grid(caption="Activity", titles=("Figure", "Value"), rows=tuple(rows), kind="narrow")
 
 
-def _confidence(calibration: Calibration) -> tuple[str, ...]:
-    number = calibration.num_decisions
-    if not number:
-        return ()
-    used = calibration.num_K > 0
-    weights = calibration.num_K[used] / number
-    mean, right = float(weights @ calibration.confidence_K[used]), float(weights @ calibration.accuracy_K[used])
-    return (
-        f"Confidence: {mean:.1%} sure on average and right in {right:.1%} of {number:,} decisions; expected "
-        f"calibration error {100 * calibration.error:.1f} points.",
-        "A decision is right if the next bar's close moved the way of the position; bars without a move do not count.",
-    )
-
-
-def _reliability(calibration: Calibration) -> Grid | None:
-    if not calibration.num_decisions:
-        return None
-    rows = tuple(
-        (
-            _bin(place, len(calibration.num_K)),
-            f"{number:,}",
-            f"{confidence:.1%}" if number else DASH,
-            f"{accuracy:.1%}" if number else DASH,
-            f"{100 * (accuracy - confidence):+.1f}" if number else DASH,
-        )
-        for place, (number, confidence, accuracy) in enumerate(
-            zip(calibration.num_K, calibration.confidence_K, calibration.accuracy_K, strict=True)
-        )
-    )
-    titles = ("Confidence", "Decisions", "Mean", "Right", "Difference, points")
-    return Grid(caption="Reliability", titles=titles, rows=rows, kind="narrow")
-
-
-def _bin(place: int, number: int) -> str:
-    return f"{place / number:.0%} to {(place + 1) / number:.0%}"
-
-
-def _charts(content: ReportContent, calibration: Calibration) -> tuple[Chart, ...]:
+def _charts(content: ReportContent, actions_n: Int, calibration: Calibration) -> tuple[Chart, ...]:
     result = content.strategy
-    charts = [
-        _profits(content, by_action(result)),
-        _frequency("month", "Trading by month", "Bars with executed orders in each month, by action.", result),
-        _frequency("weekday", "Trading by weekday", "The same by day of the week (UTC).", result),
-        _frequency("hour", "Trading by hour", "The same by hour of the day (UTC).", result)
+    opens_n = result.ts_T[1:]
+    drawn = [
+        _profits(content, by_action(actions_n, result.equity_T)),
+        _trading("month", "Bars with executed orders in each month, by action.", actions_n, opens_n),
+        _trading("weekday", "The same by day of the week (UTC).", actions_n, opens_n),
+        _trading("hour", "The same by hour of the day (UTC).", actions_n, opens_n)
         if result.timeframe_s < DAY_S
         else None,
         _holding(result),
-        *((_confidences(calibration), _diagram(calibration)) if calibration.num_decisions else ()),
     ]
-    return tuple(chart for chart in charts if chart is not None)
+    charts = fill_rows([chart for chart in drawn if chart is not None])
+    return (*charts, *confidence.draw(calibration))
 
 
 def _profits(content: ReportContent, tallies: tuple[Tally, ...]) -> Chart:
@@ -165,8 +152,8 @@ def _profits(content: ReportContent, tallies: tuple[Tally, ...]) -> Chart:
     return Chart("actions", "Profit by action", "The bars of each action and the change of equity in them.", figure)
 
 
-def _frequency(key: str, title: str, about: str, result: BacktestResult) -> Chart | None:
-    found: Frequency = frequency(result, key)  # type: ignore[arg-type]  # one of its three literals
+def _trading(unit: Unit, about: str, actions_n: Int, opens_n: Time) -> Chart | None:
+    found = frequency(actions_n, opens_n, unit)
     if not found.counts:
         return None
     figure = blank("Bars", "")
@@ -175,8 +162,9 @@ def _frequency(key: str, title: str, about: str, result: BacktestResult) -> Char
             x=found.labels, y=counts, name=readable(name), marker={"color": COLOURS[name], "line": {"width": 0}}
         )
     figure.update_layout(barmode="stack", bargap=0.15, height=300, hovermode="x")
-    figure.update_xaxes(type="date" if key == "month" else "category", showgrid=False)
-    return Chart(f"by-{key}", title, about, figure)
+    is_long = unit == "month" and len(found.labels) > MAX_LABELS
+    figure.update_xaxes(type="date" if is_long else "category", showgrid=False)
+    return Chart(f"by-{unit}", f"Trading by {unit}", about, figure)
 
 
 def _holding(result: BacktestResult) -> Chart | None:
@@ -193,42 +181,3 @@ def _holding(result: BacktestResult) -> Chart | None:
     mark_x(figure, float(np.median(held)), f"median {np.median(held):,.0f}", HOLD_COLOUR, dash="dash", width=1)
     figure.update_layout(showlegend=False, hovermode="closest", bargap=0.02, height=300, margin={"t": 26})
     return Chart("holding", "Holding time", "How long closed trades lasted.", figure)
-
-
-def _confidences(calibration: Calibration) -> Chart:
-    number = len(calibration.num_K)
-    figure = blank("Decisions", "Confidence")
-    figure.add_bar(
-        x=(np.arange(number) + 0.5) / number,
-        y=calibration.num_K,
-        width=np.full(number, 1.0 / number),
-        marker={"color": STRATEGY_COLOUR, "opacity": 0.75, "line": {"color": "white", "width": 1}},
-    )
-    figure.update_layout(showlegend=False, hovermode="closest", bargap=0, height=300)
-    figure.update_xaxes(tickformat=".0%", range=[0, 1])
-    return Chart("confidence", "Confidence of the decisions", "How often the strategy was how sure.", figure)
-
-
-def _diagram(calibration: Calibration) -> Chart:
-    used = calibration.num_K > 0
-    size = 7 + 17 * np.sqrt(calibration.num_K[used] / calibration.num_K.max())
-    figure = blank("Share that was right", "Mean confidence of the bin", percent=True)
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"color": "#9ca3af", "dash": "dot", "width": 1}, hoverinfo="skip"
-    )
-    figure.add_scatter(
-        x=calibration.confidence_K[used],
-        y=calibration.accuracy_K[used],
-        mode="lines+markers",
-        marker={"size": size, "color": STRATEGY_COLOUR, "opacity": 0.8},
-        line={"color": STRATEGY_COLOUR, "width": 1},
-        customdata=calibration.num_K[used],
-        hovertemplate="%{x:.1%} sure, %{y:.1%} right, %{customdata} decisions<extra></extra>",
-    )
-    figure.update_layout(showlegend=False, hovermode="closest", height=300)
-    figure.update_xaxes(tickformat=".0%", range=[0, 1])
-    figure.update_yaxes(range=[0, 1])
-    about = (
-        "On the dotted line it is right as often as it is sure; below it, too sure. Larger dots hold more decisions."
-    )
-    return Chart("reliability", "Reliability", about, figure)

@@ -18,7 +18,7 @@ def build(content: ReportContent) -> Section | None:
         link="Warning",
         findings=found.findings,
         tone="warning",
-        paragraphs=("A figure above says something about skill only if the strategy chose something.",),
+        paragraphs=("Figures say something about skill only where a strategy chose something.",),
         lines=tuple(f"Warning: {finding}" for finding in found.findings),
         is_urgent=True,
     )

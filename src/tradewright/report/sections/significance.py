@@ -3,7 +3,10 @@
 import math
 from functools import partial
 
+import numpy as np
+
 from tradewright.evaluate.evidence import Comparison, Interval, Significance
+from tradewright.metrics.deflated import noise_ceiling
 from tradewright.metrics.figures import DASH, describe
 from tradewright.report.axes import BAD_COLOUR, HOLD_COLOUR, INK, STRATEGY_COLOUR, Chart, blank, mark_x
 from tradewright.report.chance import (
@@ -137,17 +140,11 @@ def _charts(content: ReportContent, found: Significance) -> tuple[Chart, ...]:
     }
     charts = []
     if sharpes:
-        charts.append(
-            forest(
-                "forest",
-                "Sharpe ratios and the noise ceiling",
-                f"Dots are Sharpe ratios, bars their {found.confidence:.0%} intervals. The red line is what the best "
-                f"of {_trials(found.num_trials)} without skill would be expected to show.",
-                sharpes,
-                own=content.strategy.name,
-                ceiling=found.noise_ceiling,
-            )
-        )
+        about = f"Dots are Sharpe ratios, bars their {found.confidence:.0%} intervals."
+        if found.num_trials > 1:
+            about += f" The red line is what the best of {found.num_trials:,} without skill would be expected to show."
+        ceiling = found.noise_ceiling if found.num_trials > 1 else math.nan
+        charts.append(forest("forest", "Sharpe ratios", about, sharpes, own=content.strategy.name, ceiling=ceiling))
     if found.comparisons:
         charts.append(
             forest(
@@ -158,7 +155,45 @@ def _charts(content: ReportContent, found: Significance) -> tuple[Chart, ...]:
                 {other.name: other.sharpe for other in found.comparisons},
             )
         )
+    sharpe = content.figures(content.strategy.name).get("sharpe", math.nan)
+    if math.isfinite(found.trial_deviation) and math.isfinite(sharpe):
+        charts.append(_ceiling(found, sharpe))
     return tuple(charts)
+
+
+def _ceiling(found: Significance, sharpe: float) -> Chart:
+    """Draw the noise ceiling against the number of trials, and where this strategy stands."""
+    last = max(1_000, 10 * found.num_trials)
+    trials = np.unique(np.geomspace(1, last, 60).round().astype(int))
+    figure = blank("Sharpe ratio", "Trials")
+    figure.add_scatter(
+        x=trials,
+        y=[noise_ceiling(int(number), found.trial_deviation) for number in trials],
+        mode="lines",
+        name="best without skill",
+        line={"color": BAD_COLOUR, "width": 2, "dash": "dash"},
+        hovertemplate="%{x:,} trials: %{y:.2f}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[1, last],
+        y=[sharpe, sharpe],
+        mode="lines",
+        name="this strategy",
+        line={"color": STRATEGY_COLOUR, "width": 2},
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=[found.num_trials],
+        y=[sharpe],
+        mode="markers",
+        name=f"{found.num_trials:,} made",
+        marker={"color": STRATEGY_COLOUR, "size": 11},
+        hovertemplate="%{x:,} trials made, Sharpe ratio %{y:.2f}<extra></extra>",
+    )
+    figure.update_layout(hovermode="closest", height=300)
+    figure.update_xaxes(type="log", dtick=1, tickformat=",d")
+    about = "The best of so many trials without skill is expected on the red line; a dot below it needs no skill."
+    return Chart("ceiling", "What luck would show", about, figure, is_wide=True)
 
 
 def forest(
@@ -197,10 +232,6 @@ def forest(
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, ticks="")
     return Chart(key, title, description, figure)
-
-
-def _trials(number: int) -> str:
-    return "one strategy" if number == 1 else f"{number:,} strategies"
 
 
 def _ratio(value: float) -> str:
