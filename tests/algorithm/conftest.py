@@ -10,11 +10,13 @@ from tradewright.data.ranges import Range, Ranges
 from tradewright.env.continuous import Continuous
 from tradewright.evaluate.backtest import BacktestEvaluation
 from tradewright.evaluate.bench import Bench
+from tradewright.evaluate.significance import SignificanceTest
 from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
 from tradewright.market.rules import Costs
 from tradewright.reward.log_return import LogReturn
 from tradewright.strategy.buy_and_hold import BuyAndHold
+from tradewright.strategy.equal_weight import EqualWeight
 from tradewright.strategy.policy import Policy
 
 
@@ -30,7 +32,9 @@ def setting_of(panel_of, tmp_path_factory) -> Callable[..., Setting]:
         features, _ = build_features(PriceVolume(short_window=5, long_window=12), panel, ranges.train, cache)
         backtest = Vectorized(costs=Costs(fee_bps=1.0, slippage_bps=1.0))
         bench = Bench(panel, features, ranges, backtest)
-        evaluation = BacktestEvaluation(baselines={"buy_and_hold": BuyAndHold()})
+        evaluation = BacktestEvaluation(
+            baselines={"buy_and_hold": BuyAndHold(), "equal_weight": EqualWeight()}, significance=SignificanceTest()
+        )
         known = {
             "panel": panel,
             "features": features,
