@@ -105,6 +105,7 @@ def noise_ceiling(num_trials: int, deviation: float) -> float:
     """Return the expected best Sharpe ratio of N independent trials without skill.
 
     ``deviation * ((1 - g) Phi^-1(1 - 1 / N) + g Phi^-1(1 - 1 / (N e)))`` with Euler's constant g; 0 for one trial.
+    The published approximation: 8 % low for two trials, within 3 % from five.
 
     Args:
         num_trials: N, >= 1.

@@ -68,11 +68,11 @@ class Sample:
         growth_Sn = self._log_growth()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             deviation_SC, mean_SC, shortfall_SC, log_SC = self._moments(index_Cn, growth_Sn)
-            cagr_SC = np.expm1(log_SC * (annual / num))
+            cagr_SC = _finite(np.expm1(log_SC * (annual / num)))
             drawdown_SC = _max_drawdown(growth_Sn, index_Cn)
             return {
-                "total_return": np.expm1(log_SC),
-                "cagr": np.where(np.isfinite(cagr_SC), cagr_SC, np.nan),
+                "total_return": _finite(np.expm1(log_SC)),
+                "cagr": cagr_SC,
                 "volatility": deviation_SC * np.sqrt(annual),
                 "sharpe": np.where(deviation_SC > NOISE, mean_SC / deviation_SC, np.nan) * np.sqrt(annual),
                 "sortino": np.where(shortfall_SC > NOISE, mean_SC / shortfall_SC, np.nan) * np.sqrt(annual),
@@ -164,6 +164,11 @@ def percentile(draws_SR: Float, level: float) -> Float:
     low_S, high_S = sorted_SR[rows, below_S], sorted_SR[rows, above_S]
     enough_S = defined_S >= LEAST_DEFINED * draws_SR.shape[1]
     return np.where(enough_S, low_S + (place_S - below_S) * (high_S - low_S), np.nan)
+
+
+def _finite(values: Float) -> Float:
+    """Return the values with NaN where a number was too large to hold."""
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _max_drawdown(growth_Sn: Float, index_Cn: Index) -> Float:
