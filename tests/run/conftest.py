@@ -7,18 +7,6 @@ import pytest
 
 from tradewright.cli import main
 
-TINY = (
-    "data=synthetic",
-    "data.num_bars=500",
-    "algorithm.total_frames=2048",
-    "algorithm.num_envs=16",
-    "algorithm.rollout_steps=16",
-    "algorithm.iterations_per_epoch=1",
-    "algorithm.num_minibatches=4",
-    "env.window=5",
-)
-"""A training of a few seconds: eight epochs of 256 frames."""
-
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:

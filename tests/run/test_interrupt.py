@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from conftest import TINY
+from tiny import TINY
 
 
 def test_interrupted_training_exits_130_and_can_be_resumed(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from conftest import TINY
+from tiny import TINY
 
 SLOWER = (*TINY, "algorithm.total_frames=6144", "algorithm.num_passes=8", "report=none")
 """Twenty-four epochs, so that a kill can fall into any of them."""

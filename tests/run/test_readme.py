@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny import TINY
 
-from conftest import TINY
 from tradewright.cli import main
 from tradewright.paths import shipped
 

@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from tiny import TINY
 
-from conftest import TINY
 from tradewright.cli import main
 
 

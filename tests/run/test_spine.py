@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny import TINY
 
-from conftest import TINY
 from tradewright.cli import main
 from tradewright.output import read_metrics
 

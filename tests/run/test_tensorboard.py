@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny import TINY
 
-from conftest import TINY
 from tradewright.cli import main
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
