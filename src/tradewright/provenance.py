@@ -57,6 +57,7 @@ NOT_A_CHOICE = (
     "callbacks.throughput",
     "callbacks.curves",
     "callbacks.leaks",
+    "callbacks.leaks",
 )
 """Keys that do not make a different trial: how it is obtained, shown and tested, where results go, and the seed."""
 

@@ -114,7 +114,7 @@ def check_strategy(
             if getattr(positions, entry.name) is not None
         }
 
-    available = cut_range(kept.num_bars - first, 0, num_cuts, strategy.name)
+    available = cut_range(kept.num_bars - first, 1, num_cuts, strategy.name)  # an agent decides on two bars at least
     cut_rows = Range(first + available.start, first + available.stop)
     return find_leaks(decided, kept, kind=STRATEGY, subject=strategy.name, rng=rng, num_cuts=num_cuts, rows=cut_rows)
 
@@ -174,10 +174,10 @@ def require_clean(found: Leaks) -> None:
     Raises:
         RunError: The first leak or fault in one line, and how many more there are.
     """
-    lines = [*(describe(leak) for leak in found.leaks), *found.faults]
+    lines = [*(f"leak: {describe(leak)}" for leak in found.leaks), *(f"leak check: {fault}" for fault in found.faults)]
     if lines:
         more = f"; {len(lines) - 1} more: `tradewright check_leaks` lists them" if len(lines) > 1 else ""
-        raise RunError(f"leak: {lines[0]}{more}")
+        raise RunError(f"{lines[0]}{more}")
 
 
 def describe(leak: Leak) -> str:

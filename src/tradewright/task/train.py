@@ -4,6 +4,8 @@ validation becomes the strategy.
 
 import logging
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +23,8 @@ from tradewright.callbacks.tensorboard import TensorBoard
 from tradewright.config.build import build
 from tradewright.errors import ConfigError, RunError
 from tradewright.evaluate.bench import Bench
+from tradewright.evaluate.evidence import Leaks
+from tradewright.evaluate.leak_run import check_training
 from tradewright.output import BEST, CHECKPOINTS, read_json, write_json
 from tradewright.strategy.strategy import Strategy
 from tradewright.task.context import Context, read_market
@@ -71,7 +75,7 @@ class Train(Task):
         if context.fit and finished.is_file():
             load_weights(algorithm, finished.parent / read_json(finished)["checkpoint"])
             return _as_strategy(context, algorithm)
-        callbacks = build_callbacks(context)
+        callbacks = build_callbacks(context, algorithm)
         loggers = _build_loggers(context, algorithm)
         checkpoint = newest_checkpoint(context.directory / CHECKPOINTS) if context.resume else None
         if context.resume:
@@ -129,14 +133,25 @@ def build_algorithm(context: Context) -> AgentModule:
     return algorithm
 
 
-def build_callbacks(context: Context) -> dict[str, Callback]:
-    """Build the callbacks by name; those that keep checkpoints are told where."""
+def build_callbacks(context: Context, algorithm: AgentModule) -> dict[str, Callback]:
+    """Build the callbacks by name; those that keep checkpoints are told where, the leak detector what to check."""
     folder = context.directory / CHECKPOINTS
     built = {}
     for name, node in context.cfg.callbacks.items():
-        runtime: dict[str, Any] = {"directory": folder} if "checkpoint" in str(node._target_).lower() else {}
+        target = str(node._target_)
+        runtime: dict[str, Any] = {"directory": folder} if "checkpoint" in target.lower() else {}
+        if target.endswith(".LeakCheck"):
+            if context.fit:
+                continue  # folds and controls train on what the run itself was checked for
+            runtime["check"] = _leak_check(context, algorithm)
         built[str(name)] = build(node, key=f"callbacks.{name}", **runtime)
     return built
+
+
+def _leak_check(context: Context, algorithm: AgentModule) -> Callable[..., Leaks]:
+    feature_set = build(context.cfg.features, key="features")
+    embargo_bars = int(context.cfg.data.split.embargo_bars)
+    return partial(check_training, context.bench, feature_set, algorithm, embargo_bars=embargo_bars)
 
 
 def _build_loggers(context: Context, algorithm: AgentModule) -> list[Any]:
