@@ -17,6 +17,7 @@ from tradewright.callbacks.curves import Curves
 from tradewright.data.ranges import Range
 from tradewright.env.discrete9 import Discrete9
 from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.simulator import PORTFOLIO
 from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
 from tradewright.model.mlp import MLP
@@ -179,7 +180,7 @@ def test_acting_restores_the_features_of_the_training_market(setting_of) -> None
     agent = ppo_of(setting_of())
     trained_on = agent.actor.inputs.features
     market = MarketTensors.build(agent.setting.panel, agent.setting.features)
-    agent.act({"index": torch.tensor([50]), "portfolio": torch.zeros(1, 6)}, market, None)
+    agent.act({"index": torch.tensor([50]), "portfolio": torch.zeros(1, len(PORTFOLIO))}, market, None)
     assert agent.actor.inputs.features is trained_on
 
 

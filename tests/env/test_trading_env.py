@@ -77,31 +77,43 @@ def test_each_discrete9_action_moves_cash_and_position_as_its_name_says(panel_of
         assert (cash_after, shares_after) == (cash, shares)
 
 
+def view_of(weight: float, num: int, *, blocked: float = 0.0) -> AccountView:
+    """Return accounts that hold ``weight`` and cash for the rest."""
+    return AccountView(*(torch.full((num,), value, dtype=torch.float64) for value in (weight, 1 - weight, blocked)))
+
+
 def test_impossible_discrete9_actions_are_no_order() -> None:
     env = Discrete9()
     actions = torch.arange(9)
-    flat = env.target_weights(
-        actions, AccountView(torch.zeros(9, dtype=torch.float64), torch.ones(9, dtype=torch.float64))
-    )
+    flat = env.target_weights(actions, view_of(0.0, 9))
     assert torch.isnan(flat).tolist() == [True] + [False] * 4 + [True] * 4
-    full = env.target_weights(
-        actions, AccountView(torch.ones(9, dtype=torch.float64), torch.zeros(9, dtype=torch.float64))
-    )
+    full = env.target_weights(actions, view_of(1.0, 9))
     assert torch.isnan(full).tolist() == [True] * 5 + [False] * 4
 
 
 def test_continuous_action_maps_linearly_and_clamps_the_action() -> None:
     env = Continuous(lowest_weight=-0.5, highest_weight=1.0)
-    view = AccountView(torch.zeros(5, dtype=torch.float64), torch.ones(5, dtype=torch.float64))
-    weights = env.target_weights(torch.tensor([[-3.0], [-1.0], [0.0], [1.0], [2.0]]), view)
+    weights = env.target_weights(torch.tensor([[-3.0], [-1.0], [0.0], [1.0], [2.0]]), view_of(0.0, 5))
     assert weights.tolist() == [-0.5, -0.5, 0.25, 1.0, 1.0]
 
 
 def test_threshold_turns_small_changes_into_no_order_but_lets_flat_pass() -> None:
     env = Continuous(rebalance_threshold=0.1)
-    view = AccountView(torch.full((3,), 0.05, dtype=torch.float64), torch.ones(3, dtype=torch.float64))
-    weights = env.target_weights(torch.tensor([[0.1], [0.3], [0.0]]), view)
+    weights = env.target_weights(torch.tensor([[0.1], [0.3], [0.0]]), view_of(0.05, 3))
     assert torch.isnan(weights).tolist() == [True, False, False]
+
+
+def test_near_zero_target_after_a_stop_is_zero_and_not_no_order() -> None:
+    env = Continuous(lowest_weight=0.0, rebalance_threshold=0.1)
+    weights = env.target_weights(torch.tensor([[-0.9], [0.5]]), view_of(0.0, 2, blocked=1.0))
+    assert weights.tolist() == [0.0, 0.75]
+
+
+def test_selling_nothing_after_a_stop_targets_zero() -> None:
+    weights = Discrete9().target_weights(torch.arange(9), view_of(0.0, 9, blocked=1.0))
+    assert torch.isnan(weights[0])
+    assert weights[1:5].tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert weights[5:].tolist() == [0.0] * 4
 
 
 def test_auto_prefers_continuous_and_falls_back_to_discrete9() -> None:

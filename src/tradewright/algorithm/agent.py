@@ -80,7 +80,7 @@ class AgentModule(lightning.LightningModule, ABC):
             market=MarketTensors.build(self.setting.panel, self.setting.features, self.device),
             env=self.env,
             rules=self.rules,
-            rows=self.setting.ranges.train,
+            rows=self.setting.ranges.training,
             num_accounts=self.num_envs,
             reward=self.setting.reward,
             generator=self.generator(TRAIN_STREAM),

@@ -27,10 +27,11 @@ def quotes_of(panel: Panel, rules: ExecutionRules, rows: Range) -> Quotes:
     """Return the bars of the range with everything that the rules need of them.
 
     Raises:
-        MarketError: The range lies outside the panel, or the rules need volumes or finer bars that it does not have.
+        MarketError: The range lies outside the panel, or the rules need ticks, volumes or finer bars that it lacks.
     """
     if not 0 <= rows.start < rows.stop <= panel.num_bars:
         raise MarketError(f"rows {rows.start}..{rows.stop} must lie within the {panel.num_bars} bars and not be empty")
+    _check_ticks(panel, rules)
     cut = slice(rows.start, rows.stop)
     years_T = np.zeros(len(rows))
     years_T[1:] = np.diff(panel.ts_T[cut]) / YEAR
@@ -93,6 +94,17 @@ def delayed(x_TN: Float, num_bars: int) -> Float:
     late_TN = np.full_like(x_TN, np.nan)
     late_TN[num_bars:] = x_TN[: max(len(x_TN) - num_bars, 0)]
     return late_TN
+
+
+def _check_ticks(panel: Panel, rules: ExecutionRules) -> None:
+    if not rules.costs.slippage_ticks:
+        return
+    for instrument in panel.instruments:
+        if not instrument.tick > 0:
+            raise MarketError(
+                f"{instrument.symbol}: has no tick, which backtest.costs.slippage_ticks needs; set data.contract, or "
+                f"slippage_bps instead"
+            )
 
 
 def _market_depth(panel: Panel, rules: ExecutionRules, cut: slice) -> tuple[Float | None, Float | None]:

@@ -18,7 +18,8 @@ class Discrete9(TradingEnv):
     """Nine actions in the order of ``ACTIONS``.
 
     Buying a fraction f of the cash targets weight + f · cash / equity; selling a fraction f of the position targets
-    (1 - f) · weight. Buying without cash and selling without a position are no order. Weights span 0 to 1;
+    (1 - f) · weight. Buying without cash and selling without a position are no order; but after a stop, selling targets
+    zero, which allows the next entry. Weights span 0 to 1;
     ``lowest_weight`` and ``highest_weight`` are carried so that overrides compose with every environment.
     """
 
@@ -34,6 +35,8 @@ class Discrete9(TradingEnv):
         fractions = torch.tensor((BUY_FRACTION, SELL_FRACTION), dtype=torch.float64, device=action.device)
         buy_B, sell_B = fractions[0][action], fractions[1][action]
         is_buy_B = (buy_B > 0) & (view.cash_fraction_B > DUST)
-        is_sell_B = (sell_B > 0) & (view.weight_B > DUST)
+        is_held_B = view.weight_B > DUST
+        is_lift_B = (sell_B > 0) & ~is_held_B & (view.blocked_B != 0)
+        is_sell_B = (sell_B > 0) & is_held_B
         target_B = torch.where(is_buy_B, view.weight_B + buy_B * view.cash_fraction_B, (1.0 - sell_B) * view.weight_B)
-        return torch.where(is_buy_B | is_sell_B, target_B, torch.nan)
+        return torch.where(is_lift_B, 0.0, torch.where(is_buy_B | is_sell_B, target_B, torch.nan))

@@ -24,22 +24,20 @@ class MarketTensors:
         tradable: bool ``[N*T]``.
         features: float32 ``[N*T, F]``.
         years_T: Elapsed fraction of a 365-day year since the previous bar, float64; 0 for the first.
-        multiplier_N: Money per price unit, float64.
-        lot_N: Smallest quantity step, float64; 0 means fractional.
         num_bars: T.
         num_instruments: N.
         ready_from: First bar whose features are defined.
+        panel: The panel, for what only some rules of execution need of it.
     """
 
     prices: Tensor
     tradable: Tensor
     features: Tensor
     years_T: Tensor
-    multiplier_N: Tensor
-    lot_N: Tensor
     num_bars: int
     num_instruments: int
     ready_from: int
+    panel: Panel
 
     @classmethod
     def build(cls, panel: Panel, features: Features, device: torch.device | str = "cpu") -> "MarketTensors":
@@ -58,11 +56,10 @@ class MarketTensors:
             tradable=tensor(panel.tradable_TN.T.reshape(-1).copy()),
             features=tensor(x_NTF.reshape(-1, num_features).copy()),
             years_T=tensor(years_T),
-            multiplier_N=tensor(np.array([i.multiplier for i in panel.instruments], dtype=np.float64)),
-            lot_N=tensor(np.array([i.lot for i in panel.instruments], dtype=np.float64)),
             num_bars=panel.num_bars,
             num_instruments=len(panel.instruments),
             ready_from=features.ready_from,
+            panel=panel,
         )
 
 

@@ -5,22 +5,27 @@ of ``market.step`` fills at the open of bar t+1 and marks at its close, as the b
 Random numbers come from one generator, so that a state saved with ``state_dict`` continues bit for bit.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from tradewright.backtest.execution import ExecutionRules
 from tradewright.data.ranges import Range
+from tradewright.env.execution_tensors import ExecutionTensors
 from tradewright.env.market_tensors import MarketTensors, gather_window
+from tradewright.env.starts import find_starts
 from tradewright.env.trading import AccountView, TradingEnv
 from tradewright.errors import DataError
 from tradewright.market.rules import AccountRules
-from tradewright.market.step import Bar, State, choose, initial_state, step, unrealised
+from tradewright.market.step import State, choose, initial_state, step, unrealised
 from tradewright.reward.reward import BarChange, Reward
 
-PORTFOLIO = ("weight", "cash_fraction", "unrealised_return", "holding_bars", "drawdown", "episode_return")
-"""Portfolio features, in column order: fractions of equity, except ``holding_bars`` (in units of 100 bars) and
-``episode_return`` (log return since the start of the episode)."""
+PORTFOLIO = ("weight", "cash_fraction", "unrealised_return", "holding_bars", "drawdown", "episode_return", "blocked")
+"""Portfolio features, in column order: fractions of equity, except ``holding_bars`` (in units of 100 bars),
+``episode_return`` (log return since the start of the episode) and ``blocked`` (side that may not be entered again
+after a stop until a target of zero or of the other side: -1, 1, or 0 for none)."""
 HOLDING_UNIT = 100.0
 
 
@@ -36,20 +41,22 @@ class Transition(NamedTuple):
 
 
 class Simulator:
-    """Steps B accounts through one range of bars.
+    """Steps B accounts through one range of bars, or through the parts of a training set.
 
     Args:
         market: The market as tensors.
         env: The environment's keys and action map.
-        rules: The account rules of the backtest.
-        rows: Bars the accounts may see as the current bar; the last is where every episode ends at the latest.
+        rules: The rules of the backtest; decisions may reach the market later (``delay_bars``), as they do there.
+        rows: Bars the accounts may see as the current bar; the last is where every episode ends at the latest. Several
+            parts need a generator; an episode and the windows that it sees stay inside one part.
         num_accounts: B.
         reward: Reward function, or None.
-        generator: Draws instruments and starting bars; None starts account b on instrument b % N at the first bar.
-            It also makes episodes ``env.episode_bars`` long; without it they span the whole range.
+        generator: Draws where episodes begin: any bar that an instrument has and that leaves room for
+            ``env.episode_bars``. None starts account b on instrument b % N at the first bar, for the whole range.
 
     Raises:
         DataError: The range is too short for one step.
+        MarketError: The rules need something that the market does not have.
     """
 
     def __init__(
@@ -58,79 +65,86 @@ class Simulator:
         market: MarketTensors,
         env: TradingEnv,
         rules: AccountRules,
-        rows: Range,
+        rows: Range | Sequence[Range],
         num_accounts: int,
         reward: Reward | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        first = max(rows.start, market.ready_from + env.window - 1)
-        if rows.stop - first < 2:
-            raise DataError(
-                f"env.window: {rows.stop - rows.start} bars from bar {rows.start} leave no step after a warm-up of"
-                f" {market.ready_from} and a window of {env.window} bars; use more data or a shorter window"
-            )
-        self.market, self.env, self.rules, self.reward = market, env, rules, reward
-        self.first, self.last = first, rows.stop - 1
+        parts = (rows,) if isinstance(rows, Range) else tuple(rows)
+        first, last = max(parts[0].start, market.ready_from + env.window - 1), parts[-1].stop - 1
+        if generator is None:
+            assert len(parts) == 1, "several parts need a generator"
+            if last <= first:
+                raise DataError(
+                    f"env.window: {len(parts[0])} bars from bar {parts[0].start} leave no step after a warm-up of"
+                    f" {market.ready_from} and a window of {env.window} bars; use more data or a shorter window"
+                )
+        self.market, self.env, self.reward = market, env, reward
+        self.rules = ExecutionRules.of(rules)
+        self.first, self.last = first, last
         self.num_accounts = num_accounts
         self.generator = generator
         self.device = market.prices.device
-        self._is_gapless = bool(market.tradable.all())
-        self._has_multiplier = bool((market.multiplier_N != 1).any())
-        self._has_lots = bool((market.lot_N > 0).any())
-        span = self.last - self.first
-        is_random = generator is not None and env.episode_bars is not None
-        self.episode_bars = min(env.episode_bars or span, span) if is_random else span
+        self._execution = ExecutionTensors.build(market, self.rules)
+        self._starts = None if generator is None else find_starts(market, parts, env.window, env.episode_bars)
         self.reset()
 
     def reset(self) -> None:
         """Start every account anew."""
-        self.instrument_B, self.bar_B = self._draw()
+        self.instrument_B, self.bar_B, self.end_B = self._draw()
         self.account, self.reward_state = self._fresh(self.row_B)
-        self.end_B = self.bar_B + self.episode_bars
         self.holding_B = torch.zeros(self.num_accounts, dtype=torch.float64, device=self.device)
         self.equity_B = torch.full_like(self.holding_B, self.rules.initial_cash)
         self.peak_B = self.equity_B.clone()
+        self.pending = self._nothing_pending()
 
     def _fresh(self, row_B: Tensor) -> tuple[State, dict[str, Tensor]]:
         account = initial_state(
             torch,
-            self.rules,
+            self.rules.account,
             self.num_accounts,
             1,
             mark_N=self.market.prices[row_B, 3][:, None],
+            has_stops=bool(self._execution.distances),
             has_entries=True,
             device=self.device,
         )
         return account, self.reward.initial(self.num_accounts, self.device) if self.reward else {}
 
-    def _draw(self) -> tuple[Tensor, Tensor]:
-        """Return instruments and starting bars, int64 ``[B]``."""
-        if self.generator is None:
+    def _nothing_pending(self) -> dict[str, Tensor]:
+        """Return decisions that wait for their bar, oldest first, ``[B, delay_bars]`` by name; NaN: none."""
+        if not self.rules.delay_bars:
+            return {}
+        shape = (self.num_accounts, self.rules.delay_bars)
+        nothing = torch.full(shape, torch.nan, dtype=torch.float64, device=self.device)
+        return {name: nothing.clone() for name in ("weights_BN", *self._execution.distances)}
+
+    def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return instruments, starting bars and last bars, int64 ``[B]``."""
+        if self._starts is None or self.generator is None:
             numbers_B = torch.arange(self.num_accounts, device=self.device)
-            return numbers_B % self.market.num_instruments, torch.full_like(numbers_B, self.first)
-        shape = (self.num_accounts,)
-        return (
-            torch.randint(self.market.num_instruments, shape, generator=self.generator, device=self.device),
-            torch.randint(
-                self.first, self.last - self.episode_bars + 1, shape, generator=self.generator, device=self.device
-            ),
-        )
+            first_B = torch.full_like(numbers_B, self.first)
+            return numbers_B % self.market.num_instruments, first_B, torch.full_like(numbers_B, self.last)
+        row_B, end_B = self._starts.draw(self.num_accounts, self.generator)
+        return row_B // self.market.num_bars, row_B % self.market.num_bars, end_B
 
     def restart(self, done_B: Tensor) -> None:
         """Start the accounts of ``done_B`` anew and leave the others as they are."""
-        instrument_B, bar_B = self._draw()
+        instrument_B, bar_B, end_B = self._draw()
         fresh_account, fresh_reward = self._fresh(instrument_B * self.market.num_bars + bar_B)
 
         def pick(fresh: Tensor, kept: Tensor) -> Tensor:
-            return torch.where(done_B, fresh, kept)
+            return torch.where(done_B if kept.ndim == 1 else done_B[:, None], fresh, kept)
 
         self.account = choose(torch, done_B, fresh_account, self.account)
         self.reward_state = {name: pick(fresh_reward[name], kept) for name, kept in self.reward_state.items()}
         self.instrument_B, self.bar_B = pick(instrument_B, self.instrument_B), pick(bar_B, self.bar_B)
-        self.end_B = pick(bar_B + self.episode_bars, self.end_B)
+        self.end_B = pick(end_B, self.end_B)
         initial_B = torch.full_like(self.equity_B, self.rules.initial_cash)
         self.equity_B, self.peak_B = pick(initial_B, self.equity_B), pick(initial_B, self.peak_B)
         self.holding_B = pick(torch.zeros_like(self.holding_B), self.holding_B)
+        nothing = self._nothing_pending()
+        self.pending = {name: pick(nothing[name], kept) for name, kept in self.pending.items()}
 
     @property
     def row_B(self) -> Tensor:
@@ -141,20 +155,19 @@ class Simulator:
     def position_value_B(self) -> Tensor:
         """Signed value of the position at the mark."""
         value_B = self.account.shares_BN[:, 0] * self.account.mark_BN[:, 0]
-        return value_B if self._multiplier_B is None else value_B * self._multiplier_B
-
-    @property
-    def _multiplier_B(self) -> Tensor | None:
-        return self.market.multiplier_N[self.instrument_B] if self._has_multiplier else None
+        multiplier_N = self._execution.contract.get("multiplier_N")
+        return value_B if multiplier_N is None else value_B * multiplier_N[self.instrument_B]
 
     def view(self) -> AccountView:
         """Return what the action map may look at."""
-        return AccountView(self.position_value_B / self.equity_B, self.account.cash_B / self.equity_B)
+        blocked_BN = self.account.blocked_BN
+        blocked_B = torch.zeros_like(self.equity_B) if blocked_BN is None else blocked_BN[:, 0]
+        return AccountView(self.position_value_B / self.equity_B, self.account.cash_B / self.equity_B, blocked_B)
 
     def portfolio_BP(self, view: AccountView) -> Tensor:
         """Return the portfolio features ``[B, P]``, float32, in the order of ``PORTFOLIO``; 0 for ended accounts."""
-        multiplier_B = self._multiplier_B
-        gain_B = unrealised(self.account, 1.0 if multiplier_B is None else multiplier_B[:, None])[:, 0]
+        contract = self._execution.contract_of(self.instrument_B)
+        gain_B = unrealised(self.account, contract.get("multiplier_N", 1.0))[:, 0]
         columns = (
             view.weight_B,
             view.cash_fraction_B,
@@ -162,6 +175,7 @@ class Simulator:
             self.holding_B / HOLDING_UNIT,
             1.0 - self.equity_B / self.peak_B,
             torch.log(self.equity_B / self.rules.initial_cash),
+            view.blocked_B,
         )
         return torch.where(self.account.ended_B[:, None], 0.0, torch.stack(columns, dim=-1)).to(torch.float32)
 
@@ -182,28 +196,19 @@ class Simulator:
 
     def step_weights(self, weight_B: Tensor) -> Transition:
         """Like ``step`` for target weights ``[B]`` (NaN: no order)."""
+        due: dict[str, Any] = self._due(weight_B)
+        contract: dict[str, Any] = self._execution.contract_of(self.instrument_B)
         self.bar_B = self.bar_B + 1
-        row_B = self.row_B
-        open_B, high_B, low_B, close_B = self.market.prices[row_B].unbind(-1)
-        bar = Bar(
-            open_BN=open_B[:, None],
-            high_BN=high_B[:, None],
-            low_BN=low_B[:, None],
-            close_BN=close_B[:, None],
-            tradable_BN=None if self._is_gapless else self.market.tradable[row_B][:, None],
-            years_B=self.market.years_T[self.bar_B],
-        )
-        multiplier_B = self._multiplier_B
         before_B, shares_B = self.equity_B, self.account.shares_BN[:, 0]
         self.account, outcome = step(
             torch,
             self.account,
-            weight_B[:, None],
-            bar,
-            self.rules,
-            multiplier_N=None if multiplier_B is None else multiplier_B[:, None],
-            lot_N=self.market.lot_N[self.instrument_B][:, None] if self._has_lots else None,
+            due.pop("weights_BN"),
+            self._execution.bar(self.row_B, self.bar_B),
+            self.rules.account,
             detail=False,
+            **due,
+            **contract,
         )
         self.equity_B = outcome.equity_B
         self.peak_B = torch.maximum(self.peak_B, self.equity_B)
@@ -217,11 +222,24 @@ class Simulator:
             reward_B, self.reward_state = self.reward(self.reward_state, change)
         return Transition(reward_B, terminated_B, (self.bar_B >= self.end_B) & ~terminated_B)
 
+    def _due(self, weight_B: Tensor) -> dict[str, Tensor]:
+        """Queue what is decided at this close; return what reaches the market at the next open, ``[B, 1]`` by name."""
+        row_B = self.row_B
+        decided = {"weights_BN": weight_B, **{name: x[row_B] for name, x in self._execution.distances.items()}}
+        if not self.pending:
+            return {name: x_B[:, None] for name, x_B in decided.items()}
+        due = {name: waiting[:, :1] for name, waiting in self.pending.items()}
+        self.pending = {
+            name: torch.cat((waiting[:, 1:], decided[name][:, None]), dim=1) for name, waiting in self.pending.items()
+        }
+        return due
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything a bit-exact continuation needs, as tensors in plain dictionaries."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _SAVED}
         state["account"] = {name: value for name, value in self.account._asdict().items() if value is not None}
         state["reward_state"] = dict(self.reward_state)
+        state["pending"] = dict(self.pending)
         if self.generator is not None:
             state["generator"] = self.generator.get_state()
         return state
@@ -232,6 +250,7 @@ class Simulator:
             setattr(self, name, state[name].to(self.device))
         self.account = State(**{name: value.to(self.device) for name, value in state["account"].items()})
         self.reward_state = {name: value.to(self.device) for name, value in state["reward_state"].items()}
+        self.pending = {name: value.to(self.device) for name, value in state["pending"].items()}
         if self.generator is not None:
             self.generator.set_state(state["generator"].cpu())
 

@@ -20,6 +20,8 @@ class AccountView(NamedTuple):
     """Signed position value / equity."""
     cash_fraction_B: Tensor
     """Cash / equity."""
+    blocked_B: Tensor
+    """Side (-1 or 1) that a stop closed and that may not be entered again yet; 0: none. A target of zero lifts it."""
 
 
 class TradingKeys:
@@ -85,9 +87,13 @@ class TradingEnv(TradingKeys, ABC):
         """Return the target weight ``[B]`` (float64, NaN: no order) of each account's action."""
 
     def target_weights(self, action: Tensor, view: AccountView) -> Tensor:
-        """Return ``weights`` with changes below the threshold turned into no order; going flat always passes."""
+        """Return ``weights`` with changes below the threshold turned into no order; going flat always passes.
+
+        After a stop a target near zero is zero, which allows the next entry on the stopped side.
+        """
         weight_B = self.weights(action, view)
         if self.rebalance_threshold == 0:
             return weight_B
         is_small_B = torch.abs(weight_B - view.weight_B) < self.rebalance_threshold
-        return torch.where(is_small_B & (weight_B != 0), torch.nan, weight_B)
+        instead_B = torch.where(view.blocked_B != 0, 0.0, torch.nan)
+        return torch.where(is_small_B & (weight_B != 0), instead_B, weight_B)

@@ -1,0 +1,59 @@
+"""``Starts``: the (instrument, bar) pairs at which a training episode may begin, and where each would end.
+
+Legend: S admissible pairs, T bars, N instruments. Row ``n * T + t`` is bar t of instrument n.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tradewright.data.ranges import Range
+from tradewright.env.market_tensors import MarketTensors
+from tradewright.errors import DataError
+
+
+class Starts(NamedTuple):
+    """Flat rows int64 ``[S]``, and the last bar of the episode that begins there, int64 ``[S]``."""
+
+    row_S: Tensor
+    end_S: Tensor
+
+    def draw(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return ``num`` rows and their ends, each pair equally likely."""
+        pick = torch.randint(len(self.row_S), (num,), generator=generator, device=self.row_S.device)
+        return self.row_S[pick], self.end_S[pick]
+
+
+def find_starts(market: MarketTensors, parts: Sequence[Range], window: int, episode_bars: int | None) -> Starts:
+    """Return every start that is tradable, has its window inside its part, and leaves room for a whole episode.
+
+    An episode is ``episode_bars`` long, or as long as its part; parts too short for one step are left out.
+
+    Args:
+        market: Where bars exist, and from where features do.
+        parts: The training bars, disjoint.
+        window: Bars of features that an observation needs.
+        episode_bars: Steps of an episode; None: all of the part.
+
+    Raises:
+        DataError: Nothing is left.
+    """
+    tradable_NT = market.tradable.reshape(market.num_instruments, market.num_bars)
+    rows, ends = [], []
+    for part in parts:
+        first, last = max(part.start, market.ready_from) + window - 1, part.stop - 1
+        if last <= first:
+            continue
+        length = min(episode_bars or last - first, last - first)
+        column, offset = torch.nonzero(tradable_NT[:, first : last - length + 1], as_tuple=True)
+        rows.append(column * market.num_bars + first + offset)
+        ends.append(first + offset + length)
+    if not sum(len(found) for found in rows):
+        bars = ", ".join(f"{part.start}..{part.stop}" for part in parts)
+        raise DataError(
+            f"env.window: the training bars {bars} leave no episode after a warm-up of {market.ready_from} and a window"
+            f" of {window} bars; use more data, a shorter window or shorter episodes"
+        )
+    return Starts(torch.cat(rows), torch.cat(ends))
