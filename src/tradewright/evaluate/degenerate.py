@@ -40,6 +40,9 @@ CHURN_COST_SHARE = 0.01
 FLIP_SHARE = 0.9
 """Share of bars in which the position changes its side (long, short, flat) from which it does so every bar."""
 
+ENTRY_AND_EXIT = 2
+"""Bars with a decision that a single trade needs; with more, its size was decided anew and that is a choice."""
+
 MIN_TRADES = 5
 """Trades from which one of them can outweigh the others; of fewer, one nearly always does."""
 
@@ -68,7 +71,7 @@ def find_degenerate(result: BacktestResult) -> Degenerate:
         _flips(result.weights_TN),
         _churns(result, num_decided, num_bars),
         None if held else _one_action(actions_n),
-        None if held else _one_trade(result.trades),
+        None if held else _one_trade(result.trades, num_decided),
     ]
     return Degenerate(findings=tuple(finding for finding in findings if finding is not None))
 
@@ -140,13 +143,13 @@ def _one_action(actions_n: Int) -> str | None:
     return None
 
 
-def _one_trade(trades: tuple[Trade, ...]) -> str | None:
+def _one_trade(trades: tuple[Trade, ...], num_decided: int) -> str | None:
     if not trades:
         return None
     best = max(trades, key=lambda trade: trade.pnl)
     end = "the end" if best.exit_ts is None else str(best.exit_ts)[:10]
     when = f"{best.symbol} from {str(best.entry_ts)[:10]} to {end}"
-    if len(trades) == 1:
+    if len(trades) == 1 and num_decided <= ENTRY_AND_EXIT:
         return f"One trade: all of the profit, {best.pnl:,.0f}, is that of {when}."
     total = sum(trade.pnl for trade in trades)
     if len(trades) < MIN_TRADES or not 0 < total <= best.pnl:
