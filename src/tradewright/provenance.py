@@ -154,6 +154,8 @@ def _new_record(directory: Path, cfg: DictConfig, origin: Origin, panel: Panel) 
             "dataset": panel.dataset,
             "fingerprint": panel.fingerprint,
             "num_bars": panel.num_bars,
+            "timeframe_s": panel.timeframe_s,
+            "periods_per_year": panel.periods_per_year,
             "num_symbols": len(panel.symbols),
             "first": str(panel.ts_T[0]),
             "last": str(panel.ts_T[-1]),
