@@ -8,27 +8,26 @@ rules take a closed form that costs time per trade instead of per bar (``long_fl
 Legend: B accounts, b of one chunk, T bars of the range, N instruments.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.backtest.long_flat import LongFlat
-from tradewright.backtest.quotes import default_distances, quotes_of
+from tradewright.backtest.walk import Walk
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.errors import ConfigError, MarketError
-from tradewright.market.check import check_currency, check_quotes, check_weights
-from tradewright.market.ledger import Quotes
+from tradewright.market.check import check_weights
 from tradewright.market.rules import AccountRules, Costs
-from tradewright.market.step import Array, Bar, initial_state, step
+from tradewright.market.step import Array
 from tradewright.market.tally import FIGURES, Moments, add_bar, figures_of, start_tally
 from tradewright.metrics.calendar import annualised_marks
 
-Float = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
 
 WALK_ROWS = 1_024
 """Accounts that walk through the bars together, so that the cost of calling NumPy is shared."""
@@ -46,6 +45,7 @@ def score(
     risk_free: float = 0.0,
     compiled: bool = False,
     xp: Any = np,
+    device: Any = "cpu",
 ) -> dict[str, Array]:
     """Return the figures of every track; accounts start flat at the close of ``rows.start``.
 
@@ -60,6 +60,7 @@ def score(
         risk_free: Annual fraction.
         compiled: Use ``numba`` for signals.
         xp: The module ``numpy`` or ``torch``, for weights.
+        device: Where the weights are, if ``xp`` is torch.
 
     Returns:
         ``market.tally.FIGURES`` by key, one value for each track in their order; keys and conventions are those of
@@ -69,18 +70,14 @@ def score(
         MarketError: Prices, weights or signals that no account can trade.
         ConfigError: ``compiled`` was asked for without ``numba``, or with rules that only the bar step knows.
     """
-    execution = ExecutionRules.of(rules)
-    quotes, ts_T = quotes_of(panel, execution, rows), panel.ts_T[rows.start : rows.stop]
-    check_quotes(quotes, panel.symbols, ts_T)
-    check_currency(panel.instruments)
-    marks, periods = annualised_marks(ts_T, panel.timeframe_s, panel.periods_per_year)
+    walk = Walk(panel, rows, rules, xp=xp, device=device)
+    marks, periods = annualised_marks(panel.ts_T[rows.start : rows.stop], panel.timeframe_s, panel.periods_per_year)
     target = risk_free / periods
     form = None
-    if has_closed_form(panel, quotes, execution):
-        costs, cash = rules.costs, rules.initial_cash
+    if has_closed_form(walk):
         form = LongFlat(
-            quotes.open[:, 0], quotes.close[:, 0], marks, cash=cash, fee=costs.fee_bps / 1e4,
-            slippage=costs.slippage_bps / 1e4, target=target, is_compiled=compiled,
+            walk.quotes.open[:, 0], walk.quotes.close[:, 0], marks, cash=rules.initial_cash,
+            fee=rules.costs.fee_bps / 1e4, slippage=rules.costs.slippage_bps / 1e4, target=target, is_compiled=compiled,
         )  # fmt: skip
     elif compiled:
         raise ConfigError(
@@ -89,111 +86,61 @@ def score(
         )
     is_mark_T = np.zeros(len(rows), dtype=bool)
     is_mark_T[marks] = True
-    walk = _Walk(panel, rows, execution, quotes, is_mark_T, target, xp)
     found = [
-        form.moments(track) if form and track.ndim == 2 else walk.moments(track)
-        for track in _checked(tracks, panel, len(rows), xp, None if form else WALK_ROWS)
+        form.moments(track) if form and track.ndim == 2 else _walked(walk, track, is_mark_T, target)
+        for track in _checked(tracks, panel.symbols, len(rows), xp, None if form else WALK_ROWS)
     ]
     if not found:
         return {key: xp.zeros(0, dtype=xp.float64) for key in FIGURES}
-    together = (xp.concatenate([xp.asarray(x) for x in field]) for field in zip(*found, strict=True))
+    together = (xp.concatenate([xp.asarray(x, device=device) for x in field]) for field in zip(*found, strict=True))
     return figures_of(xp, Moments(*together), periods, risk_free)
 
 
-def has_closed_form(panel: Panel, quotes: Quotes, rules: ExecutionRules) -> bool:
+def has_closed_form(walk: Walk) -> bool:
     """Return whether ``long_flat`` knows everything that these bars and rules need."""
-    costs = rules.costs
+    rules, costs = walk.rules, walk.rules.costs
     plain = ExecutionRules(
         initial_cash=rules.initial_cash,
         allow_short=rules.allow_short,
         maintenance_margin=rules.maintenance_margin,
         costs=Costs(fee_bps=costs.fee_bps, slippage_bps=costs.slippage_bps, borrow_rate=costs.borrow_rate),
     )
-    first = panel.instruments[0]
-    is_plain_market = first.lot == 0 and first.tick == 0 and all(extra is None for extra in quotes[6:])
-    is_whole = bool(quotes.tradable.all())
+    is_plain_market = walk.lot_N is None and walk.tick_N is None and all(extra is None for extra in walk.quotes[6:])
     is_solvent = rules.maintenance_margin <= MAX_PLAIN_MARGIN and rules.terms.rate < 1
-    return len(panel.instruments) == 1 and rules == plain and is_plain_market and is_whole and is_solvent
+    is_whole = bool(walk.quotes.tradable.all())
+    return walk.num_instruments == 1 and rules == plain and is_plain_market and is_whole and is_solvent
 
 
-class _Walk(NamedTuple):
-    """The bars through which accounts are carried by the bar step."""
-
-    panel: Panel
-    rows: Range
-    rules: ExecutionRules
-    quotes: Quotes
-    is_mark_T: npt.NDArray[np.bool_]
-    target: float
-    xp: Any
-
-    def moments(self, track: Array) -> Moments:
-        """Return the statistics of the accounts that follow one chunk."""
-        xp, quotes = self.xp, self.quotes
-        device = getattr(track, "device", "cpu")
-
-        def give(values: Any) -> Array | None:
-            return None if values is None else xp.asarray(np.asarray(values), device=device)
-
-        def unless_all(neutral: float, values: list[float]) -> Array | None:
-            return None if set(values) == {neutral} else give(values)
-
-        bars: dict[str, Any] = {name: give(x) for name, x in quotes._asdict().items()}
-        if quotes.tradable[1:].all():
-            bars["tradable"] = None
-        distances: dict[str, Array] = {
-            key: give(x_TN) for key, x_TN in default_distances(self.panel, self.rules, self.rows).items()
-        }
-        facts = self.panel.instruments
-        multiplier_N = unless_all(1.0, [fact.multiplier for fact in facts])
-        lot_N, tick_N = unless_all(0.0, [fact.lot for fact in facts]), unless_all(0.0, [fact.tick for fact in facts])
-        state = initial_state(
-            xp, self.rules.account, len(track), len(facts), mark_N=bars["close"][0], has_stops=bool(distances),
-            device=device,
-        )  # fmt: skip
-        tally = start_tally(xp, state.cash_B, len(facts))
-        none_BN = state.shares_BN + float("nan")
-        decisions = chain(repeat(none_BN, self.rules.delay_bars), _in_turn(xp, track, quotes.tradable))
-        for t, weights_BN in zip(range(1, len(self.rows)), decisions, strict=False):
-            at = t - 1 - self.rules.delay_bars
-            state, outcome = step(
-                xp, state, weights_BN, _bar(bars, t), self.rules.account,
-                multiplier_N=multiplier_N, lot_N=lot_N, tick_N=tick_N,
-                **{f"{key}_BN": x_TN[max(at, 0)][None] for key, x_TN in distances.items()},
-            )  # fmt: skip
-            is_mark = bool(self.is_mark_T[t])
-            tally = add_bar(xp, tally, outcome, is_mark=is_mark, target=self.target, multiplier_N=multiplier_N)
-        return tally.moments
+def _walked(walk: Walk, track: Array, is_mark_T: Bool, target: float) -> Moments:
+    """Return the statistics of the accounts that follow one chunk, by the bar step."""
+    xp, delay = walk.xp, walk.rules.delay_bars
+    state = walk.start(len(track))
+    tally = start_tally(xp, state.cash_B, walk.num_instruments)
+    decisions = chain(repeat(state.shares_BN + float("nan"), delay), _in_turn(walk, track))
+    for t, weights_BN in zip(range(1, walk.num_bars), decisions, strict=False):
+        state, outcome = walk.step(state, weights_BN, t)
+        is_mark = bool(is_mark_T[t])
+        tally = add_bar(xp, tally, outcome, is_mark=is_mark, target=target, multiplier_N=walk.multiplier_N)
+    return tally.moments
 
 
-SUFFIXES = {"years": "_B", "finer_open": "_BKN", "finer_high": "_BKN", "finer_low": "_BKN"}
-"""Shapes of the fields of ``Bar`` that are not ``_BN``."""
-
-
-def _bar(bars: dict[str, Array], t: int) -> Bar:
-    """Return bar t of the fields of ``Quotes``."""
-    row: dict[str, Any] = {
-        f"{name}{SUFFIXES.get(name, '_BN')}": None if x is None else x[t] for name, x in bars.items()
-    }
-    row["years_B"] = float(row["years_B"])
-    return Bar(**row)
-
-
-def _in_turn(xp: Any, track: Array, tradable_TN: npt.NDArray[np.bool_]) -> Iterator[Array]:
+def _in_turn(walk: Walk, track: Array) -> Iterator[Array]:
     """Yield the targets decided at each close, ``[b, N]``; an order that meets no bar is given again until it does."""
     if track.ndim == 3:
         yield from (track[:, t] for t in range(track.shape[1]))
         return
     signal_TB = np.ascontiguousarray(track.T)
     before_B, is_order_B = ~signal_TB[0], np.zeros(len(track), dtype=bool)
-    for signal_B, has_bar in zip(signal_TB, tradable_TN[:, 0].tolist(), strict=True):
+    for signal_B, has_bar in zip(signal_TB, walk.quotes.tradable[:, 0].tolist(), strict=True):
         is_change_B = signal_B != before_B
         is_order_B = is_change_B if has_bar else is_change_B | is_order_B
-        yield xp.asarray(np.where(is_order_B, signal_B, np.nan)[:, None])
+        yield walk.give(np.where(is_order_B, signal_B, np.nan)[:, None])
         before_B = signal_B
 
 
-def _checked(tracks: Iterable[Array], panel: Panel, num: int, xp: Any, walk_rows: int | None) -> Iterator[Array]:
+def _checked(
+    tracks: Iterable[Array], symbols: Sequence[str], num: int, xp: Any, walk_rows: int | None
+) -> Iterator[Array]:
     """Yield the chunks, refusing those of another shape; signals that must walk are gathered to larger chunks."""
     gathered: list[Array] = []
 
@@ -205,14 +152,14 @@ def _checked(tracks: Iterable[Array], panel: Panel, num: int, xp: Any, walk_rows
     for track in tracks:
         if track.ndim != 2:
             yield from together()
-            check_weights(track, panel.symbols, (len(track), num, len(panel.instruments)), xp=xp)
+            check_weights(track, symbols, (len(track), num, len(symbols)), xp=xp)
             yield track
             continue
         if not isinstance(track, np.ndarray) or track.dtype != np.bool_ or track.shape[1] != num:
             shape, kind = tuple(track.shape), track.dtype
             raise MarketError(f"signals must be a bool NumPy array [rows, {num} bars], was {kind} {shape}")
-        if len(panel.instruments) != 1:
-            raise MarketError(f"signals trade one instrument, the panel has {len(panel.instruments)}; give weights")
+        if len(symbols) != 1:
+            raise MarketError(f"signals trade one instrument, the panel has {len(symbols)}; give weights")
         if walk_rows is None:
             yield track
             continue
