@@ -161,7 +161,7 @@ def universe(num: int = 50) -> Universe:
         base_rate={s: float(x) for s, x in zip(symbols, rng.uniform(0.5, 0.56, num), strict=True)},
         metrics={
             s: {"sharpe": float(x), "total_return": float(x) / 10, "max_drawdown": 0.15, "num_trades": 12.0}
-            for s, x in zip(symbols[:10], rng.normal(0, 0.7, 10), strict=True)
+            for s, x in zip(symbols[:10], rng.normal(0, 0.7, 10), strict=False)
         },
         num_decided={s: int(n) for s, n in zip(symbols, decided, strict=True)},
     )

@@ -269,7 +269,11 @@ def edge_cases() -> dict[str, tuple[BacktestResult, ...]]:
     )
     many = tuple(
         dataclasses.replace(
-            result, symbols=tuple(f"S{n}" for n in range(30)), weights_TN=np.repeat(result.weights_TN / 30, 30, axis=1)
+            result,
+            symbols=tuple(f"S{n}" for n in range(30)),
+            weights_TN=np.repeat(result.weights_TN / 30, 30, axis=1),
+            confidence_TN=None,
+            mark_TN=None,
         )
         for result in usual
     )
