@@ -63,15 +63,21 @@ def test_run_directory_holds_everything_that_the_design_names(command, capsys) -
 def test_strategy_and_baselines_are_judged_on_the_same_bars(command) -> None:
     run = command(*TINY)
     metrics = read_metrics(run)
-    for name in ("buy_and_hold", "sma_cross", "momentum"):
+    baselines = ["buy_and_hold", "equal_weight", "momentum", "one_bar_delayed", "sma_cross"]
+    for name in baselines:
         assert f"baseline/{name}/sharpe" in metrics
-    assert {key.partition("/")[2] for key in metrics if key.startswith("test/")} == {
-        key.partition("/")[2] for key in metrics if key.startswith("validation/")
+    tested, validated = (
+        {key.partition("/")[2] for key in metrics if key.startswith(span)} for span in ("test/", "validation/")
+    )
+    assert tested - validated == {
+        *(f"{key}_{end}" for key in ("sharpe", "total_return", "max_drawdown") for end in ("low", "high")),
+        *("probabilistic_sharpe", "deflated_sharpe", "noise_ceiling", "num_trials", "random_entry_p_value"),
     }
+    assert validated <= tested
     rows = duckdb.sql(f"""
         SELECT name, count(*), min(ts), max(ts), first(equity ORDER BY ts), last(equity ORDER BY ts)
         FROM '{run}/equity.parquet' WHERE "range" = 'test' GROUP BY name ORDER BY name""").fetchall()
-    assert [row[0] for row in rows] == ["buy_and_hold", "momentum", "ppo", "sma_cross"]
+    assert [row[0] for row in rows] == sorted([*baselines, "ppo"])
     assert len({row[1:4] for row in rows}) == 1
     final = {row[0]: row[5] / row[4] - 1 for row in rows}
     assert metrics["test/total_return"] == pytest.approx(final["ppo"], abs=1e-12)
@@ -169,7 +175,12 @@ def test_rule_is_judged_without_training(command) -> None:
     run = command("backtest", "strategy=sma_cross", "data=synthetic", "data.num_bars=500")
     metrics = read_metrics(run)
     assert not (run / "checkpoints").exists()
-    assert metrics["test/total_return"] == metrics["baseline/sma_cross/total_return"]
+    assert "baseline/sma_cross/total_return" not in metrics  # it is the strategy itself
+    assert "baseline/sma_cross_baseline/total_return" not in metrics
+    other = read_metrics(command("backtest", "strategy=sma_cross", "strategy.fast=5", *TINY[:2]))
+    assert other["baseline/sma_cross_baseline/total_return"] == metrics["test/total_return"]
+    assert other["test/total_return"] != metrics["test/total_return"]
+    assert other["test/num_trials"] == 2
 
 
 @pytest.mark.row("T14")
@@ -239,8 +250,11 @@ def test_trained_run_predicts_what_its_backtest_traded(command, capsys) -> None:
 def test_trained_run_is_evaluated_again_with_equal_figures_and_on_other_bars(command) -> None:
     run = command(*TINY)
     again = command("evaluate", f"run={run}")
-    assert len((run.parent / "trials.jsonl").read_text().splitlines()) == 1
     np.testing.assert_equal(read_metrics(again), read_metrics(run))
+    dear = read_metrics(command("evaluate", f"run={run}", "backtest.costs.fee_bps=50"))
+    assert dear["test/num_trials"] == 2
+    assert dear["test/total_fees"] > 10 * read_metrics(run)["test/total_fees"]
+    assert dear["test/num_bars"] == read_metrics(run)["test/num_bars"]
     other = command("evaluate", f"run={run}", "data=synthetic", "data.num_bars=700", "data.seed=5")
     assert read_metrics(other)["test/num_bars"] > read_metrics(run)["test/num_bars"]
 
