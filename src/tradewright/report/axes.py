@@ -49,21 +49,20 @@ def blank(y_title: str, x_title: str, percent: bool = False) -> Figure:
     from plotly.graph_objects import Figure
 
     axis = {"gridcolor": GRID, "zeroline": False, "linecolor": "#9ca3af", "ticks": "outside", "tickcolor": "#9ca3af"}
-    figure = Figure()
-    figure.update_layout(
-        template="none",
-        font={"family": FONT, "size": 12, "color": INK},
-        margin={"l": 64, "r": 16, "t": 12, "b": 40 if x_title else 28},
-        height=340,
-        hovermode="x unified",
-        hoverlabel={"bgcolor": "white", "bordercolor": GRID},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0, "xanchor": "left"},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-    )
-    figure.update_xaxes(title={"text": x_title}, **axis)
-    figure.update_yaxes(title={"text": y_title, "standoff": 8}, tickformat=".0%" if percent else None, **axis)
-    return figure
+    layout = {
+        "template": "none",
+        "font": {"family": FONT, "size": 12, "color": INK},
+        "margin": {"l": 64, "r": 16, "t": 12, "b": 40 if x_title else 28},
+        "height": 340,
+        "hovermode": "x unified",
+        "hoverlabel": {"bgcolor": "white", "bordercolor": GRID},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0, "xanchor": "left"},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "xaxis": {"title": {"text": x_title}, **axis},
+        "yaxis": {"title": {"text": y_title, "standoff": 8}, "tickformat": ".0%" if percent else None, **axis},
+    }
+    return Figure(layout=layout)  # in one go: plotly validates every update anew
 
 
 def chart_marks(ts_T: Time) -> npt.NDArray[np.int64]:
