@@ -312,10 +312,9 @@ def bar_of_the_session(panel: Panel):
 def opening_range_breakout(panel: Panel):
     day = sessions(panel)
     start = np.searchsorted(day, day)
-    place = np.arange(panel.num_bars) - start
-    high = np.maximum.accumulate(np.where(place[:, None] < 4, panel.high_TN, -np.inf)[start.argsort(kind="stable")])
-    known = np.array([panel.high_TN[s : s + 4].max() for s in start])
-    return {"x": np.where(place >= 4, panel.close_TN[:, 0] > known, False), "any": np.isfinite(high[:, 0])}
+    first_hour = np.array([panel.high_TN[s : s + 4].max() for s in start])
+    is_over = np.arange(panel.num_bars) - start >= 4
+    return {"x": is_over & (panel.close_TN[:, 0] > first_hour)}
 
 
 for compute_ in (
@@ -353,7 +352,7 @@ def running_week_so_far(panel: Panel):
 
 
 MARKETS["short_intraday"] = short_intraday
-add("closed_hourly_bar", closed_hourly_bar, "short_intraday")
+add("closed_hourly_bar", closed_hourly_bar, "short_intraday", max_events=0)
 add("closed_week", closed_week)
 add("running_week_so_far", running_week_so_far)
 
@@ -520,9 +519,10 @@ def with_limits(panel: Panel):
 
 
 def threshold_of_past_rows(panel: Panel):
-    """Chosen at every bar from the bars until then."""
+    """Chosen anew every twenty bars from the bars until then."""
     returns = np.nan_to_num(log_returns(panel))[:, 0]
-    level = np.array([np.quantile(returns[: t + 1], 0.1) for t in range(len(returns))])
+    level = np.array([np.quantile(returns[: t // 20 * 20 + 1], 0.1) for t in range(0, len(returns), 20)]).repeat(20)
+    level = level[: len(returns)]
     return orders(np.where(returns < level, 1.0, 0.0)[:, None])
 
 

@@ -16,7 +16,6 @@ from leak_markets import BARS_PER_SESSION, daily, ewm, filled, intraday, session
 
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range, Ranges
-from tradewright.data.resample import resample
 from tradewright.evaluate.leak_search import Check, find_leaks
 from tradewright.evaluate.leak_split import check_split
 from tradewright.evaluate.leak_worlds import Table
@@ -405,11 +404,12 @@ def running_week_not_closed(panel: Panel) -> dict[str, Any]:
     return {"x": total[week - week[0]]}
 
 
-@leaking("resampling", "feature", panel=lambda seed: intraday(seed, num_sessions=8))
+@leaking("resampling", "feature", panel=intraday)
 def hourly_bar_joined_on_its_open(panel: Panel) -> dict[str, Any]:
-    hourly = resample(panel, "1h", session_start_s=0)
-    at = np.searchsorted(hourly.ts_T, panel.ts_T, side="right") - 1
-    return {"x": np.where((at >= 0)[:, None], hourly.close_TN[np.maximum(at, 0)], np.nan)}
+    hour = np.arange(panel.num_bars) // 4
+    opens = panel.ts_T[::4]
+    closes = panel.close_TN[np.minimum(4 * np.arange(hour[-1] + 1) + 3, panel.num_bars - 1), 0]
+    return {"x": closes[np.searchsorted(opens, panel.ts_T, side="right") - 1]}
 
 
 @leaking("resampling", "feature", panel=intraday)

@@ -68,9 +68,10 @@ def choose_cuts(
     """
     edges = np.linspace(rows.start, rows.stop, num_cuts + 1).astype(int)
     cuts = {int(rng.integers(start, stop)) for start, stop in pairwise(edges)}
-    kinds = _rare_changes(values, rows, rng)
+    kinds = [rng.permutation(kind) for kind in _rare_changes(values, rows, rng)]
     for number in range(min(max(num_cuts, 2 * len(kinds)), max_events) if kinds else 0):
-        row = int(rng.choice(kinds[number % len(kinds)]))
+        turn, kind = divmod(number, len(kinds))
+        row = int(kinds[kind][turn % len(kinds[kind])])
         cuts.update({row, max(row - 1, rows.start)})
     return sorted(cuts)
 

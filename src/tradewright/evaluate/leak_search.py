@@ -121,17 +121,14 @@ def find_leaks(
         return replace(check, faults=(f"{subject}: {error}",))
     cuts = choose_cuts(whole, rows, num_cuts, rng, max_events=max_events)
     check = replace(check, num_values=len(whole), cuts=tuple(cuts))
-    suspects = _Suspects()
+    suspects, faults = _Suspects(), []
     for cut in cuts:
-        fault = _try_cut(run, worlds, whole, cut, reach_bars, suspects)
-        if fault:
-            return replace(check, faults=(f"{subject} {fault}",))
+        faults += _try_cut(run, worlds, whole, cut, reach_bars, suspects)
     unstable = _difference(whole, run(worlds.whole))
     if unstable:
         return replace(check, faults=(f"{subject} is not deterministic: {unstable} on the same bars",))
-    return replace(
-        check, leaks=tuple(_leak(name, kind, panel, whole, suspects) for name in whole if name in suspects.worst)
-    )
+    found = tuple(_leak(name, kind, panel, whole, suspects) for name in whole if name in suspects.worst)
+    return replace(check, leaks=found, faults=tuple(f"{subject} cannot be checked: {fault}" for fault in faults[:1]))
 
 
 class _Runner:
@@ -143,27 +140,25 @@ class _Runner:
         return as_values(self.compute(panel, tables) if self.with_tables else self.compute(panel), panel.num_bars)
 
 
-def _try_cut(run: _Runner, worlds: Worlds, whole: Values, cut: int, reach_bars: int, suspects: _Suspects) -> str:
-    """Compare at one cut; return why that failed, or ""."""
-    num_rows = cut + 1 - reach_bars
+def _try_cut(run: _Runner, worlds: Worlds, whole: Values, cut: int, reach_bars: int, suspects: _Suspects) -> list[str]:
+    """Compare at one cut; return why that failed, empty if it did not. The other futures are compared all the same."""
+    faults = []
     futures = [(TRUNCATION, worlds.truncated(cut)), *((PERTURBATION, world) for world in worlds.perturbed(cut))]
     for method, world in futures:
-        where = f"the bars up to {worlds.panel.ts_T[cut]}" + (
-            " and others after them" if method == PERTURBATION else ""
-        )
+        where = f"the bars up to {worlds.panel.ts_T[cut]}" + (" and others after" if method == PERTURBATION else "")
         try:
             other = run(world)
             if other.keys() != whole.keys():
-                names = ", ".join(sorted(other.keys() ^ whole.keys()))
-                return f"cannot be checked: the names {names} come and go with the data; {where} differ"
-            for name, values in whole.items():
-                change = compare(values, other[name], num_rows)
+                faults.append(
+                    f"{', '.join(sorted(other.keys() ^ whole.keys()))} not in all results; missing on {where}"
+                )
+            for name in whole.keys() & other.keys():
+                change = compare(whole[name], other[name], cut + 1 - reach_bars)
                 if change is not None:
                     suspects.add(name, change, cut, method)
         except Exception as error:  # noqa: BLE001 - whatever the checked function does is the finding
-            text = " ".join(str(error).split())
-            return f"cannot be checked: {type(error).__name__} on {where} ({text})"
-    return ""
+            faults.append(f"{type(error).__name__} on {where} ({' '.join(str(error).split())})")
+    return faults
 
 
 def _difference(values: Values, again: Values) -> str:
