@@ -14,9 +14,9 @@ import numpy as np
 from tradewright.backtest.result import BacktestResult
 from tradewright.data.folds import Planner
 from tradewright.data.ranges import Range
+from tradewright.evaluate import degenerate
 from tradewright.evaluate.bench import Bench, Fit, Judgement
 from tradewright.evaluate.crossval import judge_folds
-from tradewright.evaluate.degenerate import find_degenerate
 from tradewright.evaluate.evidence import Trials
 from tradewright.evaluate.random_entry import random_entry
 from tradewright.evaluate.rearrange import delay
@@ -150,10 +150,11 @@ class BacktestEvaluation:
         """Return the evidence by kind, and the figures taken from it."""
         result = tested.result
         significance = self.significance.assess(result, others, trials, self.risk_free)
-        evidence: dict[str, object] = {"significance": significance, "degenerate": find_degenerate(result)}
-        metrics = self.significance.metrics(significance)
+        found = degenerate.find_degenerate(result)
+        evidence: dict[str, object] = {"significance": significance, "degenerate": found}
+        metrics = self.significance.metrics(significance) | degenerate.metrics(found)
         if self.num_random:
-            found = random_entry(
+            drawn = random_entry(
                 bench,
                 tested.positions,
                 result,
@@ -162,8 +163,8 @@ class BacktestEvaluation:
                 risk_free=self.risk_free,
                 seed=self.seed,
             )
-            metrics["random_entry_p_value"] = float("nan") if found is None else found.p_value
-            evidence |= {} if found is None else {"random_entry": found}
+            metrics["random_entry_p_value"] = float("nan") if drawn is None else drawn.p_value
+            evidence |= {} if drawn is None else {"random_entry": drawn}
         if tested.folds is not None:
             evidence["folds"] = tested.folds
         if self.universe is not None:

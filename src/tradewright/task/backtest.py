@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from tradewright.config.build import build
 from tradewright.evaluate.bench import Bench
+from tradewright.evaluate.leak_run import check_rule
 from tradewright.strategy.strategy import Strategy
 from tradewright.task.context import Context, read_market
 from tradewright.task.task import Task
@@ -21,6 +22,21 @@ class Backtest(Task):
         return read_market(cfg, with_features=False)
 
     def strategy(self, context: Context) -> Strategy:
-        """Build the rule."""
-        strategy: Strategy = build(context.cfg.strategy, key="strategy")
+        """Build the rule; refuse one that looks ahead.
+
+        Raises:
+            RunError: The leak detector, on unless ``~callbacks.leaks`` is given, found a leak.
+        """
+        cfg = context.cfg
+        strategy: Strategy = build(cfg.strategy, key="strategy")
+        if "leaks" in cfg.callbacks and "leaks" not in self.evidence:
+            node = cfg.callbacks.leaks
+            self.evidence["leaks"] = check_rule(
+                strategy,
+                context.bench,
+                num_cuts=node.num_cuts,
+                seed=node.seed,
+                max_values=node.max_values,
+                embargo_bars=cfg.data.split.embargo_bars,
+            )
         return strategy

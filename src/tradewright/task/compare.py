@@ -1,20 +1,28 @@
 """``task=compare``: set finished, running and failed runs beside each other; needs nothing but their directories."""
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tradewright.errors import RunError
-from tradewright.report.compare_text import print_comparison, write_table
-from tradewright.report.comparison import compare
+from tradewright.metrics.multiple import CORRECTIONS, Correction
+from tradewright.report.candidates import find_candidates
+from tradewright.report.compare_charts import labels
+from tradewright.report.compare_significance import significance_section
+from tradewright.report.compare_text import print_comparison, write_table, write_text_report
+from tradewright.report.comparison import Comparison, compare
+from tradewright.report.recommendation import recommend
 from tradewright.report.runs import find_runs, read_run
+from tradewright.report.standings import Standings, rank_runs
 
 TABLE_FORMATS = ("csv", "json")
+TEXT_REPORT = "model_comparison.txt"
 
 
 class Compare:
-    """Compare runs: print one table and write ``compare.html`` beside them.
+    """Compare runs: print one table and write ``compare.html`` and ``model_comparison.txt`` beside them.
 
     Args:
         runs: Folder, run directory or glob pattern, or a list of them.
@@ -25,6 +33,9 @@ class Compare:
         html: Whether to write ``compare.html``.
         only_differing: Show only configuration keys whose values differ.
         max_rows: Runs listed on the terminal, >= 1; page and files list all.
+        num_resamples: Of every bootstrap behind the significance page, 0 (no such page) or >= 100.
+        confidence: Level of its intervals and of the recommendation, in (0.5, 1).
+        correction: ``romano_wolf``, ``holm`` or ``none``: how p-values are corrected for the number of comparisons.
 
     Raises:
         ValueError: A value is out of range or unknown.
@@ -43,12 +54,21 @@ class Compare:
         html: bool = True,
         only_differing: bool = True,
         max_rows: int = 40,
+        num_resamples: int = 1000,
+        confidence: float = 0.95,
+        correction: Correction = "romano_wolf",
     ) -> None:
         for name in formats:
             if name not in TABLE_FORMATS:
                 raise ValueError(f"formats must be of {', '.join(TABLE_FORMATS)}, was {name!r}")
         if max_rows < 1:
             raise ValueError(f"max_rows must be >= 1, was {max_rows}")
+        if num_resamples != 0 and num_resamples < 100:
+            raise ValueError(f"num_resamples must be 0 or >= 100, was {num_resamples}")
+        if not 0.5 < confidence < 1:
+            raise ValueError(f"confidence must be in (0.5, 1), was {confidence}")
+        if correction not in CORRECTIONS:
+            raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}, was {correction!r}")
         self.runs = _as_paths(runs)
         self.sort = sort
         self.metrics = tuple(metrics)
@@ -57,6 +77,9 @@ class Compare:
         self.html = html
         self.only_differing = only_differing
         self.max_rows = max_rows
+        self.num_resamples = num_resamples
+        self.confidence = confidence
+        self.correction: Correction = correction
 
     def execute(self, cfg: Any) -> None:
         """Read the runs, print the table, write the page.
@@ -79,14 +102,31 @@ class Compare:
             baseline=self.baseline,
             only_differing=self.only_differing,
         )
+        standings = self._rank(comparison) if self.num_resamples else None
+        section = significance_section(standings, recommend(standings, self.sort)) if self.num_resamples else None
         page = None
         if self.html:
             from tradewright.report.compare_page import write_page
 
-            page = write_page(comparison, folder)
+            page = write_page(comparison, folder, section, standings.noise_ceiling if standings else math.nan)
         for name in self.formats:
             write_table(comparison, folder / f"compare.{name}")
-        print_comparison(comparison, max_rows=self.max_rows, page=page)
+        if section is not None:
+            write_text_report(comparison, section, folder / TEXT_REPORT)
+        print_comparison(comparison, max_rows=self.max_rows, page=page, section=section)
+
+    def _rank(self, comparison: Comparison) -> Standings | None:
+        """Return what can be said about the comparable runs, None if there is none."""
+        candidates = find_candidates(comparison.records, labels(comparison))
+        if candidates is None:
+            return None
+        return rank_runs(
+            candidates,
+            sort=comparison.sort,
+            num_resamples=self.num_resamples,
+            confidence=self.confidence,
+            correction=self.correction,
+        )
 
 
 def page_folder(paths: Sequence[str], runs: Iterable[Path]) -> Path:

@@ -53,7 +53,7 @@ def _content(context: Context, judgement: Judgement, provenance: dict[str, Any],
         curves=task.curves,
         periods={} if "folds" in judgement.evidence else _periods(bench.panel, vars(bench.ranges)),
         risk_free=context.evaluation.risk_free,
-        evidence=judgement.evidence,
+        evidence={**judgement.evidence, **task.evidence},
     )
 
 

@@ -26,6 +26,8 @@ class Task(ABC):
         """Learning curves by metric name: frames and values."""
         self.notes: list[str] = []
         """Sentences that the report must show."""
+        self.evidence: dict[str, object] = {}
+        """What is known of the strategy before it is judged, by kind, see ``evaluate.evidence``."""
 
     def configured(self, cfg: DictConfig) -> DictConfig:
         """Return the configuration that the run records and follows."""

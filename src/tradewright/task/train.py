@@ -19,6 +19,7 @@ from tradewright.algorithm.data_module import AgentDataModule
 from tradewright.algorithm.setting import Setting
 from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, newest_checkpoint
 from tradewright.callbacks.curves import Curves
+from tradewright.callbacks.leaks import LeakCheck
 from tradewright.callbacks.tensorboard import TensorBoard
 from tradewright.config.build import build
 from tradewright.errors import ConfigError, RunError
@@ -75,13 +76,16 @@ class Train(Task):
         if context.fit and finished.is_file():
             load_weights(algorithm, finished.parent / read_json(finished)["checkpoint"])
             return _as_strategy(context, algorithm)
-        callbacks = build_callbacks(context, algorithm)
+        callbacks = build_callbacks(context, algorithm, is_checked="leaks" in self.evidence)
         loggers = _build_loggers(context, algorithm)
         checkpoint = newest_checkpoint(context.directory / CHECKPOINTS) if context.resume else None
         if context.resume:
             log.info("resuming from %s", checkpoint.name if checkpoint else "the start: no checkpoint was written yet")
         trainer = _build_trainer(context, algorithm, list(callbacks.values()), loggers)
         _fit(trainer, algorithm, checkpoint, context)
+        for callback in callbacks.values():
+            if isinstance(callback, LeakCheck):
+                self.evidence["leaks"] = callback.found
         if not context.fit:
             self.curves = next((c.curves for c in callbacks.values() if isinstance(c, Curves)), {})
         if not load_best(algorithm, callbacks) and not context.fit:
@@ -133,16 +137,22 @@ def build_algorithm(context: Context) -> AgentModule:
     return algorithm
 
 
-def build_callbacks(context: Context, algorithm: AgentModule) -> dict[str, Callback]:
-    """Build the callbacks by name; those that keep checkpoints are told where, the leak detector what to check."""
+def build_callbacks(context: Context, algorithm: AgentModule, *, is_checked: bool = False) -> dict[str, Callback]:
+    """Build the callbacks by name; those that keep checkpoints are told where, the leak detector what to check.
+
+    Args:
+        context: The run or fold.
+        algorithm: What is trained.
+        is_checked: The leak detector has passed this run already: folds and controls have the same features.
+    """
     folder = context.directory / CHECKPOINTS
     built = {}
     for name, node in context.cfg.callbacks.items():
         target = str(node._target_)
         runtime: dict[str, Any] = {"directory": folder} if "checkpoint" in target.lower() else {}
         if target.endswith(".LeakCheck"):
-            if context.fit:
-                continue  # folds and controls train on what the run itself was checked for
+            if is_checked:
+                continue
             runtime["check"] = _leak_check(context, algorithm)
         built[str(name)] = build(node, key=f"callbacks.{name}", **runtime)
     return built
