@@ -5,7 +5,7 @@ import pytest
 
 from tradewright.data.ranges import Range
 from tradewright.errors import DataError
-from tradewright.evaluate.universe import UniverseTest, alone, hit_rates, next_returns
+from tradewright.evaluate.universe import UniverseTest, alone, hit_rates, is_counted, next_returns
 
 NAN = np.nan
 
@@ -14,6 +14,7 @@ def test_hit_rates_by_hand() -> None:
     side = np.array([1.0, 1.0, -1.0, 0.0, 1.0, -1.0, 1.0])
     returns = np.array([0.1, -0.2, -0.1, 0.3, 0.0, NAN, 0.2])
     accuracy, base_rate = hit_rates(side, returns)  # counted: bars 0, 1, 2 and 6; hits: 0, 2 and 6; two of four rise
+    assert is_counted(side, returns).tolist() == [place in (0, 1, 2, 6) for place in range(len(side))]
     assert (accuracy, base_rate) == (0.75, 0.5)
     assert np.isnan(hit_rates(np.zeros(3), np.ones(3))).all()
 

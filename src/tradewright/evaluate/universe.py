@@ -56,12 +56,13 @@ class UniverseTest:
             )
         side_TN = np.sign(targets(tested.positions.weights_TN))
         returns_TN = next_returns(panel)[rows.start : rows.stop]
-        accuracy, base_rate, metrics = {}, {}, {}
+        accuracy, base_rate, num_decided, metrics = {}, {}, {}, {}
         for n, symbol in enumerate(panel.symbols[: self.num_accuracy]):
             accuracy[symbol], base_rate[symbol] = hit_rates(side_TN[:, n], returns_TN[:, n])
+            num_decided[symbol] = int(is_counted(side_TN[:, n], returns_TN[:, n]).sum())
         for n, symbol in enumerate(panel.symbols[: self.num_backtest]):
             metrics[symbol] = evaluation.figures(alone(tested.bench, n), tested.strategy, rows)
-        return Universe(accuracy=accuracy, base_rate=base_rate, metrics=metrics)
+        return Universe(accuracy=accuracy, base_rate=base_rate, metrics=metrics, num_decided=num_decided)
 
 
 def next_returns(panel: Panel) -> Float:
@@ -78,12 +79,17 @@ def hit_rates(side_T: Float, returns_T: Float) -> tuple[float, float]:
         side_T: Sign of the target in force; 0: no position.
         returns_T: Next returns; NaN and 0 have no direction and are left out.
     """
-    is_counted_T = (side_T != 0) & ~np.isnan(returns_T) & (returns_T != 0)
-    if not is_counted_T.any():
+    counted_T = is_counted(side_T, returns_T)
+    if not counted_T.any():
         return float("nan"), float("nan")
-    is_up_T = returns_T[is_counted_T] > 0
+    is_up_T = returns_T[counted_T] > 0
     share_up = float(is_up_T.mean())
-    return float(((side_T[is_counted_T] > 0) == is_up_T).mean()), max(share_up, 1.0 - share_up)
+    return float(((side_T[counted_T] > 0) == is_up_T).mean()), max(share_up, 1.0 - share_up)
+
+
+def is_counted(side_T: Float, returns_T: Float) -> npt.NDArray[np.bool_]:
+    """Return the bars with a position whose next return has a direction."""
+    return (side_T != 0) & ~np.isnan(returns_T) & (returns_T != 0)
 
 
 def alone(bench: Bench, n: int) -> Bench:

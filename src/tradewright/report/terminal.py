@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tradewright.metrics.figures import describe
 from tradewright.output import write_text
 from tradewright.report.content import ReportContent, readable
 from tradewright.report.sections.gather import terminal_lines
@@ -16,6 +17,8 @@ from tradewright.report.verdict import judge
 
 SUMMARY = "summary.txt"
 SUMMARY_COLUMNS = 110
+MAX_LONG_NAMES = 4
+"""Columns beyond which figures go by their short names, so that the table fits a terminal of 80 columns."""
 TONE_STYLES = {"plain": "", "good": "green", "warning": "yellow", "bad": "bold red"}
 OUTCOME_STYLES = {"better": "bold green", "mixed": "bold yellow", "worse": "bold red", "unknown": "bold"}
 
@@ -65,11 +68,12 @@ def _summary(content: ReportContent, report: Path | None) -> RenderableType:
 
 
 def _table(content: ReportContent) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("test range")
+    is_wide = len(content.names) > MAX_LONG_NAMES
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1 if is_wide else 2, 0, 0))
+    table.add_column("test range", no_wrap=True)
     for position, name in enumerate(content.names):
         table.add_column(readable(name), justify="right", style="bold" if position == 0 else "")
     for row in figure_rows(KEY_FIGURES, [content.figures(name) for name in content.names]):
         cells = [Text(text, style="green" if index in row.best else "") for index, text in enumerate(row.cells)]
-        table.add_row(row.label, *cells)
+        table.add_row(describe(row.key).title if is_wide else row.label, *cells)
     return table

@@ -68,7 +68,10 @@ def _compare(mine: dict[str, float], theirs: dict[str, float], found: Significan
     if earned and adjusted:
         return _better(found)
     if adjusted:
-        return "mixed", "earned no more than buy-and-hold on the test range, but more per unit of risk."
+        start = "earned no more than buy-and-hold on the test range, but more per unit of risk"
+        hold = against_hold(found) if found else None
+        is_doubtful = found is not None and hold is not None and not hold.adjusted_p_value <= 1.0 - found.confidence
+        return "mixed", f"{start}, by no more than chance allows." if is_doubtful else f"{start}."
     if earned:
         return "mixed", "earned more than buy-and-hold on the test range, but no more per unit of risk."
     return "worse", "did not beat buy-and-hold on the test range, neither in return nor per unit of risk."
