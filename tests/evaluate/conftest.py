@@ -1,31 +1,13 @@
-"""Benches without files, and fits of rules."""
+"""Benches without files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.ranges import Range, Ranges
-from tradewright.evaluate.bench import Bench, Fitted
+from tradewright.evaluate.bench import Bench
 from tradewright.market.rules import Costs
-from tradewright.strategy.strategy import Strategy
-
-
-@dataclass
-class RuleFit:
-    """Gives a rule, whatever the ranges; remembers what it was asked for."""
-
-    strategy: Strategy
-    bench: Bench
-    is_learned: bool = False
-
-    def __post_init__(self) -> None:
-        self.asked: list[tuple[Ranges | None, str, bool]] = []
-
-    def __call__(self, ranges: Ranges | None = None, *, name: str = "", is_shuffled: bool = False) -> Fitted:
-        self.asked.append((ranges, name, is_shuffled))
-        return Fitted(self.strategy, self.bench)
 
 
 @pytest.fixture(scope="session")
