@@ -80,14 +80,15 @@ class Case(NamedTuple):
 
 
 def random_case(seed: int, *, num: int | None = None) -> Case:
-    """Return a case that may use any feature: lots, multipliers, stops, shorts, leverage, carry, actions, gaps."""
+    """Return a case that may use any feature of the accounting: contracts, costs, carry, actions, entries, gaps."""
     rng = np.random.default_rng(seed)
     num = int(rng.choice([1, 1, 2, 3, 5])) if num is None else num
     shape = (int(rng.integers(2, 60)), num)
     volatility = float(rng.choice([0.01, 0.05, 0.2]))
     prices = random_prices(rng, *shape, volatility)
     tradable = rng.random(shape) >= rng.choice([0.0, 0.2])
-    prices = tuple(np.where(tradable, price, np.nan) * rng.choice([0.02, 1.0, 30.0]) for price in prices)
+    scale = rng.choice([0.02, 1.0, 30.0])
+    prices = tuple(np.where(tradable, price * scale, np.nan) for price in prices)
     weights = rng.normal(0.0, rng.choice([0.3, 1.0, 3.0]), shape)
     weights = np.round(weights) if rng.random() < 0.5 else weights
     weights[rng.random(shape) < rng.choice([0.0, 0.3, 0.8])] = np.nan
@@ -95,11 +96,13 @@ def random_case(seed: int, *, num: int | None = None) -> Case:
     def sometimes(value: Any, chance: float, otherwise: Any = None) -> Any:
         return value if rng.random() < chance else otherwise
 
+    has_ticks = rng.random() < 0.3
     costs = Costs(
         fee_bps=sometimes(float(rng.choice([1.0, 10.0, 300.0])), 0.5, 0.0),
         fixed_fee=sometimes(float(rng.choice([1.0, 500.0])), 0.3, 0.0),
         per_share_fee=sometimes(0.01, 0.3, 0.0),
         slippage_bps=sometimes(float(rng.choice([1.0, 50.0])), 0.5, 0.0),
+        slippage_ticks=float(rng.choice([0.0, 1.0, 2.5])) if has_ticks else 0.0,
         borrow_rate=sometimes(0.1, 0.5, 0.0),
         cash_rate=sometimes(float(rng.choice([0.05, -0.05])), 0.5, 0.0),
     )
@@ -113,6 +116,7 @@ def random_case(seed: int, *, num: int | None = None) -> Case:
         trailing=sometimes(0.08, 0.4),
         sizing=str(rng.choice(["fill", "fill", "decision"])),
         cash_buffer=float(rng.choice([0.0, 0.0025, 0.1])),
+        min_notional=sometimes(float(rng.choice([50.0, 2_000.0])), 0.3, 0.0),
         costs=costs,
     )
 
@@ -127,11 +131,63 @@ def random_case(seed: int, *, num: int | None = None) -> Case:
         sometimes(rng.choice([1.0, 1.0, 1.0, 2.0, 0.25], shape), 0.3),
         sometimes(rng.choice([0.0, 0.0, 0.5], shape), 0.3),
     )
+    unit = float(np.nanmean(quotes.close)) if tradable.any() else 1.0
+    quotes = _with_more(rng, quotes, unit, sometimes)
     contract = {
         "multiplier": sometimes(rng.choice([1.0, 50.0], num).tolist(), 0.4),
         "lot": sometimes(rng.choice([0.0, 1.0, 0.1], num).tolist(), 0.4),
+        "tick": None,
     }
-    return Case(quotes, Decided(weights, distances(), distances(), distances()), rules, contract)
+    if has_ticks:
+        coarse = rng.choice([1e-3, 0.01, 0.1], num) * float(np.nanmin(quotes.low, initial=unit))
+        contract["tick"] = np.where(rng.random(num) < (1.0 if costs.slippage_ticks else 0.6), coarse, 0.0).tolist()
+    decided = Decided(weights, distances(), distances(), distances(), *_entries(rng, quotes, volatility))
+    return Case(quotes, decided, rules, contract)
+
+
+def _with_more(rng: np.random.Generator, quotes: Quotes, unit: float, sometimes: Any) -> Quotes:
+    """Return the quotes, some of them with borrow, funding, rolls, impact, capacity or finer bars."""
+    shape = quotes.close.shape
+    leaving = np.where(rng.random(shape) < 0.1, unit * rng.uniform(0.9, 1.1, shape), np.nan)
+    rolls = sometimes({"roll_from": leaving, "roll_to": leaving * rng.uniform(0.97, 1.03, shape)}, 0.25, {})
+    finer = sometimes(_finer_bars(rng, quotes), 0.3, {})
+    force = (0.005 if quotes.split is None else 1e-6) / np.sqrt(10_000.0 / unit)  # splits make huge numbers of shares
+    return quotes._replace(
+        borrow=sometimes(rng.choice([0.0, 0.02, 3.0], shape), 0.3),
+        funding=sometimes(rng.choice([0.0, 1e-4, -3e-4, 0.02], shape), 0.3),
+        impact=sometimes(rng.uniform(0.0, force, shape), 0.3),
+        capacity=sometimes(rng.choice([np.inf, 0.0, 0.3, 2.0], shape) * (10_000.0 / unit), 0.3),
+        **rolls,
+        **finer,
+    )
+
+
+def _finer_bars(rng: np.random.Generator, quotes: Quotes, num_finer: int = 4) -> dict[str, np.ndarray]:
+    """Return finer bars that walk from open to close through the bar's range; some bars have fewer or none."""
+    num_bars, num = quotes.close.shape
+    low, high = quotes.low[:, None], quotes.high[:, None]
+    path = low + (high - low) * rng.random((num_bars, num_finer + 1, num))
+    path[:, 0], path[:, -1] = quotes.open, quotes.close
+    upper, lower = np.maximum(path[:, 1:], path[:, :-1]), np.minimum(path[:, 1:], path[:, :-1])
+    upper = np.where(rng.random(upper.shape) < 0.3, high, upper)
+    lower = np.where(rng.random(lower.shape) < 0.3, low, lower)
+    is_there = np.arange(num_finer)[None, :, None] < rng.integers(0, num_finer + 1, (num_bars, 1, num))
+    columns = {"finer_open": path[:, :-1], "finer_high": upper, "finer_low": lower}
+    return {name: np.where(is_there, column, np.nan) for name, column in columns.items()}
+
+
+def _entries(
+    rng: np.random.Generator, quotes: Quotes, volatility: float
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return limit and stop prices near the last close, for some orders."""
+    kind = rng.choice(["none", "none", "limit", "stop", "both"])
+    if kind == "none":
+        return None, None
+    around = quotes.close * (1.0 + volatility * rng.standard_normal(quotes.close.shape))
+    which = rng.random(quotes.close.shape)
+    around = np.where(around > 0, around, np.nan)
+    limit, stop = np.where(which < 0.4, around, np.nan), np.where(which > 0.6, around, np.nan)
+    return (limit if kind != "stop" else None), (stop if kind != "limit" else None)
 
 
 def positions_of(decided: Decided) -> Positions:
@@ -141,4 +197,6 @@ def positions_of(decided: Decided) -> Positions:
         stop_loss_TN=decided.stop_loss,
         take_profit_TN=decided.take_profit,
         trailing_TN=decided.trailing,
+        limit_TN=decided.limit,
+        stop_TN=decided.stop,
     )

@@ -30,8 +30,15 @@ def multiplier_of(case: Case) -> np.ndarray:
     return np.array(case.contract["multiplier"] or [1.0] * case.quotes.close.shape[1])
 
 
-def without_actions(case: Case) -> Case:
-    return case._replace(quotes=case.quotes._replace(split=None, dividend=None))
+def without(case: Case, *columns: str) -> Case:
+    """The case without some columns of its quotes."""
+    return case._replace(quotes=case.quotes._replace(**dict.fromkeys(columns)))
+
+
+ACTIONS = ("split", "dividend")
+ROLLS = ("roll_from", "roll_to")
+FINER = ("finer_open", "finer_high", "finer_low")
+RATES = ("borrow", "funding")
 
 
 def plain(case: Case, **costs: float) -> Case:
@@ -49,7 +56,7 @@ def plain(case: Case, **costs: float) -> Case:
 @corpus
 @given(seeds)
 def test_cash_and_positions_make_equity_and_every_change_of_cash_has_its_fill(seed: int) -> None:
-    case = without_actions(random_case(seed))
+    case = without(random_case(seed), *ACTIONS, *RATES)
     costs = Costs(**{**case.rules.costs.__dict__, "borrow_rate": 0.0, "cash_rate": 0.0})
     case = case._replace(rules=AccountRules(leverage=case.rules.leverage, costs=costs))
     ledger, multiplier_N = run(case), multiplier_of(case)
@@ -72,7 +79,7 @@ def test_all_money_is_accounted_for_with_carry_and_dividends(seed: int) -> None:
     case = random_case(seed)
     ledger, multiplier_N = run(case), multiplier_of(case)
     traded = sum(-r[4] * r[6] * multiplier_N[r[2]] - r[7] for r in ledger.records)
-    carried = ledger.interest - ledger.borrow + ledger.dividend
+    carried = ledger.interest - ledger.borrow - ledger.funding + ledger.dividend
     scale = sum(abs(r[4] * r[6] * multiplier_N[r[2]]) for r in ledger.records) + case.rules.initial_cash
     assert ledger.cash[-1] - ledger.cash[0] == pytest.approx(traded + carried, abs=1e-11 * scale)
 
@@ -93,16 +100,24 @@ def test_truncated_data_give_the_same_past(seed: int, num_bars: int) -> None:
 
 
 @corpus
-@given(seeds, st.sampled_from([2.0**-7, 0.5, 4.0, 1024.0]))
+@given(seeds, st.sampled_from([2.0**-8, 0.25, 4.0, 1024.0]))
 def test_price_scale_does_not_matter_for_fractional_shares(seed: int, factor: float) -> None:
-    """A power of two scales every product exactly, so the equity is the same number."""
+    """A power of four scales every product and root exactly, so the equity is the same number."""
     case = plain(random_case(seed))
-    quotes = case.quotes
-    scaled = quotes._replace(
-        **{name: getattr(quotes, name) * factor for name in ("open", "high", "low", "close")},
-        dividend=None if quotes.dividend is None else quotes.dividend * factor,
+    powers = dict.fromkeys(("open", "high", "low", "close", "dividend", *ROLLS, *FINER, "limit", "stop"), 1.0)
+    powers |= {"impact": 0.5, "capacity": -1.0}
+
+    def scaled(columns: dict[str, np.ndarray | None]) -> dict[str, np.ndarray | None]:
+        return {name: c if c is None else c * factor ** powers.get(name, 0.0) for name, c in columns.items()}
+
+    tick = case.contract["tick"]
+    other = Case(
+        Quotes(**{**scaled(case.quotes._asdict()), "tradable": case.quotes.tradable}),
+        Decided(**scaled(case.decided._asdict())),
+        case.rules,
+        {**case.contract, "tick": None if tick is None else [step * factor for step in tick]},
     )
-    first, second = run(case), run(case._replace(quotes=scaled))
+    first, second = run(case), run(other)
     np.testing.assert_array_equal(first.equity, second.equity)
     np.testing.assert_array_equal(first.shares, second.shares * factor)
 
@@ -112,7 +127,7 @@ def test_price_scale_does_not_matter_for_fractional_shares(seed: int, factor: fl
 def test_order_of_instruments_does_not_matter(seed: int) -> None:
     case = random_case(seed, num=4)
     order = np.random.default_rng(seed).permutation(4)
-    quotes = Quotes(*(c if c is None or c.ndim == 1 else c[:, order] for c in case.quotes))
+    quotes = Quotes(*(c if c is None or c.ndim == 1 else c[..., order] for c in case.quotes))
     decided = Decided(*(None if column is None else column[:, order] for column in case.decided))
     contract = {name: None if v is None else [v[n] for n in order] for name, v in case.contract.items()}
     first, second = run(case), run(Case(quotes, decided, case.rules, contract))
@@ -223,7 +238,7 @@ def test_higher_costs_never_raise_equity_when_the_fills_stay(seed: int, name: st
 @given(seeds)
 def test_openings_never_exceed_the_leverage_cap(seed: int) -> None:
     """Right after the open phase gross exposure is at most leverage times equity, if anything was opened."""
-    case = without_actions(random_case(seed))
+    case = without(random_case(seed), *ACTIONS, *ROLLS)
     quotes, multiplier_N = case.quotes, multiplier_of(case)
     ledger = run(case)
     for t in {record[0] for record in ledger.records if record[1] == OPEN and record[4] != 0}:
@@ -235,7 +250,7 @@ def test_openings_never_exceed_the_leverage_cap(seed: int) -> None:
             is_opening |= abs(record[5]) > abs(held_N[n]) or record[5] * held_N[n] < 0
             held_N[n] = record[5]
         gross = np.abs(held_N * reference_N * multiplier_N).sum()
-        # Money between the open phase and the close: stops and liquidations at the close.
+        # Money between the open phase and the close: entries, stops and liquidations at the close.
         later = sum(r[4] * r[6] * multiplier_N[r[2]] + r[7] for r in ledger.records if r[0] == t and r[1] != OPEN)
         equity = ledger.cash[t] + later + (held_N * reference_N * multiplier_N).sum()
         if is_opening:
@@ -245,8 +260,10 @@ def test_openings_never_exceed_the_leverage_cap(seed: int) -> None:
 @corpus
 @given(seeds)
 def test_cash_of_a_long_only_unlevered_account_never_goes_negative(seed: int) -> None:
-    case = random_case(seed)
-    rules = AccountRules(allow_short=False, costs=Costs(fee_bps=20, slippage_bps=10, cash_rate=0.02))
+    case = without(random_case(seed), *ROLLS, "funding")
+    ticks = case.rules.costs.slippage_ticks
+    costs = Costs(fee_bps=20, slippage_bps=10, slippage_ticks=ticks, cash_rate=0.02)
+    rules = AccountRules(allow_short=False, min_notional=case.rules.min_notional, costs=costs)
     ledger = run(case._replace(rules=rules))
     assert ledger.cash.min() >= -1e-9 * ledger.equity.max()
     assert ledger.ended_at is None
@@ -257,7 +274,7 @@ def test_cash_of_a_long_only_unlevered_account_never_goes_negative(seed: int) ->
 @given(seeds)
 def test_realised_and_unrealised_profit_make_the_change_of_equity(seed: int) -> None:
     """Realised profit is booked fill by fill at average cost, in ten lines of its own."""
-    case = without_actions(random_case(seed))
+    case = without(random_case(seed), *ACTIONS, *ROLLS)
     ledger, multiplier_N = run(case), multiplier_of(case)
     num = len(multiplier_N)
     position, average, realised = np.zeros(num), np.zeros(num), 0.0
@@ -274,7 +291,7 @@ def test_realised_and_unrealised_profit_make_the_change_of_equity(seed: int) -> 
     held = position != 0
     np.testing.assert_allclose(state.entry_BN[0][held], average[held], rtol=1e-9)
     open_profit = float(unrealised(state, multiplier_N).sum())
-    carried = ledger.interest - ledger.borrow
+    carried = ledger.interest - ledger.borrow - ledger.funding
     change = ledger.equity[-1] - ledger.equity[0]
     scale = np.abs(ledger.equity).max() + sum(abs(r[4] * r[6] * multiplier_N[r[2]]) for r in ledger.records)
     assert change == pytest.approx(realised + open_profit + carried, abs=1e-10 * scale)

@@ -1,7 +1,8 @@
 """The values of the bar step: an account's ``State``, one ``Bar``, and the ``Outcome`` of a bar.
 
-Legend: B accounts, N instruments. Arrays are NumPy arrays or torch tensors (``xp`` is the module), float64 unless
-said otherwise. Fields that a configuration does not use are None, which is how the step knows to leave them out.
+Legend: B accounts, N instruments, K finer bars inside a bar. Arrays are NumPy arrays or torch tensors (``xp`` is the
+module), float64 unless said otherwise. Fields that a configuration does not use are None, which is how the step knows
+to leave them out.
 """
 
 from typing import Any, NamedTuple
@@ -51,6 +52,13 @@ class Bar(NamedTuple):
         years_B: Years of 365 days since the previous bar's open, a float or ``[B]``.
         split_BN: New shares per old share at this open (1: none). None: no splits.
         dividend_BN: Money per old share (times the multiplier) paid to holders at this open. None: no dividends.
+        borrow_BN: Annual rate on the notional of shorts; None: ``Costs.borrow_rate``.
+        funding_BN: Fraction of the notional at the previous mark, paid by longs and received by shorts. None: none.
+        roll_from_BN, roll_to_BN: Prices of the leaving and the coming contract, NaN: no roll. None: no rolls.
+        impact_BN: Slippage fraction per square root of a share, finite and >= 0. None: no impact.
+        capacity_BN: Most shares that a decided order may move, inf: no cap. None: no caps.
+        finer_open_BKN, finer_high_BKN, finer_low_BKN: ``[K, N]`` or ``[B, K, N]``, bars inside this one in time order,
+            padded with NaN; they decide whether stop or target came first. None: the stop.
     """
 
     open_BN: Array
@@ -61,6 +69,15 @@ class Bar(NamedTuple):
     years_B: Array | float = 0.0
     split_BN: Array | None = None
     dividend_BN: Array | None = None
+    borrow_BN: Array | None = None
+    funding_BN: Array | None = None
+    roll_from_BN: Array | None = None
+    roll_to_BN: Array | None = None
+    impact_BN: Array | None = None
+    capacity_BN: Array | None = None
+    finer_open_BKN: Array | None = None
+    finer_high_BKN: Array | None = None
+    finer_low_BKN: Array | None = None
 
 
 class Fills(NamedTuple):
@@ -91,9 +108,13 @@ class Outcome(NamedTuple):
         interest_B: Money earned on cash (negative: paid); 0.0 when cash carries no rate.
         borrow_B: Money paid for borrowed shares; 0.0 when they cost nothing.
         dividend_B: Money received (negative: paid by shorts); 0.0 without dividends.
-        open: Fills at the open; None unless details were asked for, likewise ``stop`` and ``close``.
+        open: Fills at the open; None unless details were asked for, likewise all fields below.
         stop: Fills of stops and targets; None also where the accounts have none.
         close: Liquidations of bankrupt accounts at the close; None also where no account went bankrupt there.
+        funding_B: Money paid for funding (negative: received); 0.0 without funding.
+        carry_BN: Borrow + funding - dividend by instrument, money; None also where there is no such cost.
+        leave, join: Fills of rolls in the leaving and in the coming contract; None also where nothing rolled.
+        entry: Fills and rejections of limit and stop entries; None also where none were decided.
     """
 
     equity_B: Array
@@ -103,6 +124,11 @@ class Outcome(NamedTuple):
     open: Fills | None = None
     stop: Fills | None = None
     close: Fills | None = None
+    funding_B: Array | float = 0.0
+    carry_BN: Array | None = None
+    leave: Fills | None = None
+    join: Fills | None = None
+    entry: Fills | None = None
 
 
 def initial_state(

@@ -13,6 +13,7 @@ from tradewright.errors import MarketError
 from tradewright.market.instrument import Instrument
 from tradewright.market.ledger import Decided, Quotes
 from tradewright.market.rules import AccountRules
+from tradewright.market.scalar_book import Record
 
 MAX_WEIGHT = 1e6
 """Weights beyond a million times the equity are a defect of the strategy, not a decision."""
@@ -43,24 +44,36 @@ def check_weights(weights: Any, symbols: Sequence[str], shape: tuple[int, ...], 
         )
 
 
-def check_supported(quotes: Quotes, decided: Decided, rules: AccountRules) -> None:
-    """Refuse what the accounting does not carry yet, so that nothing given is ignored.
+def check_given(quotes: Quotes, decided: Decided, rules: AccountRules, tick: Sequence[float]) -> None:
+    """Refuse columns without their counterpart and costs without the column they need: nothing given is ignored.
 
     Raises:
-        MarketError: Names the field.
+        MarketError: Names the column or the key.
     """
-    given = {**quotes._asdict(), **decided._asdict()}
-    wanted = {name: given[name] is not None for name in _UNSUPPORTED}
-    wanted["slippage_ticks"], wanted["min_notional"] = rules.costs.slippage_ticks > 0, rules.min_notional > 0
-    for name, is_given in wanted.items():
-        if is_given:
-            raise MarketError(f"{name}: not supported yet by the accounting; leave it out")
+    for names in (("roll_from", "roll_to"), ("finer_open", "finer_high", "finer_low")):
+        missing = [name for name in names if getattr(quotes, name) is None]
+        if 0 < len(missing) < len(names):
+            raise MarketError(f"{missing[0]} is missing: {', '.join(names)} belong together")
+    if rules.costs.impact > 0 and quotes.impact is None:
+        raise MarketError("costs.impact needs the volatility and volume of the bars (Quotes.impact), none were given")
+    if rules.costs.slippage_ticks > 0 and not min(tick) > 0:
+        n = next(n for n, step in enumerate(tick) if not step > 0)
+        raise MarketError(
+            f"costs.slippage_ticks needs a tick of every instrument, number {n} has none; use slippage_bps"
+        )
+    if decided.limit is not None and decided.stop is not None:
+        where = np.argwhere(~np.isnan(decided.limit) & ~np.isnan(decided.stop))
+        if len(where):
+            raise MarketError(f"order of row {where[0][0]} has a limit and a stop price, expected at most one of them")
 
 
-_UNSUPPORTED = (
-    "borrow", "funding", "roll_from", "roll_to", "impact", "capacity", "finer_open", "finer_high", "finer_low",
-    "limit", "stop",
-)  # fmt: skip
+def no_price(record: Record) -> MarketError:
+    """Return the error of a fill at a price of zero or less: ticks or impact were larger than the price."""
+    bar, _, n, _, quantity, _, price, _, _ = record
+    return MarketError(
+        f"instrument number {n}: an order of {quantity:g} shares in bar {bar} would fill at {price:g};"
+        " lower costs.slippage_ticks or costs.impact, or cap the size of orders"
+    )
 
 
 def check_distances(decided: Decided, symbols: Sequence[str]) -> None:

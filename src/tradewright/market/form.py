@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from tradewright.market.account import Array
-from tradewright.market.rules import AccountRules, Terms
+from tradewright.market.account import Array, Bar
+from tradewright.market.rules import ROUNDING, AccountRules, Terms
 
-DUST = 1e-9
+DUST = ROUNDING
 """Orders below this fraction of equity are rounding noise and no orders; so are excesses over a limit."""
 
 TINY = 1e-100
@@ -33,8 +33,11 @@ class Form(NamedTuple):
         has_shorts: Short positions can exist.
         can_break: Equity can reach zero or the margin line.
         has_detail: Fills and reasons are wanted.
+        is_priced: Slippage differs by order, because prices have ticks or orders move the market.
         multiplier_N: Contract multipliers; None: all 1.
         lot_N: Lot sizes, 0 for fractional; None: all fractional.
+        tick_N: Price steps, 0 for continuous; None: all continuous.
+        impact_BN, capacity_BN: As in ``Bar``.
     """
 
     xp: Any
@@ -46,8 +49,12 @@ class Form(NamedTuple):
     has_shorts: bool
     can_break: bool
     has_detail: bool
+    is_priced: bool
     multiplier_N: Array | None
     lot_N: Array | None
+    tick_N: Array | None
+    impact_BN: Array | None
+    capacity_BN: Array | None
 
     def money(self, price_BN: Array) -> Array:
         """Return money per share or contract at a price."""
@@ -66,13 +73,15 @@ def choose_form(
     xp: Any,
     rules: AccountRules,
     shares_BN: Array,
+    bar: Bar,
     *,
     multiplier_N: Array | None,
     lot_N: Array | None,
+    tick_N: Array | None,
     detail: bool,
     specialise: bool,
 ) -> Form:
-    """Return the smallest form that these rules need, or the full one."""
+    """Return the smallest form that these rules and this bar need, or the full one."""
     is_single = specialise and shares_BN.shape[1] == 1
     if not specialise:
         multiplier_N = xp.ones_like(shares_BN) if multiplier_N is None else multiplier_N
@@ -81,6 +90,7 @@ def choose_form(
     def ordered_sum(x_BN: Array) -> Array:
         return xp.cumsum(x_BN, -1)[:, -1:]
 
+    takes_cash = bar.funding_BN is not None or bar.roll_from_BN is not None
     return Form(
         xp=xp,
         rules=rules,
@@ -89,34 +99,15 @@ def choose_form(
         total=_itself if is_single else ordered_sum,
         is_single=is_single,
         has_shorts=rules.allow_short or not specialise,
-        can_break=rules.can_break or not specialise,
+        can_break=rules.can_break or takes_cash or not specialise,
         has_detail=detail,
+        is_priced=tick_N is not None or bar.impact_BN is not None,
         multiplier_N=multiplier_N,
         lot_N=lot_N,
+        tick_N=tick_N,
+        impact_BN=bar.impact_BN,
+        capacity_BN=bar.capacity_BN,
     )
-
-
-def cost_over_reference(
-    form: Form, notional_BN: Array, quantity_BN: Array, *, is_paid_BN: Array | None = None
-) -> Array:
-    """Return slippage and fees of fills at the reference price, money, ``[B, N]``.
-
-    Args:
-        form: The form.
-        notional_BN: Signed quantity times money per share at the reference price.
-        quantity_BN: Signed quantity.
-        is_paid_BN: bool, fills whose fixed fee is paid already.
-    """
-    xp, terms = form.xp, form.terms
-    cost_BN = abs(notional_BN) * terms.rate
-    if terms.skew:
-        cost_BN = cost_BN + notional_BN * terms.skew
-    if terms.per_share_fee:
-        cost_BN = cost_BN + abs(quantity_BN) * terms.per_share_fee
-    if terms.fixed_fee:
-        is_fill_BN = quantity_BN != 0 if is_paid_BN is None else (quantity_BN != 0) & ~is_paid_BN
-        cost_BN = cost_BN + xp.where(is_fill_BN, terms.fixed_fee, form.zero)
-    return cost_BN
 
 
 @cache

@@ -89,17 +89,21 @@ class Ledger(NamedTuple):
 
 
 def last_marks(quotes: Quotes) -> Float:
-    """Return the mark price of every bar, ``[T, N]``: its close, or the last one (split-adjusted) where it has no bar.
+    """Return the mark price of every bar, ``[T, N]``: its close, or the last one where it has no bar.
 
-    0 before an instrument's first bar.
+    0 before an instrument's first bar; a last mark goes through the splits and rolls since then.
     """
     marks = np.where(np.isnan(quotes.close) | ~quotes.tradable, 0.0, quotes.close)
     marks[0] = np.where(np.isnan(quotes.close[0]), 0.0, quotes.close[0])
-    if quotes.split is None:
+    if quotes.split is None and quotes.roll_from is None:
         if not quotes.tradable.all():
             rows = np.where(marks > 0, np.arange(len(marks))[:, None], 0)
             marks = np.take_along_axis(marks, np.maximum.accumulate(rows, axis=0), axis=0)
         return marks
     for t in range(1, len(marks)):
-        marks[t] = np.where(quotes.tradable[t], marks[t], marks[t - 1] / quotes.split[t])
+        last = marks[t - 1] if quotes.split is None else marks[t - 1] / quotes.split[t]
+        if quotes.roll_from is not None and quotes.roll_to is not None:
+            shift = np.where(np.isnan(quotes.roll_from[t]), 0.0, quotes.roll_to[t] - quotes.roll_from[t])
+            last = np.where(last > 0, last + shift, last)
+        marks[t] = np.where(quotes.tradable[t], marks[t], last)
     return marks

@@ -5,6 +5,9 @@ from enum import IntEnum
 from functools import cached_property
 from typing import NamedTuple
 
+ROUNDING = 1e-9
+"""Fraction by which a figure may miss a limit and still count as meeting it."""
+
 
 class Reason(IntEnum):
     """Why an order was filled, scaled, rejected or forced; the journal's reason code."""
@@ -77,12 +80,15 @@ class Terms(NamedTuple):
 
     An order of notional v at the open (signed, at the reference price) pays ``v * (1 + skew) + |v| * rate`` money
     besides its fees per share and per fill: slippage ``|v| * slippage`` and fee ``(|v| + v * slippage) * fee``.
-    ``need_rate`` and ``need_skew`` turn an opening's notional into the buying power that it uses.
+    ``need_rate`` and ``need_skew`` turn an opening's notional into the buying power that it uses. With ticks or market
+    impact the slippage differs by order; then costs per share take the place of these (``pricing.py``).
     """
 
     leverage: float
     fee: float
     slippage: float
+    slippage_ticks: float
+    least_notional: float
     rate: float
     skew: float
     fixed_fee: float
@@ -155,6 +161,8 @@ class AccountRules:
             leverage=self.leverage,
             fee=fee,
             slippage=slippage,
+            slippage_ticks=costs.slippage_ticks,
+            least_notional=self.min_notional * (1.0 - ROUNDING),
             rate=rate,
             skew=skew,
             fixed_fee=costs.fixed_fee,

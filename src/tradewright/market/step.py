@@ -1,20 +1,50 @@
 """The bar step: one bar of B accounts × N instruments, one source for NumPy and torch; the only form for batches.
 
-Order of events: carry (borrow, interest, dividends) for the time since the previous bar; splits; orders decided at the
-previous close fill at this open; stops and targets, also of positions opened in this bar; mark at the close and margin
-check. Deciding is the caller's. The scalar loop (``scalar.py``) gives the same bits for one account.
+Order of events: carry (interest, borrow, funding, dividends) for the time since the previous bar; splits and rolls;
+orders decided at the previous close fill at this open; limit and stop entries; stops and targets, also of positions
+opened in this bar; mark at the close and margin check. Deciding is the caller's. The scalar loop (``scalar.py``) gives
+the same bits for one account.
 Legend: B accounts, N instruments; ``B1`` is per account, kept as a column so that it broadcasts.
 """
 
 from typing import Any, NamedTuple
 
 from tradewright.market.account import Array, Bar, Fills, Outcome, State, choose, initial_state, unrealised
-from tradewright.market.form import Form, choose_form, cost_over_reference
-from tradewright.market.orders import Orders, fill_orders
+from tradewright.market.carry import carry_accounts, roll_contracts, split_shares
+from tradewright.market.entries import Distances, Waiting, has_price, run_entries, settle
+from tradewright.market.form import Form, choose_form
+from tradewright.market.orders import Orders, accepted_orders, fill_orders
+from tradewright.market.pricing import (
+    book_fills,
+    cost_over_reference,
+    excess_of,
+    fill_price,
+    reasons_where,
+    refuse_no_price,
+)
 from tradewright.market.rules import AccountRules, Reason
-from tradewright.market.stops import average_entry, refuse_reentry, replace_distances, run_stops
+from tradewright.market.stops import refuse_reentry, run_stops
 
 __all__ = ["Array", "Bar", "Fills", "Outcome", "State", "choose", "initial_state", "step", "unrealised"]
+
+
+class Decision(NamedTuple):
+    """What was decided at the previous close, all ``[B, N]``.
+
+    Args:
+        weights_BN: Target fractions of equity; NaN: no order.
+        shares_BN: Target shares under ``sizing: decision``, else None.
+        is_sized_BN: bool, where these could be computed (a price was known), else None.
+        limit_BN, stop_BN: Entry prices; NaN: at the open; None: none.
+        distances: Stop loss, take profit, trailing; None: the defaults.
+    """
+
+    weights_BN: Array
+    shares_BN: Array | None
+    is_sized_BN: Array | None
+    limit_BN: Array | None
+    stop_BN: Array | None
+    distances: Distances
 
 
 def step(
@@ -26,9 +56,12 @@ def step(
     *,
     multiplier_N: Array | None = None,
     lot_N: Array | None = None,
+    tick_N: Array | None = None,
     stop_loss_BN: Array | None = None,
     take_profit_BN: Array | None = None,
     trailing_BN: Array | None = None,
+    limit_BN: Array | None = None,
+    stop_BN: Array | None = None,
     detail: bool = True,
     specialise: bool = True,
 ) -> tuple[State, Outcome]:
@@ -42,36 +75,38 @@ def step(
         rules: Account rules.
         multiplier_N: Money per price unit, ``[N]`` or ``[B, N]``; None: 1.
         lot_N: Lot sizes, ``[N]`` or ``[B, N]``, 0: fractional; None: all fractional.
+        tick_N: Price steps, ``[N]`` or ``[B, N]``, 0: continuous; None: all continuous. Fills round to the worse tick.
         stop_loss_BN, take_profit_BN, trailing_BN: Distances that come with the orders; they need a state with stops.
             None or NaN: the rules' default.
+        limit_BN, stop_BN: Entry prices of the orders, good for this bar, at most one of them; NaN or None: the open.
         detail: Return fills, costs and reasons; who needs only equity saves their time.
         specialise: Leave out what the rules do not use; False runs the full form (tests compare the two).
     """
     form = choose_form(
-        xp, rules, state.shares_BN, multiplier_N=multiplier_N, lot_N=lot_N, detail=detail, specialise=specialise
-    )
-    decided_BN, is_sized_BN = _decided_shares(form, state, weights_BN)
-    carried = _carry(form, state, bar)
+        xp, rules, state.shares_BN, bar,
+        multiplier_N=multiplier_N, lot_N=lot_N, tick_N=tick_N, detail=detail, specialise=specialise,
+    )  # fmt: skip
+    shares_BN, is_sized_BN = _decided_shares(form, state, weights_BN)
+    carried = carry_accounts(form, state, bar)
+    cash_B1 = carried.cash_B1
     if bar.split_BN is not None:
-        state, decided_BN = _split(state, decided_BN, bar.split_BN)
-    decided = (weights_BN, decided_BN, is_sized_BN)
+        state, shares_BN = split_shares(state, shares_BN, bar.split_BN)
+    leave = join = stop_fills = entry_fills = entered = None
+    if bar.roll_from_BN is not None:
+        cash_B1, state, leave, join = roll_contracts(form, cash_B1, state, bar)
     distances = (stop_loss_BN, take_profit_BN, trailing_BN)
-    cash_B1, state, fills = _open(form, carried.cash_B1, state, bar, decided, distances)
-    stop_fills = None
+    decision = Decision(weights_BN, shares_BN, is_sized_BN, limit_BN, stop_BN, distances)
+    cash_B1, state, fills, waiting = _open(form, cash_B1, state, bar, decision)
+    if waiting is not None:
+        cash_B1, state, entry_fills, entered = run_entries(form, cash_B1, state, bar, waiting, distances)
     if state.blocked_BN is not None:
-        cash_B1, state, stop_fills = run_stops(form, cash_B1, state, bar)
+        cash_B1, state, stop_fills = run_stops(form, cash_B1, state, bar, entered)
     state, equity_B, close_fills = _mark(form, cash_B1, state, bar)
     outcome = Outcome(
-        equity_B, carried.interest_B, carried.borrow_B, carried.dividend_B, fills, stop_fills, close_fills
-    )
+        equity_B, carried.interest_B, carried.borrow_B, carried.dividend_B, fills, stop_fills, close_fills,
+        carried.funding_B, carried.carry_BN, leave, join, entry_fills,
+    )  # fmt: skip
     return state, outcome
-
-
-class _Carried(NamedTuple):
-    cash_B1: Array
-    interest_B: Array | float
-    borrow_B: Array | float
-    dividend_B: Array | float
 
 
 def _decided_shares(form: Form, state: State, weights_BN: Array) -> tuple[Array | None, Array | None]:
@@ -85,84 +120,45 @@ def _decided_shares(form: Form, state: State, weights_BN: Array) -> tuple[Array 
     return weights_BN * invested_B1 / form.xp.where(is_sized_BN, unit_BN, 1.0), is_sized_BN
 
 
-def _carry(form: Form, state: State, bar: Bar) -> _Carried:
-    """Pay interest on cash, borrow on shorts at the previous mark, and dividends, for the time since the last bar."""
-    xp, costs = form.xp, form.rules.costs
-    cash_B1 = state.cash_B[:, None]
-    interest: Array | float = 0.0
-    borrow: Array | float = 0.0
-    dividend: Array | float = 0.0
-    years: Array = bar.years_B
-    if getattr(years, "ndim", 0):
-        years = years[:, None]
+class _Opened(NamedTuple):
+    """What the open phase leaves; ``waiting`` are the orders that wait for a price, None without any."""
 
-    def unless_ended(money_B1: Array) -> Array:
-        return xp.where(state.ended_B[:, None], form.zero, money_B1) if form.can_break else money_B1
-
-    start_B1 = cash_B1
-    if costs.cash_rate:
-        interest_B1 = unless_ended(start_B1 * (costs.cash_rate * years))
-        cash_B1, interest = cash_B1 + interest_B1, interest_B1.squeeze(1)
-    if costs.borrow_rate and form.has_shorts:
-        short_BN = xp.clip(-state.shares_BN, 0.0, None) * form.money(state.mark_BN)
-        borrow_B1 = unless_ended(form.total(short_BN) * (costs.borrow_rate * years))
-        cash_B1, borrow = cash_B1 - borrow_B1, borrow_B1.squeeze(1)
-    if bar.dividend_BN is not None:
-        dividend_B1 = form.total(state.shares_BN * form.money(bar.dividend_BN))
-        cash_B1, dividend = cash_B1 + dividend_B1, dividend_B1.squeeze(1)
-    return _Carried(cash_B1, interest, borrow, dividend)
+    cash_B1: Array
+    state: State
+    fills: Fills | None
+    waiting: Waiting | None
 
 
-def _split(state: State, decided_BN: Array | None, ratio_BN: Array) -> tuple[State, Array | None]:
-    """Apply splits: more shares at lower prices, the money unchanged."""
-    state = state._replace(
-        shares_BN=state.shares_BN * ratio_BN,
-        mark_BN=state.mark_BN / ratio_BN,
-        entry_BN=None if state.entry_BN is None else state.entry_BN / ratio_BN,
-        anchor_BN=None if state.anchor_BN is None else state.anchor_BN / ratio_BN,
-    )
-    return state, None if decided_BN is None else decided_BN * ratio_BN
-
-
-def _open(
-    form: Form,
-    cash_B1: Array,
-    state: State,
-    bar: Bar,
-    decided: tuple[Array, Array | None, Array | None],
-    distances: tuple[Array | None, Array | None, Array | None],
-) -> tuple[Array, State, Fills | None]:
-    """Run the open phase; ``decided`` holds the weights, the decided shares and where these could be sized."""
+def _open(form: Form, cash_B1: Array, state: State, bar: Bar, decision: Decision) -> _Opened:
+    """Run the open phase; leave the orders that wait for a price."""
     xp = form.xp
-    weights_BN, decided_BN, is_sized_BN = decided
     reference_BN = bar.open_BN
     if bar.tradable_BN is not None:
         reference_BN = xp.where(bar.tradable_BN, reference_BN, state.mark_BN)
     unit_BN = form.money(reference_BN)
     value_BN = state.shares_BN * unit_BN
     equity_B1 = cash_B1 + form.total(value_BN)
-    forced_B1 = ended_B1 = waiting_BN = None
+    forced_B1 = ended_B1 = refused_BN = waiting = None
     if form.can_break:
         ended_B1 = state.ended_B[:, None] | (equity_B1 <= form.zero)
         forced_B1 = ended_B1 | state.margin_call_B[:, None]
+        state = state._replace(ended_B=ended_B1.squeeze(1))
     if state.blocked_BN is not None:
-        blocked_BN, waiting_BN = refuse_reentry(form, state.blocked_BN, weights_BN)
+        blocked_BN, refused_BN = refuse_reentry(form, state.blocked_BN, decision.weights_BN)
         state = state._replace(blocked_BN=blocked_BN)
     orders = Orders(
-        cash_B1, state.shares_BN, reference_BN, unit_BN, value_BN, equity_B1, bar.tradable_BN, forced_B1, ended_B1,
-        weights_BN, decided_BN, is_sized_BN, waiting_BN,
+        cash_B1, state.shares_BN, reference_BN, unit_BN, value_BN, equity_B1, equity_B1, bar.tradable_BN, forced_B1,
+        ended_B1, decision.weights_BN, decision.shares_BN, decision.is_sized_BN, refused_BN,
     )  # fmt: skip
+    if decision.limit_BN is not None or decision.stop_BN is not None:
+        limit_BN, stop_BN, weights_BN = decision.limit_BN, decision.stop_BN, decision.weights_BN
+        is_entry_BN = accepted_orders(form, orders) & has_price(form, limit_BN, stop_BN)
+        orders = orders._replace(weights_BN=xp.where(is_entry_BN, float("nan"), weights_BN))
+        weights_BN = xp.where(is_entry_BN, weights_BN, float("nan"))
+        waiting = Waiting(weights_BN, decision.shares_BN, limit_BN, stop_BN, equity_B1, reference_BN)
     filled = fill_orders(form, orders)
-    entry_BN = state.entry_BN
-    if entry_BN is not None:
-        entry_BN, price_BN = average_entry(form, entry_BN, filled, reference_BN)
-    ended_B = state.ended_B if ended_B1 is None else ended_B1.squeeze(1)
-    opened = state._replace(shares_BN=filled.shares_BN, ended_B=ended_B, entry_BN=entry_BN)
-    if state.anchor_BN is not None:
-        anchor_BN = xp.where(filled.kept_BN != form.zero, state.anchor_BN, price_BN)
-        opened = opened._replace(anchor_BN=xp.where(filled.shares_BN != form.zero, anchor_BN, form.zero))
-        opened = replace_distances(form, opened, filled.accepted_BN, distances)
-    return filled.cash_B1, opened, filled.fills
+    state = settle(form, state, filled, reference_BN, decision.distances)
+    return _Opened(filled.cash_B1, state, filled.fills, waiting)
 
 
 def _mark(form: Form, cash_B1: Array, state: State, bar: Bar) -> tuple[State, Array, Fills | None]:
@@ -202,18 +198,19 @@ def _end_at_close(
     form: Form, cash_B1: Array, state: State, is_out_BN: Array, unit_BN: Array
 ) -> tuple[State, Array, Fills | None]:
     """Liquidate bankrupt accounts at the close with normal costs; the result is booked as it is."""
-    xp, costs = form.xp, form.terms
+    xp = form.xp
     quantity_BN = xp.where(is_out_BN, -state.shares_BN, form.zero)
     notional_BN = quantity_BN * unit_BN
-    cost_BN = cost_over_reference(form, notional_BN, quantity_BN)
+    price_BN = fill_price(form, state.mark_BN, quantity_BN)
+    refuse_no_price(form, price_BN, quantity_BN)
+    excess_BN = excess_of(form, state.mark_BN, price_BN) if form.is_priced else None
+    cost_BN = cost_over_reference(form, notional_BN, quantity_BN, excess_BN)
     cash_B1 = cash_B1 - form.total(notional_BN + cost_BN)
-    slippage_BN = abs(notional_BN) * costs.slippage
-    reason_BN = xp.where(is_out_BN, int(Reason.BANKRUPT), xp.zeros_like(is_out_BN, dtype=xp.int64))
-    price_BN = state.mark_BN * (1.0 + xp.sign(quantity_BN) * costs.slippage)
     shares_BN = xp.where(is_out_BN, form.zero, state.shares_BN)
     fills = None
     if form.has_detail:
-        fills = Fills(quantity_BN, shares_BN, price_BN, cost_BN - slippage_BN, slippage_BN, reason_BN)
+        reason_BN = reasons_where(form, is_out_BN, Reason.BANKRUPT)
+        fills = book_fills(form, state.mark_BN, quantity_BN, shares_BN, price_BN, reason_BN)
     state = state._replace(
         cash_B=cash_B1.squeeze(1),
         shares_BN=shares_BN,

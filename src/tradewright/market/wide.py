@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tradewright.market.check import check_supported
+from tradewright.market.check import check_given
 from tradewright.market.ledger import Decided, Float, Ledger, Quotes
 from tradewright.market.rules import AccountRules
-from tradewright.market.scalar_book import CLOSE, OPEN, STOP, Record
+from tradewright.market.scalar_book import CLOSE, ENTRY, JOIN, LEAVE, OPEN, STOP, Record
 from tradewright.market.step import Array, Bar, Fills, Outcome, State, initial_state, step
+
+_FIELDS = {name: f"{name}_BKN" for name in ("finer_open", "finer_high", "finer_low")}
+"""Fields of ``Bar`` that are not named as the columns of ``Quotes`` with ``_BN``."""
 
 
 def run_wide(
@@ -22,6 +25,7 @@ def run_wide(
     *,
     multiplier: list[float] | None = None,
     lot: list[float] | None = None,
+    tick: list[float] | None = None,
     xp: Any = np,
     specialise: bool = True,
 ) -> Ledger:
@@ -33,12 +37,14 @@ def run_wide(
         rules: Account rules.
         multiplier: Money per price unit, per instrument; None: 1.
         lot: Lot sizes, 0 for fractional; None: all fractional.
+        tick: Price steps, 0 for continuous; None: all continuous.
         xp: The module ``numpy`` or ``torch``.
         specialise: As in ``step``.
     """
-    check_supported(quotes, decided, rules)
     num_bars, num = quotes.close.shape
-    is_all_tradable = bool(quotes.tradable[1:].all())
+    tick = tick or [0.0] * num
+    check_given(quotes, decided, rules, tick)
+    is_all_tradable = bool(quotes.tradable[1:].all()) and specialise
     has_stops = any(distance is not None for distance in decided[1:4])
 
     def give(array: Any) -> Array:
@@ -47,31 +53,29 @@ def run_wide(
     state = initial_state(
         xp, rules, 1, num, mark_N=give(quotes.close[0]), has_stops=has_stops or not specialise, has_entries=True
     )
-    multiplier_N, lot_N = give(multiplier), give(lot)
+    contract = {"multiplier_N": give(multiplier), "lot_N": give(lot), "tick_N": give(tick) if max(tick) > 0 else None}
+    unused = {"years", "tradable"} if is_all_tradable else {"years"}
+    fields = {
+        _FIELDS.get(name, f"{name}_BN"): column for name, column in quotes._asdict().items() if name not in unused
+    }
     history = _History(num_bars, rules.initial_cash, state)
     for t in range(1, num_bars):
-        bar = Bar(
-            open_BN=give(quotes.open[t]),
-            high_BN=give(quotes.high[t]),
-            low_BN=give(quotes.low[t]),
-            close_BN=give(quotes.close[t]),
-            tradable_BN=None if is_all_tradable and specialise else give(quotes.tradable[t]),
-            years_B=float(quotes.years[t]),
-            split_BN=None if quotes.split is None else give(quotes.split[t]),
-            dividend_BN=None if quotes.dividend is None else give(quotes.dividend[t]),
-        )
+        columns = {field: None if column is None else give(column[t]) for field, column in fields.items()}
+        bar = Bar(**columns, years_B=float(quotes.years[t]))
         given = [None if array is None else give(array[t - 1][None]) for array in decided]
+        weights_BN, stop_loss_BN, take_profit_BN, trailing_BN, limit_BN, stop_BN = given
         state, outcome = step(
             xp,
             state,
-            given[0],
+            weights_BN,
             bar,
             rules,
-            multiplier_N=multiplier_N,
-            lot_N=lot_N,
-            stop_loss_BN=given[1],
-            take_profit_BN=given[2],
-            trailing_BN=given[3],
+            **contract,
+            stop_loss_BN=stop_loss_BN,
+            take_profit_BN=take_profit_BN,
+            trailing_BN=trailing_BN,
+            limit_BN=limit_BN,
+            stop_BN=stop_BN,
             specialise=specialise,
         )
         history.store(t, state, outcome)
@@ -87,7 +91,8 @@ class _History:
         self.shares, self.mark = np.zeros((num_bars, num)), np.zeros((num_bars, num))
         self.mark[0] = np.asarray(state.mark_BN[0])
         self.records: list[Record] = []
-        self.interest = self.borrow = self.dividend = 0.0
+        self.interest = self.borrow = self.dividend = self.funding = 0.0
+        self.carry: Float | None = None
         self.ended_at: int | None = None
 
     def store(self, t: int, state: State, outcome: Outcome) -> None:
@@ -96,7 +101,14 @@ class _History:
         self.interest += _money(outcome.interest_B)
         self.borrow += _money(outcome.borrow_B)
         self.dividend += _money(outcome.dividend_B)
-        for phase, fills in ((OPEN, outcome.open), (STOP, outcome.stop), (CLOSE, outcome.close)):
+        self.funding += _money(outcome.funding_B)
+        if outcome.carry_BN is not None:
+            self.carry = np.zeros_like(self.shares) if self.carry is None else self.carry
+            self.carry[t] = np.asarray(outcome.carry_BN[0])
+        for phase, fills in (
+            (LEAVE, outcome.leave), (JOIN, outcome.join), (OPEN, outcome.open), (ENTRY, outcome.entry),
+            (STOP, outcome.stop), (CLOSE, outcome.close),
+        ):  # fmt: skip
             if fills is not None:
                 self.records += _records(t, phase, fills)
         if self.ended_at is None and bool(state.ended_B[0]):
@@ -106,6 +118,7 @@ class _History:
         return Ledger(
             self.equity, self.cash, self.shares, self.mark,
             self.interest, self.borrow, self.dividend, self.records, self.ended_at,
+            self.funding, self.carry,
         )  # fmt: skip
 
 
