@@ -177,12 +177,13 @@ def _leak(name: str, kind: str, panel: Panel, whole: Values, suspects: _Suspects
     array, num = whole[name], len(panel.instruments)
     has_symbols = array.ndim > 1 and array.shape[1] == num
     symbol = panel.symbols[change.column // math.prod(array.shape[2:])] if has_symbols else ""
+    is_one_number = array.strides[0] == 0  # a fitted number has no bar; it was known at the cut
     return Leak(
         kind=kind,
         name=name,
         symbol=symbol,
-        ts=panel.ts_T[change.row],
-        first_ts=panel.ts_T[suspects.first[name]],
+        ts=panel.ts_T[cut if is_one_number else change.row],
+        first_ts=panel.ts_T[cut if is_one_number else suspects.first[name]],
         cut_ts=panel.ts_T[cut],
         reach_bars=suspects.reach[name],
         method=method,

@@ -184,14 +184,19 @@ def describe(leak: Leak) -> str:
     """Return one sentence that names the culprit, the bar and what changed."""
     of = f" of {leak.symbol}" if leak.symbol else ""
     if leak.method == "ranges":
-        return f"split '{leak.name}': {leak.before}, {leak.after} (at {leak.ts})"
+        return f"split '{leak.name}': {leak.before}, {leak.after} (at {_stamp(leak.ts)})"
     how = "the later bars are taken away" if leak.method == "truncation" else "only the later bars change"
     ahead = f"{leak.reach_bars} bar{'' if leak.reach_bars == 1 else 's'}"
     return (
-        f"{leak.kind} '{leak.name}'{of} at {leak.ts} uses bars after {leak.cut_ts} (at least {ahead} ahead): it is"
-        f" {_text(leak.before)}, but {_text(leak.after)} when {how}"
+        f"{leak.kind} '{leak.name}'{of} at {_stamp(leak.ts)} uses bars after {_stamp(leak.cut_ts)} (at least {ahead}"
+        f" ahead): it is {_text(leak.before)}, but {_text(leak.after)} when {how}"
     )
 
 
 def _text(value: float | str) -> str:
     return repr(value) if isinstance(value, str) else f"{value:.6g}"
+
+
+def _stamp(ts: np.datetime64) -> str:
+    """Return a day, or a minute where the bar does not open at midnight."""
+    return np.datetime_as_string(ts, unit="m").removesuffix("T00:00").replace("T", " ")

@@ -145,7 +145,7 @@ class CheckLeaks:
             console.print(f"[bold red]no verdict:[/] {escape(fault)}", soft_wrap=True)
         if not found.leaks:
             return
-        table = _table("Leaks", "kind", "culprit", "symbol", "bar", "changed with bars after", "ahead", "was", "became")
+        table = _table("Leaks", "kind", "culprit", "symbol", "bar", "known until", "ahead", "was", "became")
         for leak in found.leaks[: self.max_rows]:
             bar, cut = (day_or_minute(stamp, timeframe_s) for stamp in (leak.ts, leak.cut_ts))
             values = (value if isinstance(value, str) else f"{value:.6g}" for value in (leak.before, leak.after))
@@ -175,7 +175,7 @@ def _percent(value: float) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    left = {"checked", "result", "kind", "culprit", "symbol", "bar", "changed with bars after", "feature"}
+    left = {"checked", "result", "kind", "culprit", "symbol", "bar", "known until", "feature"}
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right")
