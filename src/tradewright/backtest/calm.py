@@ -1,8 +1,9 @@
 """The common bar of one account over many instruments, in money instead of shares.
 
-Wanted less held is traded at the open; purchases of a long-only account are scaled to the cash that is there. ``Calm``
-carries an account only through bars on which nothing else happens; it refuses, and leaves the account as it was, where
-the leverage cap or a margin line is met, a short has to be scaled, or equity is gone. Such a bar is the bar step's.
+Wanted less held is traded at the open; the orders of a long-only account are scaled to the leverage cap, its purchases
+to the cash that is there. ``Calm`` carries an account only through bars on which nothing else happens; it refuses, and
+leaves the account as it was, where a short would have to be scaled, a margin line is met, or equity is gone. Such a bar
+is the bar step's.
 Legend: T bars, N instruments; arrays without a suffix are ``[N]``.
 """
 
@@ -118,12 +119,15 @@ class Calm:
         if not equity > 0:
             return False
         np.multiply(wanted, equity, out=target)
-        gross = self._gross(target)
+        gross, is_kept = self._gross(target), None
         if gross != gross or not self.is_whole_T[t]:  # NaN: some are not ordered
-            np.copyto(target, value, where=np.isnan(target) | ~self.walk.quotes.tradable[t])
+            is_kept = np.isnan(target) | ~self.walk.quotes.tradable[t]
+            np.copyto(target, value, where=is_kept)
             gross = self._gross(target)
         if gross > leverage * equity * (1.0 + DUST):
-            return False
+            if not self._cap(gross, leverage * equity, is_kept):
+                return False
+            gross = self._gross(target)
         np.subtract(target, value, out=change)
         np.abs(change, out=size)
         np.greater_equal(size, DUST * equity, out=self.is_order)
@@ -153,6 +157,16 @@ class Calm:
         if not is_all:
             np.copyto(self.new_shares, self.shares, where=is_dust)
         self.traded, self.net = traded, net
+        return True
+
+    def _cap(self, gross: float, limit: float, is_kept: Bool | None) -> bool:
+        """Scale what is ordered, so that with what is kept it stays below the limit; return whether it can be done."""
+        kept = 0.0 if is_kept is None else float(self.value[is_kept].sum())
+        if not self.is_long_only or not gross > kept:
+            return False
+        np.multiply(self.target, max(limit - kept, 0.0) / (gross - kept), out=self.target)
+        if is_kept is not None:
+            np.copyto(self.target, self.value, where=is_kept)
         return True
 
     def state(self, state: State) -> State:

@@ -25,7 +25,7 @@ Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 Bool = npt.NDArray[np.bool_]
 
-GUARD = 1e-3
+GUARD = 0.02
 """Part of the market's dispersion below which a row is recomputed: it keeps 12 digits of what is left."""
 
 
