@@ -20,8 +20,11 @@ REPORT = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
+from dataclasses import replace
+from evidence_samples import every_kind
 from report_samples import sample_content
 content = sample_content(num_bars=5000)
+content = replace(content, evidence=every_kind(content.results, dict(content.metrics)))
 start = time.process_time()
 from tradewright.report.export import export_results
 from tradewright.report.html import HtmlReport

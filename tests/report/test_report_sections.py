@@ -306,6 +306,14 @@ def test_many_paths_are_thinned_but_all_are_in_the_spread(tmp_path: Path) -> Non
     assert "Paths (60 rows)" in page_of(content, tmp_path).words
 
 
+def test_paths_that_are_all_the_same_are_said_to_be_and_not_drawn() -> None:
+    found = samples.folds(sample_results(200)[0], 4, 3, "combinatorial")
+    found = dataclasses.replace(found, paths=found.paths[:1] * 3)
+    item = section(judged(folds=found), "folds")
+    assert "; all 3 paths are the same, because no fit differs from another" in item.findings[0]
+    assert [drawn.key for drawn in item.draw()] == ["folds-timeline", "folds-sharpe"]
+
+
 def test_walk_forward_has_one_path_and_no_spread() -> None:
     content = judged(folds=samples.folds(sample_results(200)[0]))
     assert [drawn.key for drawn in section(content, "folds").draw()] == ["folds-timeline", "folds-sharpe"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from tradewright.report import charts, tables
 from tradewright.report.content import ReportContent, Span, readable
-from tradewright.report.sections.section import Grid, Section
+from tradewright.report.sections.section import Grid, Section, show_day
 from tradewright.report.tables import Row
 
 
@@ -68,4 +68,4 @@ def row_grid(titles: Sequence[str], rows: Sequence[Row], *, own: int, groups: di
 
 
 def _span(span: Span) -> str:
-    return f"{span[0].astype('datetime64[D]')} to {span[1].astype('datetime64[D]')}"
+    return f"{show_day(span[0])} to {show_day(span[1])}"

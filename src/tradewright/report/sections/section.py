@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tradewright.report.axes import Chart
 
 Tone = Literal["plain", "good", "warning", "bad"]
@@ -86,3 +88,8 @@ class Section:
     draw: Callable[[], tuple[Chart, ...]] = no_charts
     num_columns: int = 2
     is_urgent: bool = False
+
+
+def show_day(ts: np.datetime64) -> str:
+    """Return a time as a date."""
+    return str(ts.astype("datetime64[D]"))
