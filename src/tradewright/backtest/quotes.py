@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tradewright.backtest.checks import check_events, check_positions
 from tradewright.backtest.execution import DISTANCES, ExecutionRules
 from tradewright.backtest.own_bars import liquidity, relative_true_range
 from tradewright.data.panel import Panel
@@ -27,12 +28,14 @@ def quotes_of(panel: Panel, rules: ExecutionRules, rows: Range) -> Quotes:
     """Return the bars of the range with everything that the rules need of them.
 
     Raises:
-        MarketError: The range lies outside the panel, or the rules need ticks, volumes or finer bars that it lacks.
+        MarketError: The range lies outside the panel, an event is impossible, or the rules need ticks, volumes or finer
+            bars that the panel lacks.
     """
     if not 0 <= rows.start < rows.stop <= panel.num_bars:
         raise MarketError(f"rows {rows.start}..{rows.stop} must lie within the {panel.num_bars} bars and not be empty")
-    _check_ticks(panel, rules)
     cut = slice(rows.start, rows.stop)
+    _check_ticks(panel, rules)
+    check_events(panel, cut)
     years_T = np.zeros(len(rows))
     years_T[1:] = np.diff(panel.ts_T[cut]) / YEAR
     impact_TN, capacity_TN = _market_depth(panel, rules, cut)
@@ -66,7 +69,12 @@ def quotes_of(panel: Panel, rules: ExecutionRules, rows: Range) -> Quotes:
 
 
 def decided_of(panel: Panel, positions: Positions, rules: ExecutionRules, rows: Range) -> Decided:
-    """Return the decisions as they reach the market: with distances in true ranges as fractions, and delayed."""
+    """Return the decisions as they reach the market: with distances in true ranges as fractions, and delayed.
+
+    Raises:
+        MarketError: An entry price is impossible.
+    """
+    check_positions(positions, panel.symbols)
     given = {name: getattr(positions, f"{name}_TN") for name in DISTANCES}
     distances: dict[str, Float | None] = {**given, **default_distances(panel, rules, rows)}
     for name, default_TN in distances.items():

@@ -133,7 +133,8 @@ class Vectorized:
             carry = run_wide
         multiplier = [instrument.multiplier for instrument in panel.instruments]
         lot = [instrument.lot for instrument in panel.instruments]
-        ledger = carry(quotes, decided, self.rules.account, multiplier=multiplier, lot=lot)
+        tick = [instrument.tick for instrument in panel.instruments]
+        ledger = carry(quotes, decided, self.rules.account, multiplier=multiplier, lot=lot, tick=tick)
         return _result(panel, ts_T, quotes, ledger, positions.confidence_TN, self.rules, name)
 
     def run_many(self, panel: Panel, weights_BTN: Array, rows: Range, *, xp: Any = np) -> Array:
@@ -148,32 +149,17 @@ class Vectorized:
         Raises:
             MarketError: Prices or weights that no account can trade.
         """
-        from tradewright.market.step import Bar, initial_state, step
+        from tradewright.backtest.walk import Walk  # imported by need, as the wide form
 
-        quotes = quotes_of(panel, self.rules, rows)
-        check_weights(weights_BTN, panel.symbols, (len(weights_BTN), *quotes.close.shape), xp=xp)
-        check_quotes(quotes, panel.symbols, panel.ts_T[rows.start : rows.stop])
-        check_currency(panel.instruments)
-        is_all_tradable = bool(quotes.tradable[1:].all())
-        device = weights_BTN.device
-
-        def unless_all(values: list[float], neutral: float) -> Array | None:
-            """Nothing where all values are neutral, so that the step leaves them out."""
-            return None if set(values) == {neutral} else xp.asarray(np.array(values), device=device)
-
-        multiplier_N = unless_all([instrument.multiplier for instrument in panel.instruments], 1.0)
-        lot_N = unless_all([instrument.lot for instrument in panel.instruments], 0.0)
-        columns = (xp.asarray(column, device=device) for column in quotes[:5])
-        open_TN, high_TN, low_TN, close_TN, tradable_TN = columns
-        num_accounts, num = len(weights_BTN), len(panel.instruments)
-        state = initial_state(xp, self.rules, num_accounts, num, mark_N=close_TN[0], device=device)
+        walk = Walk(panel, rows, self.rules, xp=xp, device=weights_BTN.device)
+        check_weights(weights_BTN, panel.symbols, (len(weights_BTN), *walk.quotes.close.shape), xp=xp)
+        state = walk.start(len(weights_BTN))
+        none_BN = state.shares_BN + float("nan")
         equity_TB = [state.cash_B]
-        for t in range(1, len(rows)):
-            tradable_N = None if is_all_tradable else tradable_TN[t]
-            bar = Bar(open_TN[t], high_TN[t], low_TN[t], close_TN[t], tradable_N, float(quotes.years[t]))
-            state, outcome = step(
-                xp, state, weights_BTN[:, t - 1], bar, self.rules, multiplier_N=multiplier_N, lot_N=lot_N, detail=False
-            )
+        for t in range(1, walk.num_bars):
+            decided_at = t - 1 - self.rules.delay_bars
+            weights_BN = weights_BTN[:, decided_at] if decided_at >= 0 else none_BN
+            state, outcome = walk.step(state, weights_BN, t, detail=False)
             equity_TB.append(outcome.equity_B)
         return xp.stack(equity_TB, 1)
 

@@ -80,13 +80,13 @@ class Walk:
             device=self.device,
         )
 
-    def step(self, state: State, weights_BN: Array, t: int) -> tuple[State, Outcome]:
-        """Carry accounts through bar t >= 1 with the decisions that reach it; return fills and costs too."""
+    def step(self, state: State, weights_BN: Array, t: int, *, detail: bool = True) -> tuple[State, Outcome]:
+        """Carry accounts through bar t >= 1 with the decisions that reach it; ``detail``: return fills and costs."""
         decided_at = max(t - 1 - self.rules.delay_bars, 0)
         distances = {name: x_TN[decided_at][None] for name, x_TN in self.distances.items()}
         return step(
             self.xp, state, weights_BN, self._bar(t), self.rules.account,
-            multiplier_N=self.multiplier_N, lot_N=self.lot_N, tick_N=self.tick_N, **distances,
+            multiplier_N=self.multiplier_N, lot_N=self.lot_N, tick_N=self.tick_N, detail=detail, **distances,
         )  # fmt: skip
 
     def _bar(self, t: int) -> Bar:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tradewright.errors import DataError
 from tradewright.market.instrument import CALENDAR_PERIODS, Instrument
 
 Float = npt.NDArray[np.float64]
@@ -97,6 +98,9 @@ class Panel:
         The product of ``ratio`` over a bar's and all earlier events: a split has its new shares per old one, a dividend
         ``1 / (1 - cash / last close)``, a roll ``from / to``. So the first bar keeps its price, the factor of a bar
         depends on no later bar, and returns are those of a holder who reinvests.
+
+        Raises:
+            DataError: A dividend is not below the last close.
         """
         if self.split_TN is None and self.dividend_TN is None and self.roll_from_TN is None:
             return None
@@ -104,7 +108,14 @@ class Panel:
         if self.split_TN is not None:
             ratio_TN *= self.split_TN
         if self.dividend_TN is not None:
-            ratio_TN /= 1.0 - np.where(self.dividend_TN > 0, self.dividend_TN / self._last_close_TN(), 0.0)
+            share_TN = np.where(self.dividend_TN > 0, self.dividend_TN / self._last_close_TN(), 0.0)
+            if (share_TN >= 1).any():
+                t, n = np.argwhere(share_TN >= 1)[0]
+                raise DataError(
+                    f"{self.symbols[n]}: the dividend {self.dividend_TN[t, n]} before the bar at {self.ts_T[t]} is not "
+                    f"below the last close; correct the actions of '{self.dataset}'"
+                )
+            ratio_TN /= 1.0 - share_TN
         if self.roll_from_TN is not None and self.roll_to_TN is not None:
             ratio_TN *= np.where(np.isnan(self.roll_from_TN), 1.0, self.roll_from_TN / self.roll_to_TN)
         return np.asarray(np.cumprod(ratio_TN, axis=0), dtype=np.float64)
