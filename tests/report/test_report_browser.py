@@ -1,5 +1,8 @@
 """The written pages in headless Chromium: charts are drawn, nothing fails, nothing is asked from the network."""
 
+import dataclasses
+import html
+import json
 import re
 import shutil
 import subprocess
@@ -7,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from compare_samples import write_study
+from evidence_samples import every_kind
 from report_samples import sample_content
 
+from tradewright.report.content import ReportContent
 from tradewright.report.html import HtmlReport
 from tradewright.task.compare import Compare
 
@@ -46,6 +51,54 @@ def assert_drawn(page: Path, profile: Path) -> None:
     wanted = len(re.findall(r'class="plot[ "]', page.read_text()))
     assert wanted > 3
     assert document.count('class="plot-container plotly"') == wanted
+
+
+MEASURE = """<script>
+addEventListener("load", () => setTimeout(() => {
+  const root = document.documentElement, edge = root.clientWidth + 1;
+  const outside = [...document.querySelectorAll("main *, header *, footer *")].filter(
+    part => !part.closest(".scroll") && part.getBoundingClientRect().right > edge);
+  const cut = [...document.querySelectorAll(".plot text")].filter(text => {
+    const box = text.getBoundingClientRect(), plot = text.closest(".plot").getBoundingClientRect();
+    return box.width && (box.right > plot.right + 1 || box.left < plot.left - 1); });
+  const names = [...outside, ...cut].map(part => part.tagName + " " + part.textContent.slice(0, 30));
+  parent.postMessage(JSON.stringify([root.scrollWidth - root.clientWidth, ...names.slice(0, 5)]), "*");
+}, 4000));
+</script>"""
+FRAME = """<!doctype html><iframe src="{src}" width="{width}" height="900" style="border: 0"></iframe>
+<script>addEventListener("message", event => document.body.setAttribute("data-seen", event.data))</script>"""
+
+
+def seen_at(page: Path, width: int, folder: Path) -> list[object]:
+    """Return how far the page can be scrolled sideways in a frame of ``width`` pixels, and what of it lies outside."""
+    copy, frame = folder / f"measured-{width}.html", folder / f"frame-{width}.html"
+    copy.write_text(page.read_text().replace("</body>", f"{MEASURE}</body>"))
+    frame.write_text(FRAME.format(src=copy.name, width=width))
+    document, _ = look(frame, folder / f"profile-{width}")
+    found = re.search(r'data-seen="([^"]*)"', document)
+    assert found, document[-500:]
+    return list(json.loads(html.unescape(found.group(1))))
+
+
+def judged_content() -> ReportContent:
+    content = sample_content()
+    return dataclasses.replace(content, evidence=every_kind(content.results, dict(content.metrics)))
+
+
+def test_report_with_all_evidence_draws_every_chart(tmp_path: Path) -> None:
+    assert_drawn(HtmlReport().write(tmp_path, judged_content()), tmp_path / "profile")
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_report_with_all_evidence_fits_the_width_of_the_screen(width: int, tmp_path: Path) -> None:
+    page = HtmlReport().write(tmp_path, judged_content())
+    assert seen_at(page, width, tmp_path) == [0]
+
+
+def test_measure_sees_what_lies_outside(tmp_path: Path) -> None:
+    page = tmp_path / "wide.html"
+    page.write_text("<!doctype html><body style='margin: 0'><main><p style='width: 900px'>too wide</p></main></body>")
+    assert seen_at(page, 400, tmp_path) == [500, "P too wide"]
 
 
 def test_report_draws_every_chart_without_network(tmp_path: Path) -> None:
