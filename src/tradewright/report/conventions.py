@@ -12,10 +12,14 @@ CONVENTIONS = (
     "Value at risk is the linear 5% quantile of daily returns, expected shortfall the mean of those at or below it; "
     "a loss is negative.",
     "Beta uses ddof 1; alpha is Jensen's, compounded over A periods; both are against buy-and-hold on the same bars.",
-    "A trade runs from flat to flat and is won if its profit after all fees is above zero; open trades are listed "
-    "apart and count in no trade figure; the profit factor is in cash.",
+    "A trade runs from flat to flat and is won if its profit after all its costs is above zero; open trades are listed "
+    "apart and count in no trade figure; the profit factor is in cash. Excursions (MAE, MFE) are the furthest moves of "
+    "the price against and for it, as fractions of the entry price.",
     "Orders are decided at a close and filled at the next open, with the costs of the configuration.",
     "Turnover is the traded notional per year over the equity at the close before each fill.",
+    "The probabilistic Sharpe ratio is the probability that the true one is above zero, with the returns' own skewness "
+    "and kurtosis; the deflated one that it is above the expected best of as many trials without skill; both with "
+    "sampling error alone. Trials are counted by the experiment's ledger and survive the deletion of runs.",
     "An undefined figure is a dash, never zero.",
 )
 """One sentence per convention."""
