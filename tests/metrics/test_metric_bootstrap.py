@@ -1,4 +1,4 @@
-"""Stationary bootstrap: block lengths and draws equal arch's, resampled figures equal the figures of resampled returns."""
+"""Stationary bootstrap: blocks and draws equal arch's, resampled figures equal those of the resampled returns."""
 
 import math
 

@@ -13,6 +13,7 @@ import yaml
 from tradewright.backtest.result import BacktestResult
 from tradewright.metrics.summary import summarise
 from tradewright.output import CONFIG, METRICS, PROVENANCE, STATUS, write_json, write_text
+from tradewright.provenance import trial_id
 from tradewright.report.export import export_results
 
 TS = np.busday_offset("2016-01-01", np.arange(300), roll="forward").astype("datetime64[us]")
@@ -26,26 +27,26 @@ def config(algorithm: str = "ppo", lr: float = 0.001, seed: int = 0, **more: Any
         "seed": seed,
         "output_dir": "outputs",
         "task": {"_target_": "tradewright.task.train.Train"},
-        "data": {"_target_": "tradewright.data.nasdaq.Nasdaq", "seed": seed},
+        "data": {"_target_": "tradewright.data.nasdaq.Nasdaq", "seed": 0},
         "algorithm": {"_target_": f"tradewright.algorithm.{algorithm}.{algorithm.upper()}", "lr": lr, **own},
         "lora": None,
     } | more
 
 
-def walk(name: str, seed: int, drift: float = 3e-4) -> BacktestResult:
+def walk(name: str, seed: int, drift: float = 3e-4, num_bars: int = len(TS)) -> BacktestResult:
     """Return an account that follows a random walk."""
     rng = np.random.default_rng(seed)
-    equity = 100_000 * np.exp(np.concatenate(([0.0], np.cumsum(rng.normal(drift, 0.01, len(TS) - 1)))))
+    equity = 100_000 * np.exp(np.concatenate(([0.0], np.cumsum(rng.normal(drift, 0.01, num_bars - 1)))))
     return BacktestResult(
         name=name,
-        ts_T=TS,
+        ts_T=TS[:num_bars],
         timeframe_s=86_400,
         periods_per_year=252.0,
         symbols=("XYZ",),
         initial_cash=100_000.0,
         equity_T=equity,
-        weights_TN=np.ones((len(TS), 1)),
-        cash_T=np.zeros(len(TS)),
+        weights_TN=np.ones((num_bars, 1)),
+        cash_T=np.zeros(num_bars),
         fills=(),
         trades=(),
         costs={"fees": 1.0},
@@ -65,6 +66,8 @@ def write_run(
     with_equity: bool = True,
     fingerprint: str = "ff00",
     hold_seed: int = 999,
+    hold_drift: float = 3e-4,
+    num_bars: int = len(TS),
 ) -> Path:
     """Write one run directory; a run that is not done has no figures."""
     write_text(path / CONFIG, yaml.safe_dump(content, sort_keys=False))
@@ -80,9 +83,16 @@ def write_run(
             "host": socket.gethostname(),
         },
     )
-    write_json(path / PROVENANCE, {"git": {"sha": "0123abc"}, "data": {"fingerprint": fingerprint}})
+    data = {"fingerprint": fingerprint, "timeframe_s": 86_400, "periods_per_year": 252.0}
+    write_json(
+        path / PROVENANCE,
+        {"git": {"sha": "0123abc"}, "trial": trial_id(content, fingerprint), "data": data},
+    )
     if state == "done":
-        strategy, hold = walk("policy", walk_seed, drift), walk("buy_and_hold", hold_seed)
+        strategy, hold = (
+            walk("policy", walk_seed, drift, num_bars),
+            walk("buy_and_hold", hold_seed, hold_drift, num_bars),
+        )
         metrics = {f"test/{key}": value for key, value in summarise(strategy, hold).items()}
         metrics |= {f"baseline/buy_and_hold/{key}": value for key, value in summarise(hold, hold).items()}
         metrics["validation/sharpe"] = metrics["test/sharpe"] + 0.1

@@ -318,12 +318,24 @@ def test_key_of_an_exchanged_node_is_shown_only_if_it_differs_within_one_kind() 
     assert differing_keys(ppo[:1] + sac) == ["algorithm._target_"]
 
 
-def test_seed_groups_respect_data_and_other_settings() -> None:
-    runs = [flat(seed=s, lr=lr, data={"seed": s}) for lr in (1, 2) for s in (0, 1)]
-    assert group_by_seed(runs, ["d"] * 4) == [[0, 1], [2, 3]]
-    assert group_by_seed(runs, ["d", "e", "d", "d"]) == [[0], [1], [2, 3]]
+def test_runs_of_one_trial_are_one_group_whatever_their_other_seeds() -> None:
+    runs = [flat(seed=seed, data={"seed": 0}) for seed in (0, 1, 2)]
+    assert group_by_seed(runs, ["d"] * 3, ["t"] * 3) == [[0, 1, 2]]
+    assert group_by_seed(runs, ["d"] * 3, ["t", "t", "u"]) == [[0, 1], [2]]
+
+
+def test_runs_without_a_trial_are_grouped_by_configuration_and_data() -> None:
+    runs = [flat(seed=s, lr=lr, data={"seed": 0}) for lr in (1, 2) for s in (0, 1)]
+    assert group_by_seed(runs, ["d"] * 4, [""] * 4) == [[0, 1], [2, 3]]
+    assert group_by_seed(runs, ["d", "e", "d", "d"], [""] * 4) == [[0], [1], [2, 3]]
     own = [flat(seed=0, data={"seed": s}) for s in (1, 2)]
-    assert group_by_seed(own, ["d", "d"]) == [[0], [1]]
+    assert group_by_seed(own, ["d", "d"], ["", ""]) == [[0], [1]]
+
+
+def test_seed_that_equals_another_seed_by_chance_does_not_split_the_group(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_run(tmp_path / str(seed), config(seed=seed, data={"seed": 1}), walk_seed=seed)
+    assert [row.num_runs for row in compared(tmp_path).groups] == [3]
 
 
 @pytest.mark.parametrize(

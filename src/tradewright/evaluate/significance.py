@@ -6,7 +6,7 @@ Legend: S results (the strategy first), K others, n returns.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -99,7 +99,17 @@ class SignificanceTest:
                 name: {key: _interval(bound, place) for key, bound in bounds.items()}
                 for place, name in enumerate((strategy.name, *rivals))
             },
-            comparisons=self._compare(returns_Sn, tuple(rivals), periods, risk_free),
+            comparisons=compare_strategies(
+                np.broadcast_to(returns_Sn[0], returns_Sn[1:].shape),
+                returns_Sn[1:],
+                tuple(rivals),
+                periods_per_year=periods,
+                risk_free=risk_free,
+                num_resamples=self.num_resamples,
+                confidence=self.confidence,
+                seed=self.seed,
+                correction=self.correction,
+            ),
             probabilistic_sharpe=probabilistic_sharpe(record),
             deflated_sharpe=deflated_sharpe(record, trials.num, deviation),
             noise_ceiling=noise_ceiling(trials.num, deviation),
@@ -108,32 +118,6 @@ class SignificanceTest:
             deviation_source=source,
             min_track_record=min_track_record(record, self.confidence),
             superiority_p_value=self._superiority(returns_Sn) if self.superiority and rivals else math.nan,
-        )
-
-    def _compare(
-        self, returns_Sn: Float, names: tuple[str, ...], periods: float, risk_free: float
-    ) -> tuple[Comparison, ...]:
-        if not names:
-            return ()
-        paired = compare_pairs(
-            np.repeat(returns_Sn[:1], len(names), axis=0),
-            returns_Sn[1:],
-            periods_per_year=periods,
-            risk_free=risk_free,
-            num_resamples=self.num_resamples,
-            seed=self.seed,
-        )
-        sharpe, mean = (difference_intervals(side, self.confidence) for side in (paired.sharpe, paired.mean))
-        p_values, adjusted = paired.sharpe.p_values(), correct(paired.sharpe, self.correction)
-        return tuple(
-            Comparison(
-                name=name,
-                sharpe=sharpe[k],
-                mean=mean[k],
-                p_value=float(p_values[k]),
-                adjusted_p_value=float(adjusted[k]),
-            )
-            for k, name in enumerate(names)
         )
 
     def _superiority(self, returns_Sn: Float) -> float:
@@ -164,8 +148,56 @@ class SignificanceTest:
         }
 
 
-def difference_intervals(difference: Difference, confidence: float) -> list[Interval]:
-    """Return the differences with their intervals at ``confidence``, one per comparison."""
+def compare_strategies(
+    first_Kn: Float,
+    second_Kn: Float,
+    names: Sequence[str],
+    *,
+    periods_per_year: float,
+    risk_free: float,
+    num_resamples: int,
+    confidence: float,
+    seed: int = 0,
+    correction: Correction,
+) -> tuple[Comparison, ...]:
+    """Return one family of K comparisons, first minus second, corrected for K.
+
+    Args:
+        first_Kn: Simple returns, fractions.
+        second_Kn: Simple returns over the same periods.
+        names: Of the second ones.
+        periods_per_year: A.
+        risk_free: Annual fraction.
+        num_resamples: Of the paired block bootstrap.
+        confidence: Of the intervals.
+        seed: Of the resamples.
+        correction: How the p-values are corrected.
+    """
+    if len(names) == 0:
+        return ()
+    paired = compare_pairs(
+        first_Kn,
+        second_Kn,
+        periods_per_year=periods_per_year,
+        risk_free=risk_free,
+        num_resamples=num_resamples,
+        seed=seed,
+    )
+    sharpe, mean = (_difference_intervals(side, confidence) for side in (paired.sharpe, paired.mean))
+    p_values, adjusted = paired.sharpe.p_values(), correct(paired.sharpe, correction)
+    return tuple(
+        Comparison(
+            name=name,
+            sharpe=sharpe[place],
+            mean=mean[place],
+            p_value=float(p_values[place]),
+            adjusted_p_value=float(adjusted[place]),
+        )
+        for place, name in enumerate(names)
+    )
+
+
+def _difference_intervals(difference: Difference, confidence: float) -> list[Interval]:
     lows, highs = difference.bounds(confidence)
     return [
         Interval(value=float(value), low=float(low), high=float(high))

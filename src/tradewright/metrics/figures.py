@@ -93,6 +93,7 @@ JUDGED: dict[str, Figure] = {
     "deflated_sharpe": Figure("Probability of skill given all trials", "fraction", 1, short="Deflated Sharpe"),
     "noise_ceiling": Figure("Best Sharpe ratio expected of luck", "ratio", short="Noise ceiling"),
     "num_trials": Figure("Trials so far", "count", short="Trials made"),
+    "random_entry_p_value": Figure("Random strategies at least as good", "fraction", -1, short="Random entry p"),
     "mae": Figure("Maximum adverse excursion", "fraction", short="MAE"),
     "mfe": Figure("Maximum favourable excursion", "fraction", short="MFE"),
     "is_degenerate": Figure("Decides little or nothing", "flag", -1, short="Degenerate"),

@@ -3,10 +3,10 @@
 Figures of sums (return, Sharpe ratio, ...) need only how often each return was drawn; the drawdown walks the path.
 
 Intervals are the percentiles of the resampled figures. Coverage at 95 %, measured on one and three years of fat-tailed,
-clustered or autocorrelated daily returns (tests/metrics/test_metric_coverage.py): 92-95 % for returns, Sharpe, Sortino
+clustered or autocorrelated daily returns (tests/metrics/test_metric_coverage.py): 92-96 % for returns, Sharpe, Sortino
 and Calmar ratios, 93-99 % for the drawdown; bias-corrected intervals reach 76-85 % for the drawdown and gain nothing
-elsewhere. Volatility has blocks of its own, as long as its clusters: 90 % for independent returns, but 45-60 % where
-clusters last for months, because so few of them fit into the sample.
+elsewhere. Volatility has blocks of its own, as long as its clusters: 90-93 % without clusters, but 42-61 % where they
+last for months, because so few of them fit into the sample.
 Legend: S series, n returns, R resamples (C of one chunk), A periods per year.
 """
 

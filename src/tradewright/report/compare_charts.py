@@ -12,15 +12,25 @@ import duckdb
 import numpy as np
 
 from tradewright.metrics.figures import describe
-from tradewright.metrics.history import Float, Time
-from tradewright.report.axes import BASELINE_COLOURS, DASHES, HOLD_COLOUR, INK, STRATEGY_COLOUR, Chart, blank, thin
+from tradewright.report.axes import (
+    BAD_COLOUR,
+    BASELINE_COLOURS,
+    DASHES,
+    HOLD_COLOUR,
+    INK,
+    STRATEGY_COLOUR,
+    Chart,
+    blank,
+    mark_x,
+    thin,
+)
 from tradewright.report.compare_text import column_title
 from tradewright.report.comparison import ComparedRow, Comparison
 from tradewright.report.content import BUY_AND_HOLD, readable
+from tradewright.report.curves import EQUITY, Equity, read_curves, strategy_curve
 from tradewright.report.differences import ABSENT
-from tradewright.report.runs import RunRecord
 
-EQUITY = "equity.parquet"
+SHARPE = "test/sharpe"
 MAX_LINES = 24
 """Runs drawn as equity curves: more cannot be told apart."""
 
@@ -38,13 +48,16 @@ LABEL_LENGTH = 46
 WIDE_RATIO = 50.0
 """Largest over smallest value from which a positive setting gets a logarithmic axis."""
 
-Equity = tuple[Time, Float]
 
+def draw(comparison: Comparison, ceiling: float = math.nan) -> tuple[list[Chart], list[str]]:
+    """Return the charts, and one sentence for every run whose equity could not be drawn.
 
-def draw(comparison: Comparison) -> tuple[list[Chart], list[str]]:
-    """Return the charts, and one sentence for every run whose equity could not be drawn."""
+    Args:
+        comparison: What to draw.
+        ceiling: Best Sharpe ratio expected of as many trials without skill, drawn beside the runs'; NaN: not.
+    """
     curves, problems = _curves(comparison)
-    charts = [_equity(comparison, curves), _parallel(comparison), *_bars(comparison)]
+    charts = [_equity(comparison, curves), _parallel(comparison), *_bars(comparison, ceiling)]
     return [chart for chart in charts if chart is not None], problems
 
 
@@ -64,49 +77,26 @@ def _setting(title: str, value: str) -> str:
     return value if is_word else f"{title.rpartition('.')[2]} {value}"
 
 
-def read_equity(record: RunRecord, name: str | None = None) -> Equity:
-    """Return times and equity of a run's test range.
-
-    Args:
-        record: The run.
-        name: Name of a baseline, or None for the strategy: the name that is no baseline's.
-
-    Raises:
-        duckdb.Error: The file is missing or damaged.
-        LookupError: It holds no such curve.
-    """
-    baselines = sorted({key.split("/")[1] for key in record.metrics if key.startswith("baseline/")})
-    condition = "name = ?" if name else "NOT list_contains(?, name)"
-    with duckdb.connect() as connection:
-        query = f"SELECT ts, equity FROM read_parquet(?) WHERE \"range\" = 'test' AND {condition} ORDER BY ts"
-        columns = connection.execute(query, [str(record.path / EQUITY), name or baselines]).fetchnumpy()
-    if len(columns["ts"]) == 0:
-        raise LookupError(f"{record.path / EQUITY}: no test equity of {name or 'the strategy'}")
-    ts, equity = np.asarray(columns["ts"]), np.ma.asarray(columns["equity"], dtype=np.float64)
-    return ts, equity.filled(np.nan)
-
-
 def _curves(comparison: Comparison) -> tuple[dict[str, Equity], list[str]]:
     """Return the equity of the best runs and of buy-and-hold by label; what cannot be read becomes a sentence."""
     curves: dict[str, Equity] = {}
     problems = []
-    first: RunRecord | None = None
+    hold: Equity | None = None
     drawable = [
         (label, record)
         for label, record in zip(labels(comparison), comparison.records, strict=True)
         if record.metrics and (record.path / EQUITY).is_file()
     ]
-    for label, record in drawable[:MAX_LINES]:
-        try:
-            curves[label] = read_equity(record)
-            first = first or record
-        except (duckdb.Error, LookupError) as error:
-            problems.append(f"{label}: its equity is not drawn, {' '.join(str(error).split())}")
-    if first is not None and any(key.startswith(f"baseline/{BUY_AND_HOLD}/") for key in first.metrics):
-        try:
-            curves[readable(BUY_AND_HOLD)] = read_equity(first, BUY_AND_HOLD)
-        except (duckdb.Error, LookupError) as error:
-            problems.append(f"buy and hold is not drawn, {' '.join(str(error).split())}")
+    with duckdb.connect(config={"threads": 1}) as connection:
+        for label, record in drawable[:MAX_LINES]:
+            try:
+                found = read_curves(record, connection)
+                curves[label] = strategy_curve(record, found)
+                hold = found.get(BUY_AND_HOLD) if hold is None else hold
+            except (duckdb.Error, LookupError) as error:
+                problems.append(f"{label}: its equity is not drawn, {' '.join(str(error).split())}")
+    if hold is not None:
+        curves[readable(BUY_AND_HOLD)] = hold
     if len(drawable) > MAX_LINES:
         problems.append(f"Equity is drawn for the best {MAX_LINES} of {len(drawable):,} runs.")
     return curves, problems
@@ -209,8 +199,8 @@ def setting_axis(title: str, texts: Sequence[str]) -> dict[str, Any]:
     return {"label": title, "values": places, "tickvals": list(range(len(words))), "ticktext": words}
 
 
-def _bars(comparison: Comparison) -> list[Chart]:
-    """Draw every figure as one bar per run, best run on top, with the baselines as lines."""
+def _bars(comparison: Comparison, ceiling: float) -> list[Chart]:
+    """Draw every figure as one bar per run, best run on top, with the baselines and the noise ceiling as lines."""
     names = labels(comparison)
     pairs: list[tuple[str, ComparedRow]] = [
         (name, row)
@@ -236,6 +226,8 @@ def _bars(comparison: Comparison) -> list[Chart]:
                 note = {"text": baseline.label, "font": {"size": 11, "color": HOLD_COLOUR}, "yref": "paper", "y": 1.0}
                 figure.add_vline(x=baseline.values[key], line=line)
                 figure.add_annotation(x=baseline.values[key], yanchor="bottom", showarrow=False, **note)
+        if key == SHARPE and math.isfinite(ceiling):
+            mark_x(figure, ceiling, f"noise ceiling {ceiling:.2f}", BAD_COLOUR, pairs[0][0], dash="dash")
         figure.update_layout(
             height=max(200, 90 + 22 * len(pairs)), showlegend=False, hovermode="closest", margin={"l": 12, "t": 24}
         )

@@ -1,5 +1,6 @@
 """``compare.html``: the comparison as one self-contained page beside the runs."""
 
+import math
 from pathlib import Path
 
 from markupsafe import Markup
@@ -10,15 +11,24 @@ from tradewright.report.axes import payload
 from tradewright.report.compare_text import cautions, column_title, show_cell, show_duration
 from tradewright.report.comparison import Comparison
 from tradewright.report.page import plotly_script, render
+from tradewright.report.sections.section import Section
 
 COMPARE_PAGE = "compare.html"
 MAX_LISTED = 1_000
 """Runs listed on the page."""
 
 
-def write_page(comparison: Comparison, folder: Path) -> Path:
-    """Write the page into ``folder`` and return its path."""
-    charts, problems = compare_charts.draw(comparison)
+def write_page(comparison: Comparison, folder: Path, section: Section | None = None, ceiling: float = math.nan) -> Path:
+    """Write the page into ``folder`` and return its path.
+
+    Args:
+        comparison: The runs.
+        folder: Folder of the page.
+        section: What of it is beyond chance.
+        ceiling: Best Sharpe ratio expected of as many trials without skill, drawn beside those of the runs.
+    """
+    charts, problems = compare_charts.draw(comparison, ceiling)
+    evidence = section.draw() if section else ()
     runs = comparison.runs[:MAX_LISTED]
     links = [_link(row.path, folder) for row in runs]
     path = folder / COMPARE_PAGE
@@ -30,7 +40,9 @@ def write_page(comparison: Comparison, folder: Path) -> Path:
         best=comparison.best(runs),
         best_groups=comparison.best(comparison.groups),
         charts=charts,
-        payload=Markup(payload(charts)),
+        section=section,
+        evidence=evidence,
+        payload=Markup(payload([*charts, *evidence])),
         notes=[*cautions(comparison), *problems],
         column_title=column_title,
         show_cell=show_cell,

@@ -17,6 +17,7 @@ from tradewright.metrics.figures import DASH, describe, show
 from tradewright.output import write_json, write_text
 from tradewright.report.comparison import TEST, ComparedRow, Comparison
 from tradewright.report.differences import SEED
+from tradewright.report.sections.section import Section
 
 STATE_STYLES = {
     "done": "green",
@@ -30,6 +31,9 @@ STATE_STYLES = {
 }
 PIPE_COLUMNS = 200
 """Width of the table where the output is no terminal but a file or a pipe."""
+
+REPORT_COLUMNS = 160
+"""Width of the text report."""
 
 CELL_GAP = 3
 
@@ -49,14 +53,20 @@ class _Column:
 
 
 def print_comparison(
-    comparison: Comparison, *, max_rows: int, page: Path | None, console: Console | None = None
+    comparison: Comparison,
+    *,
+    max_rows: int,
+    page: Path | None,
+    section: Section | None = None,
+    console: Console | None = None,
 ) -> None:
-    """Print the runs, the means over seeds, and what to keep in mind.
+    """Print the runs, the means over seeds, the recommendation, and what to keep in mind.
 
     Args:
         comparison: What to show.
         max_rows: Runs listed at most, best first.
         page: Path of the written page, named at the end.
+        section: What of it is beyond chance; its lines are printed.
         console: Where to print; the terminal by default.
     """
     out = console or Console()
@@ -71,12 +81,34 @@ def print_comparison(
     for row in comparison.runs:
         if row.error:
             out.print(Text.assemble((f"{row.label}: {row.state}", STATE_STYLES[row.state]), f", {row.error}"))
+    for place, sentence in enumerate(section.lines if section else ()):
+        out.print(Text(sentence, style="bold" if place == 0 else ""))
     for sentence in cautions(comparison):
         out.print(Text(sentence, style="dim"))
     if hidden:
         out.print(Text(f"Too narrow for: {', '.join(dict.fromkeys(hidden))}; the page has them all.", style="dim"))
     if page is not None:
         out.print(Text(f"Page: {page}", overflow="fold"))
+
+
+def write_text_report(comparison: Comparison, section: Section, path: Path) -> Path:
+    """Write the whole comparison as plain text: the table, the findings, and every table behind them."""
+    buffer = io.StringIO()
+    out = Console(file=buffer, width=REPORT_COLUMNS)
+    print_comparison(comparison, max_rows=len(comparison.runs), page=None, console=out)
+    out.print(Text(f"\n{section.title}\n"))
+    for sentence in (*section.findings, *section.paragraphs):
+        out.print(Text(sentence))
+    for grid in section.grids:
+        out.print(Text(f"\n{grid.caption}"))
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for place, title in enumerate(grid.titles):
+            table.add_column(title, justify="left" if place in grid.words else "right", overflow="fold")
+        for cells in grid.rows:
+            table.add_row(*(Text(cell) for cell in cells))
+        out.print(table)
+    write_text(path, "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n")
+    return path
 
 
 def cautions(comparison: Comparison) -> list[str]:

@@ -170,7 +170,11 @@ def _group_rows(
 ) -> tuple[ComparedRow, ...]:
     """Return the mean and spread of every configuration that ended; none if no seeds were repeated."""
     ended = [record for record in records if record.metrics]
-    indices = group_by_seed([record.config for record in ended], [record.fingerprint for record in ended])
+    indices = group_by_seed(
+        [record.config for record in ended],
+        [record.fingerprint for record in ended],
+        [record.trial for record in ended],
+    )
     groups = [[ended[index] for index in group] for group in indices]
     if all(len(group) < 2 for group in groups):
         return ()

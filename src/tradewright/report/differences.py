@@ -60,24 +60,22 @@ def _is_ignored(key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in IGNORED)
 
 
-def group_by_seed(configs: Sequence[Config], fingerprints: Sequence[str]) -> list[list[int]]:
-    """Return the indices of configurations that are equal but for the seed, groups in order of first occurrence.
+def group_by_seed(configs: Sequence[Config], fingerprints: Sequence[str], trials: Sequence[str]) -> list[list[int]]:
+    """Return the indices of runs that are equal but for the seed, groups in order of first occurrence.
 
-    The seed is the root key ``seed`` and every key ``*.seed`` that repeats its value (an interpolation of it).
+    Runs of one trial are: its identity is the configuration without the seed, and the data. Of runs that did not record
+    it the configurations are compared, without the root key ``seed``.
 
     Args:
         configs: Flat configurations with dotted keys.
         fingerprints: Of the data of each; runs on different data are never one group.
+        trials: Identity of the trial of each, or an empty text.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for index, config in enumerate(configs):
-        rest = {key: value for key, value in config.items() if not _is_seed(config, key) and not _is_ignored(key)}
-        groups[repr((sorted(rest.items()), fingerprints[index]))].append(index)
+        rest = sorted((key, value) for key, value in config.items() if key != SEED and not _is_ignored(key))
+        groups[trials[index] or repr((rest, fingerprints[index]))].append(index)
     return list(groups.values())
-
-
-def _is_seed(config: Config, key: str) -> bool:
-    return key == SEED or (key.endswith(f".{SEED}") and config[key] == config.get(SEED))
 
 
 def show_key(key: str) -> str:

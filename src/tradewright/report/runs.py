@@ -36,6 +36,8 @@ class RunRecord:
         config: The resolved configuration as dotted keys.
         metrics: Content of ``metrics.json``.
         fingerprint: Fingerprint of its data, empty if unknown.
+        calendar: Bar length in seconds and trading days per year of its data, None if unknown.
+        trial: Identity of its configuration without the seed, and its data; empty if unknown.
         commit: Git commit of the code, empty if unknown.
     """
 
@@ -46,6 +48,8 @@ class RunRecord:
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     fingerprint: str = ""
+    calendar: tuple[int, float] | None = None
+    trial: str = ""
     commit: str = ""
 
 
@@ -109,6 +113,8 @@ def read_run(path: Path) -> RunRecord:
             config=config,
             metrics=metrics,
             fingerprint=str(_nested(provenance, "data", "fingerprint")),
+            calendar=_calendar(provenance),
+            trial=str(provenance.get("trial") or ""),
             commit=str(_nested(provenance, "git", "sha")),
         )
     except (RunError, OSError, ValueError, TypeError, AttributeError) as error:
@@ -170,6 +176,11 @@ def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _nested(content: dict[str, Any], part: str, name: str) -> Any:
     """Return ``content[part][name]``, an empty text where the run recorded none (no git, an older run)."""
     return (content.get(part) or {}).get(name) or ""
+
+
+def _calendar(provenance: dict[str, Any]) -> tuple[int, float] | None:
+    timeframe_s, periods = (_nested(provenance, "data", name) for name in ("timeframe_s", "periods_per_year"))
+    return (int(timeframe_s), float(periods)) if timeframe_s and periods else None
 
 
 def _state(status: dict[str, Any]) -> str:
