@@ -126,6 +126,15 @@ def test_same_strategy_and_its_leveraged_copy_do_not_differ() -> None:
     assert double.mean.error_K[0] > 0
 
 
+@pytest.mark.parametrize("copy", [1.0, 2.0], ids=["the same", "leveraged"])
+def test_copy_in_the_family_does_not_make_the_other_comparisons_harder(copy: float) -> None:
+    first, second = pair()
+    alone = compare_pairs(first[None], second[None], periods_per_year=A, block_length=3)
+    both = compare_pairs(np.array([first, first]), np.array([second, copy * first]), periods_per_year=A, block_length=3)
+    adjusted = correct(both.sharpe, "romano_wolf")
+    assert adjusted.tolist() == [correct(alone.sharpe, "romano_wolf")[0], 1.0]
+
+
 @pytest.mark.parametrize("second", [np.zeros(250), np.full(250, 1e-4)], ids=["never trades", "constant"])
 def test_strategy_without_dispersion_has_a_mean_but_no_ratio(second: Float) -> None:
     found = compared(pair()[0], second)

@@ -33,8 +33,8 @@ class Difference:
         value_K: Annualised differences; NaN where undefined.
         error_K: Their standard errors; 0 where the two are the same.
         statistic_K: ``|value| / error``; 0 where the two are the same, NaN where undefined.
-        draws_RK: ``|value* - value| / error*`` of the resamples; inf where a resample has no ratio, which counts
-            against significance.
+        draws_RK: ``|value* - value| / error*`` of the resamples; 0 where the two are the same, inf where a resample
+            has no ratio, which counts against significance.
     """
 
     value_K: Float
@@ -145,7 +145,7 @@ def _annualise(found: Studentized, is_defined_K: npt.NDArray[np.bool_], factor: 
         value_K=np.where(is_defined_K, found.value_K * factor, np.nan),
         error_K=np.where(is_defined_K, np.where(is_same_K, 0.0, found.error_K * factor), np.nan),
         statistic_K=np.where(is_defined_K, statistic_K, np.nan),
-        draws_RK=found.draws_RK,
+        draws_RK=np.where(is_same_K, 0.0, found.draws_RK),
     )
 
 
