@@ -75,6 +75,16 @@ def test_position_that_is_kept_is_always_long_or_short(weight: float, side: str)
     )
 
 
+@pytest.mark.parametrize(
+    ("num_bars", "num_decided", "is_found"), [(60, 1, True), (60, 2, False), (400, 3, True), (400, 6, False)]
+)
+def test_hardly_any_decision_is_one_bar_or_one_in_a_hundred(num_bars: int, num_decided: int, is_found: bool) -> None:
+    weights = np.full(num_bars, np.nan)
+    weights[: 10 * num_decided : 10] = np.linspace(0.2, 0.9, num_decided)
+    kinds = [finding.partition(":")[0] for finding in find_degenerate(backtest(weights)).findings]
+    assert ("Always long" in kinds) == is_found
+
+
 @pytest.mark.parametrize("num", [1, 3])
 def test_buy_and_hold_is_always_long(num: int) -> None:
     panel = random_panel(2, 300, num)
@@ -110,6 +120,10 @@ def test_trading_every_bar_without_costs_or_for_more_than_them_is_no_churning() 
     rng = np.random.default_rng(0)
     weights = rng.choice([0.1, 0.5, 0.9], 250)
     assert not [f for f in find_degenerate(backtest(weights)).findings if f.startswith("Churns")]
+    falling = make_panel(np.linspace(1_000.0, 100.0, 250)[:, None])
+    cheap = Vectorized(costs=Costs(fee_bps=0.01))
+    assert backtest(weights, falling, cheap).costs["fees"] > 0
+    assert not [f for f in find_degenerate(backtest(weights, falling, cheap)).findings if f.startswith("Churns")]
     rising = make_panel(np.linspace(100.0, 1_000.0, 250)[:, None])
     assert not [f for f in find_degenerate(backtest(weights, rising, COSTLY)).findings if f.startswith("Churns")]
 
