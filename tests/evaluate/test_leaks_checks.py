@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from leak_corpus import Rule, orders
+from leak_corpus_decisions import Rule, orders
 from leak_markets import daily, ewm, shifted
 
 from tradewright.backtest.vectorized import Vectorized
@@ -178,6 +178,22 @@ def test_rule_that_fits_on_the_bars_before_its_rows_is_clean() -> None:
             return Positions(weights_TN=orders(np.where(returns < level, 1.0, 0.0))[rows.start : rows.stop])
 
     assert check_strategy(Threshold(), daily(0), Range(250, 420)).is_clean
+
+
+def test_rule_that_fits_at_its_first_use_is_found() -> None:
+    """Every call works on a fresh copy, else the first one, on all bars, would decide for the others."""
+
+    class Lazy:
+        name = "lazy"
+        is_learned = False
+        level: float | None = None
+
+        def decide(self, panel: Panel, features: Features | None, rows: Range) -> Positions:
+            if self.level is None:
+                self.level = float(np.median(panel.close_TN))
+            return Positions(weights_TN=np.where(panel.close_TN < self.level, 1.0, 0.0)[rows.start : rows.stop])
+
+    assert check_strategy(Lazy(), daily(0), Range(100, 420)).leaks
 
 
 def test_strategy_reads_features_of_the_world_it_is_in() -> None:

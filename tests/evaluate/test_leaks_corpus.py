@@ -3,8 +3,9 @@
 import warnings
 
 import pytest
-from clean_corpus import CLEAN
-from leak_corpus import LEAKS, Case
+from clean_corpus_more import CLEAN
+from leak_corpus import Case
+from leak_corpus_decisions import LEAKS
 from leak_environments import CLEAN_ENVIRONMENTS, ENVIRONMENT_LEAKS, check_simulator
 
 SEEDS = range(5)

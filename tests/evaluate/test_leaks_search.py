@@ -121,6 +121,8 @@ def test_texts_are_compared_and_shown_where_they_part() -> None:
     assert str(found.after).endswith("xup")
     assert len(str(found.before)) < 70
     assert compare(values, other, 1) is None
+    mixed = np.array(["a", float("nan"), None], dtype=object)
+    assert compare(mixed, np.array(["a", float("nan"), None], dtype=object), 3) is None
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -221,6 +223,17 @@ def test_cache_under_the_fingerprint_hides_no_leak() -> None:
         key = f"{panel.fingerprint}"
         cache.setdefault(key, panel.close_TN / panel.close_TN[-1])
         return {"x": cache[key]}
+
+    assert search(compute).leaks
+
+
+def test_result_that_is_overwritten_by_the_next_call_hides_no_leak() -> None:
+    buffer = np.zeros((420, 1))
+
+    def compute(panel: Panel):
+        out = buffer[: panel.num_bars]
+        out[:] = panel.close_TN - panel.close_TN.mean()
+        return {"x": out}
 
     assert search(compute).leaks
 

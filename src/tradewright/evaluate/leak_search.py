@@ -116,7 +116,7 @@ def find_leaks(
     run = _Runner(compute, with_tables=tables is not None)
     check = Check(kind=kind, subject=subject)
     try:
-        whole = run(worlds.whole)
+        whole = _kept(run(worlds.whole))
     except MalformedError as error:
         return replace(check, faults=(f"{subject}: {error}",))
     cuts = choose_cuts(whole, rows, num_cuts, rng, max_events=max_events)
@@ -138,6 +138,11 @@ class _Runner:
     def __call__(self, world: World) -> Values:
         panel, tables = world
         return as_values(self.compute(panel, tables) if self.with_tables else self.compute(panel), panel.num_bars)
+
+
+def _kept(values: Values) -> Values:
+    """Copy what was returned: a function may write its next result into the same array. Fitted numbers stay as are."""
+    return {name: array if array.strides[0] == 0 else array.copy() for name, array in values.items()}
 
 
 def _try_cut(run: _Runner, worlds: Worlds, whole: Values, cut: int, reach_bars: int, suspects: _Suspects) -> list[str]:

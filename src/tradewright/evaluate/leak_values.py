@@ -59,7 +59,7 @@ def as_values(returned: Any, num_bars: int) -> dict[str, Array]:
     for name, value in returned.items():
         array = np.array(value, dtype=object) if _is_texts(value) else np.asarray(value)
         if array.ndim == 0:
-            array = np.broadcast_to(array, (num_bars,))
+            array = np.broadcast_to(array.copy(), (num_bars,))
         if len(array) != num_bars:
             raise MalformedError(f"returned {len(array)} rows of '{name}' for {num_bars} bars, expected one per bar")
         values[str(name)] = array

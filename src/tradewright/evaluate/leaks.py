@@ -93,7 +93,7 @@ def check_strategy(
     """Check what a strategy decides: weights, stops, targets, entry prices.
 
     Args:
-        strategy: What to check. Where it can be copied, every call works on a fresh copy.
+        strategy: What to check; every call works on a fresh copy.
         panel: All bars.
         rows: Bars it decides on, as in ``Strategy.decide``; earlier ones are its warm-up.
         features_of: Computes the features that the strategy reads; None: it reads none.
