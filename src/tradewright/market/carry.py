@@ -47,7 +47,7 @@ def carry_accounts(form: Form, state: State, bar: Bar) -> Carried:
         cash_B1, interest = cash_B1 + interest_B1, interest_B1.squeeze(1)
     rate = costs.borrow_rate if bar.borrow_BN is None else bar.borrow_BN
     if form.has_shorts and (bar.borrow_BN is not None or costs.borrow_rate):
-        short_BN = form.xp.clip(-state.shares_BN, 0.0, None) * form.money(state.mark_BN)
+        short_BN = form.xp.maximum(-state.shares_BN, form.zero) * form.money(state.mark_BN)
         carry_BN = _unless_ended(form, state, short_BN * (rate * years))
         borrow_B1 = form.total(carry_BN)
         cash_B1, borrow = cash_B1 - borrow_B1, borrow_B1.squeeze(1)

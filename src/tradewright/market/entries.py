@@ -11,7 +11,7 @@ Legend: B accounts, N instruments; ``B1`` is per account. Prices are mirrored by
 from typing import NamedTuple
 
 from tradewright.market.account import Array, Bar, Fills, State
-from tradewright.market.form import DUST, TINY, Form
+from tradewright.market.form import DUST, Form
 from tradewright.market.orders import Filled, Orders, fill_orders
 from tradewright.market.rules import Reason
 from tradewright.market.stops import Entered, average_entry, find_levels, replace_distances
@@ -118,10 +118,10 @@ def _touch(form: Form, state: State, bar: Bar, waiting: Waiting) -> Touched:
     level_BN, is_limit_BN = _prices(form, waiting)
     is_waiting_BN = ~xp.isnan(waiting.weights_BN)
     level_BN = xp.where(is_waiting_BN, level_BN, zero)
-    size_BN = waiting.size_B1 / xp.clip(form.money(level_BN), TINY, None)
+    size_BN = waiting.size_B1 / xp.maximum(form.money(level_BN), form.tiny)
     target_BN = waiting.weights_BN * size_BN if waiting.decided_BN is None else waiting.decided_BN
     if not form.rules.allow_short:
-        target_BN = xp.clip(target_BN, 0.0, None)
+        target_BN = xp.maximum(target_BN, form.zero)
     change_BN = xp.where(is_waiting_BN, target_BN - shares_BN, zero)
     is_order_BN = is_waiting_BN & (abs(change_BN) >= DUST * size_BN)
     side_BN = xp.sign(change_BN)

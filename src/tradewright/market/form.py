@@ -27,12 +27,14 @@ class Form(NamedTuple):
     Args:
         xp: The module ``numpy`` or ``torch``.
         rules, terms: Account rules and their fractions.
-        zero: 0.0 without dimensions: comparing and choosing with it is twice as fast as with a Python number.
+        zero, tiny: 0.0 and ``TINY`` without dimensions: comparing and choosing with them is twice as fast as with
+            Python numbers.
         total: Sum over instruments, ``[B, N] -> [B, 1]``, in instrument order so that every form adds alike.
         is_single: One instrument: sums vanish and the leverage cap is a clip of the weight.
         has_shorts: Short positions can exist.
         can_break: Equity can reach zero or the margin line.
         has_detail: Fills and reasons are wanted.
+        has_sizes: Orders are cut to lots or to the capacity of the bar, or have a least notional.
         is_priced: Slippage differs by order, because prices have ticks or orders move the market.
         multiplier_N: Contract multipliers; None: all 1.
         lot_N: Lot sizes, 0 for fractional; None: all fractional.
@@ -44,11 +46,13 @@ class Form(NamedTuple):
     rules: AccountRules
     terms: Terms
     zero: Array
+    tiny: Array
     total: Callable[[Array], Array]
     is_single: bool
     has_shorts: bool
     can_break: bool
     has_detail: bool
+    has_sizes: bool
     is_priced: bool
     multiplier_N: Array | None
     lot_N: Array | None
@@ -87,35 +91,41 @@ def choose_form(
         multiplier_N = xp.ones_like(shares_BN) if multiplier_N is None else multiplier_N
         lot_N = xp.zeros_like(shares_BN) if lot_N is None else lot_N
 
-    def ordered_sum(x_BN: Array) -> Array:
-        return xp.cumsum(x_BN, -1)[:, -1:]
-
     takes_cash = bar.funding_BN is not None or bar.roll_from_BN is not None
+    device = shares_BN.device
+    # Positional, in the order of the fields: this runs once a bar, and keywords would take three times as long.
     return Form(
-        xp=xp,
-        rules=rules,
-        terms=rules.terms,
-        zero=_zero(xp, shares_BN.device),
-        total=_itself if is_single else ordered_sum,
-        is_single=is_single,
-        has_shorts=rules.allow_short or not specialise,
-        can_break=rules.can_break or takes_cash or not specialise,
-        has_detail=detail,
-        is_priced=tick_N is not None or bar.impact_BN is not None,
-        multiplier_N=multiplier_N,
-        lot_N=lot_N,
-        tick_N=tick_N,
-        impact_BN=bar.impact_BN,
-        capacity_BN=bar.capacity_BN,
+        xp,
+        rules,
+        rules.terms,
+        _constant(xp, device, 0.0),
+        _constant(xp, device, TINY),
+        _itself if is_single else _ordered_sum(xp),
+        is_single,
+        rules.allow_short or not specialise,
+        rules.can_break or takes_cash or not specialise,
+        detail,
+        lot_N is not None or bar.capacity_BN is not None or rules.min_notional > 0,
+        tick_N is not None or bar.impact_BN is not None,
+        multiplier_N,
+        lot_N,
+        tick_N,
+        bar.impact_BN,
+        bar.capacity_BN,
     )
 
 
 @cache
-def _zero(xp: Any, device: Any) -> Array:
+def _ordered_sum(xp: Any) -> Callable[[Array], Array]:
+    return lambda x_BN: xp.cumsum(x_BN, -1)[:, -1:]
+
+
+@cache
+def _constant(xp: Any, device: Any, value: float) -> Array:
     if hasattr(xp, "inference_mode"):
         with xp.inference_mode(False):  # an inference tensor could not take part in a backward pass later
-            return xp.zeros((), dtype=xp.float64, device=device)
-    return xp.zeros((), dtype=xp.float64)
+            return xp.full((), value, dtype=xp.float64, device=device)
+    return xp.full((), value, dtype=xp.float64)
 
 
 def _itself(x_B1: Array) -> Array:

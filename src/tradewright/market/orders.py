@@ -10,7 +10,7 @@ Legend: B accounts, N instruments; ``B1`` is per account. Quantities are shares;
 from typing import NamedTuple
 
 from tradewright.market.account import Array, Fills
-from tradewright.market.form import DUST, LOT_TOLERANCE, TINY, Form
+from tradewright.market.form import DUST, LOT_TOLERANCE, Form
 from tradewright.market.pricing import book_fills, cost_over_reference, excess_of, fill_price, refuse_no_price
 from tradewright.market.rules import Reason
 
@@ -147,7 +147,7 @@ def _price(form: Form, orders: Orders, quantity_BN: Array) -> tuple[Array, Array
 def _targets(form: Form, orders: Orders) -> Target:
     """Return target shares: current ones without an accepted order, zero where liquidation is forced."""
     xp, shares_BN = form.xp, orders.shares_BN
-    unit_BN = orders.unit_BN if orders.tradable_BN is None else xp.clip(orders.unit_BN, TINY, None)
+    unit_BN = orders.unit_BN if orders.tradable_BN is None else xp.maximum(orders.unit_BN, form.tiny)
     size_BN = orders.size_B1 / unit_BN
     is_clipped = form.is_single and orders.decided_BN is None and orders.side_BN is None
     leverage = form.terms.leverage
@@ -162,7 +162,7 @@ def _targets(form: Form, orders: Orders) -> Target:
     else:
         target_BN = orders.weights_BN * size_BN if orders.decided_BN is None else orders.decided_BN
         if not form.rules.allow_short:
-            target_BN = xp.clip(target_BN, 0.0, None)
+            target_BN = xp.maximum(target_BN, form.zero)
         if orders.side_BN is None:
             target_BN, is_capped_BN = _capped(form, orders, target_BN, accepted_BN)
         else:
@@ -173,17 +173,30 @@ def _targets(form: Form, orders: Orders) -> Target:
     is_order_BN = abs(change_BN) >= DUST * size_BN
     if accepted_BN is not None:
         is_order_BN = is_order_BN & accepted_BN
-    target = Target(target_BN, accepted_BN, is_cut_BN, is_capped_BN, None, None, None)
-    target = _sized(form, orders, target, is_order_BN, change_BN)
-    if orders.forced_B1 is None:
-        return target
-    is_forced_BN = orders.forced_B1 if orders.tradable_BN is None else orders.forced_B1 & orders.tradable_BN
-    return target._replace(shares_BN=xp.where(is_forced_BN, form.zero, target.shares_BN))
+    is_over_BN = is_below_lot_BN = is_small_BN = None
+    if form.has_sizes:
+        size = _sized(form, orders, target_BN, change_BN, is_order_BN)
+        target_BN, is_order_BN, is_over_BN, is_below_lot_BN, is_small_BN = size
+    target_BN = xp.where(is_order_BN, target_BN, shares_BN)
+    if orders.forced_B1 is not None:
+        is_forced_BN = orders.forced_B1 if orders.tradable_BN is None else orders.forced_B1 & orders.tradable_BN
+        target_BN = xp.where(is_forced_BN, form.zero, target_BN)
+    return Target(target_BN, accepted_BN, is_cut_BN, is_capped_BN, is_over_BN, is_below_lot_BN, is_small_BN)
 
 
-def _sized(form: Form, orders: Orders, target: Target, is_order_BN: Array, change_BN: Array) -> Target:
-    """Cut orders to the capacity of the bar and to whole lots; drop those below the least notional and dust."""
-    xp, shares_BN, target_BN = form.xp, orders.shares_BN, target.shares_BN
+class _Size(NamedTuple):
+    """Targets, where they are orders, and masks as in ``Target``."""
+
+    target_BN: Array
+    is_order_BN: Array
+    is_over_BN: Array | None
+    is_below_lot_BN: Array | None
+    is_small_BN: Array | None
+
+
+def _sized(form: Form, orders: Orders, target_BN: Array, change_BN: Array, is_order_BN: Array) -> _Size:
+    """Cut orders to the capacity of the bar and to whole lots; drop those below the least notional."""
+    xp, shares_BN = form.xp, orders.shares_BN
     is_over_BN = is_below_lot_BN = is_small_BN = None
     if form.capacity_BN is not None:
         is_over_BN = is_order_BN & (abs(change_BN) > form.capacity_BN)
@@ -200,12 +213,7 @@ def _sized(form: Form, orders: Orders, target: Target, is_order_BN: Array, chang
         is_less_BN = abs(change_BN) * orders.unit_BN < form.terms.least_notional
         is_small_BN = is_order_BN & is_less_BN & (target_BN != 0) & (change_BN != 0)
         is_order_BN = is_order_BN & ~is_small_BN
-    return target._replace(
-        shares_BN=xp.where(is_order_BN, target_BN, shares_BN),
-        is_over_BN=is_over_BN,
-        is_below_lot_BN=is_below_lot_BN,
-        is_small_BN=is_small_BN,
-    )
+    return _Size(target_BN, is_order_BN, is_over_BN, is_below_lot_BN, is_small_BN)
 
 
 def accepted_orders(form: Form, orders: Orders) -> Array:
@@ -228,8 +236,8 @@ def _capped(form: Form, orders: Orders, target_BN: Array, accepted_BN: Array) ->
     held_B1 = form.total(xp.where(accepted_BN, form.zero, abs(orders.value_BN)))
     limit_B1 = form.terms.leverage * orders.equity_B1
     is_over_B1 = ordered_B1 + held_B1 > limit_B1 * (1.0 + DUST)
-    room_B1 = xp.clip(limit_B1 - held_B1, 0.0, None)
-    scale_B1 = xp.where(is_over_B1, room_B1 / xp.clip(ordered_B1, TINY, None), 1.0)
+    room_B1 = xp.maximum(limit_B1 - held_B1, form.zero)
+    scale_B1 = xp.where(is_over_B1, room_B1 / xp.maximum(ordered_B1, form.tiny), 1.0)
     return target_BN * scale_B1, accepted_BN & is_over_B1 & (target_BN != 0)
 
 
@@ -245,16 +253,16 @@ def _openings(form: Form, orders: Orders, kept_BN: Array, wanted_BN: Array, exce
     if orders.side_BN is not None:  # which came first is unknown: a reduction frees no buying power for others
         used_BN = xp.where(wanted_BN != 0, used_BN, abs(orders.value_BN))
     gross_B1 = form.total(used_BN)
-    can_be_dust = not form.is_single or orders.side_BN is not None  # else the leverage cap left nothing to scale away
-    group = _Group(unit_BN, reduced_BN, excess_BN, can_be_dust)
     if form.is_single or not form.has_shorts:
-        return _scaled(form, wanted_BN, group, equity_B1, gross_B1)
-    shorts = _scaled(form, xp.clip(wanted_BN, None, 0.0), group, equity_B1, gross_B1)
+        return _scaled(form, orders, wanted_BN, reduced_BN, excess_BN, equity_B1, gross_B1)
+    wanted_short_BN = xp.minimum(wanted_BN, form.zero)
+    shorts = _scaled(form, orders, wanted_short_BN, reduced_BN, excess_BN, equity_B1, gross_B1)
     notional_BN = shorts.shares_BN * unit_BN
     cost_BN = cost_over_reference(form, notional_BN, shorts.shares_BN, excess_BN, is_paid_BN=reduced_BN != 0)
     equity_B1 = equity_B1 - form.total(cost_BN)
     gross_B1 = gross_B1 + form.total(abs(notional_BN))
-    longs = _scaled(form, xp.clip(wanted_BN, 0.0, None), group, equity_B1, gross_B1)
+    wanted_long_BN = xp.maximum(wanted_BN, form.zero)
+    longs = _scaled(form, orders, wanted_long_BN, reduced_BN, excess_BN, equity_B1, gross_B1)
     scale_BN, is_small_BN = longs.scale_BN, longs.is_small_BN
     if form.has_detail:
         scale_BN = xp.where(wanted_BN < 0, shorts.scale_BN, scale_BN)
@@ -262,22 +270,25 @@ def _openings(form: Form, orders: Orders, kept_BN: Array, wanted_BN: Array, exce
     return Opening(wanted_BN, shorts.shares_BN + longs.shares_BN, scale_BN, is_small_BN)
 
 
-class _Group(NamedTuple):
-    """What openings cost: money per share, the reductions that share their fill, costs per share (or None).
+def _scaled(
+    form: Form,
+    orders: Orders,
+    wanted_BN: Array,
+    reduced_BN: Array,
+    excess_BN: Array | None,
+    equity_B1: Array,
+    gross_B1: Array,
+) -> Opening:
+    """Scale one group of openings pro rata to the buying power left, of which rounding noise opens nothing.
 
-    ``can_be_dust``: the buying power left may be rounding noise, which opens nothing.
+    Args:
+        form, orders: As above.
+        wanted_BN: The openings wanted.
+        reduced_BN: The reductions that share their fill.
+        excess_BN: Costs per share; None: slippage is the same fraction for all.
+        equity_B1, gross_B1: Equity and gross exposure before the group.
     """
-
-    unit_BN: Array
-    reduced_BN: Array
-    excess_BN: Array | None
-    can_be_dust: bool
-
-
-def _scaled(form: Form, wanted_BN: Array, group: _Group, equity_B1: Array, gross_B1: Array) -> Opening:
-    """Scale one group of openings pro rata to the buying power left."""
-    xp, terms = form.xp, form.terms
-    unit_BN, reduced_BN, excess_BN, can_be_dust = group
+    xp, terms, unit_BN = form.xp, form.terms, orders.unit_BN
     if excess_BN is None:
         notional_BN = wanted_BN * unit_BN
         need_BN = abs(notional_BN) * terms.need_rate
@@ -292,8 +303,8 @@ def _scaled(form: Form, wanted_BN: Array, group: _Group, equity_B1: Array, gross
         is_new_fill_BN = (wanted_BN != 0) & (reduced_BN == 0)
         equity_B1 = equity_B1 - form.total(xp.where(is_new_fill_BN, terms.fixed_fee, form.zero))
     room_B1 = (equity_B1 if terms.leverage == 1 else equity_B1 * terms.leverage) - gross_B1
-    scale_B1 = xp.clip(room_B1 / xp.clip(need_B1, TINY, None), 0.0, 1.0)
-    if can_be_dust:
+    scale_B1 = xp.clip(room_B1 / xp.maximum(need_B1, form.tiny), 0.0, 1.0)
+    if not form.is_single or orders.side_BN is not None:  # else the leverage cap left nothing to scale away
         scale_B1 = xp.where(scale_B1 < DUST, form.zero, scale_B1)
     opened_BN = wanted_BN * scale_B1
     if form.lot_N is not None:

@@ -10,7 +10,7 @@ Legend: B accounts, N instruments, K finer bars; ``B1`` is per account.
 from typing import NamedTuple
 
 from tradewright.market.account import Array, Bar, Fills, State
-from tradewright.market.form import TINY, Form
+from tradewright.market.form import Form
 from tradewright.market.orders import Filled
 from tradewright.market.pricing import book_fills, fill_price, refuse_no_price, round_to_tick
 from tradewright.market.rules import Reason
@@ -56,7 +56,7 @@ def average_entry(form: Form, entry_BN: Array, filled: Filled, reference_BN: Arr
     if filled.price_BN is None and slippage:
         price_BN = reference_BN * (1.0 + xp.sign(filled.quantity_BN) * slippage)
     base_BN = xp.where(filled.kept_BN != form.zero, entry_BN, form.zero)
-    part_BN = abs(filled.opened_BN) / xp.clip(abs(filled.shares_BN), TINY, None)
+    part_BN = abs(filled.opened_BN) / xp.maximum(abs(filled.shares_BN), form.tiny)
     return base_BN + (price_BN - base_BN) * part_BN, price_BN
 
 
