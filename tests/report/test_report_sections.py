@@ -257,6 +257,15 @@ def test_significant_loss_against_buy_and_hold_is_no_win() -> None:
     assert not is_beyond_chance(dataclasses.replace(found, comparisons=()))  # type: ignore[type-var]
 
 
+def test_statistics_repeat_no_figure_of_judging_and_keep_unknown_ones() -> None:
+    content = sample_content()
+    metrics = dict(content.metrics) | {"test/deflated_sharpe": 0.5, "test/own_figure": 7.0}
+    rows = grid(dataclasses.replace(content, metrics=metrics), "statistics", "Test range").rows
+    labels = [row[0] for row in rows]
+    assert "own figure" in labels
+    assert not [label for label in labels if "skill" in label]
+
+
 def test_verdict_carries_the_corrected_p_value_and_the_ceiling() -> None:
     verdict = judge(winner(0.2, 0.5))
     assert "corrected p-value of the difference 0.200." in verdict.detail
@@ -354,8 +363,8 @@ def test_decisions_show_frequency_distribution_drawdown_and_sharpe(content: Repo
 def test_decisions_show_the_distribution_of_confidence_and_its_calibration(content: ReportContent) -> None:
     sure = chart(content, "decisions", "confidence").figure.data[0]
     table = grid(content, "decisions", "Confidence")
-    assert [int(row[1]) for row in table.rows] == list(sure.y)
-    error = sum(int(row[1]) * abs(float(row[4])) for row in table.rows if row[1] != "0") / sum(sure.y)
+    assert [int(row[1]) for row in table.rows] == [number for number in sure.y if number]
+    error = sum(int(row[1]) * abs(float(row[4])) for row in table.rows) / sum(sure.y)
     words = " ".join(section(content, "decisions").paragraphs)
     assert float(re.search(r"calibration error ([\d.]+) points", words).group(1)) == pytest.approx(error, abs=0.1)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tradewright.backtest.result import BacktestResult, Trade
 from tradewright.metrics.drawdown import episodes
-from tradewright.metrics.figures import DASH, describe, show
+from tradewright.metrics.figures import DASH, JUDGED, describe, show
 from tradewright.report.content import ReportContent, readable
 
 KEY_FIGURES = (
@@ -112,10 +112,10 @@ def best_columns(key: str, values: Sequence[float]) -> frozenset[int]:
 
 
 def statistics(content: ReportContent) -> dict[str, list[Row]]:
-    """Return every figure of the strategy and the baselines, by heading."""
+    """Return the figures of the strategy and the baselines, by heading; those of judging have sections of their own."""
     columns = [content.figures(name) for name in content.names]
     sections = {heading: figure_rows(keys, columns) for heading, keys in SECTIONS.items()}
-    known = {key for keys in SECTIONS.values() for key in keys} | {"num_bars"}
+    known = {key for keys in SECTIONS.values() for key in keys} | {"num_bars", *JUDGED}
     others = [key for key in columns[0] if key not in known]
     sections["Other figures"] = figure_rows(others, columns)
     return {heading: rows for heading, rows in sections.items() if rows}

@@ -6,7 +6,6 @@ Legend: K bins of confidence.
 import numpy as np
 
 from tradewright.metrics.calibration import Calibration
-from tradewright.metrics.figures import DASH
 from tradewright.report.axes import STRATEGY_COLOUR, Chart, blank
 from tradewright.report.sections.section import Grid
 
@@ -34,13 +33,14 @@ def tabulate(calibration: Calibration) -> tuple[Grid, ...]:
         (
             _bin(place, len(calibration.num_K)),
             f"{number:,}",
-            f"{confidence:.1%}" if number else DASH,
-            f"{accuracy:.1%}" if number else DASH,
-            f"{100 * (accuracy - confidence):+.1f}" if number else DASH,
+            f"{confidence:.1%}",
+            f"{accuracy:.1%}",
+            f"{100 * (accuracy - confidence):+.1f}",
         )
         for place, (number, confidence, accuracy) in enumerate(
             zip(calibration.num_K, calibration.confidence_K, calibration.accuracy_K, strict=True)
         )
+        if number
     )
     titles = ("Confidence", "Decisions", "Mean", "Right", "Difference, points")
     return (Grid(caption="Reliability", titles=titles, rows=rows, kind="narrow"),)
