@@ -48,6 +48,9 @@ def find_carry(ledger: Ledger, quotes: Quotes, multiplier_N: Float, borrow_rate:
         multiplier_N: Money per price unit.
         borrow_rate: Annual rate where the quotes carry none.
     """
+    has_borrow = quotes.borrow is not None or borrow_rate > 0
+    if not (has_borrow or quotes.funding is not None or quotes.dividend is not None):
+        return Carry()
     held_TN = np.zeros_like(ledger.shares)
     held_TN[1:] = ledger.shares[:-1]
     value_TN = np.zeros_like(held_TN)
@@ -55,7 +58,7 @@ def find_carry(ledger: Ledger, quotes: Quotes, multiplier_N: Float, borrow_rate:
     if ledger.ended_at is not None:
         value_TN[ledger.ended_at + 1 :] = 0.0  # an ended account pays no more
     borrow_TN = funding_TN = dividends_TN = None
-    if quotes.borrow is not None or borrow_rate:
+    if has_borrow:
         rate_TN = borrow_rate if quotes.borrow is None else quotes.borrow
         borrow_TN = np.maximum(-value_TN, 0.0) * rate_TN * quotes.years[:, None]
     if quotes.funding is not None:

@@ -97,6 +97,7 @@ class _Book:
     ) -> None:
         self.instruments, self.ts_T, self.quotes, self.carry = instruments, ts_T, quotes, carry
         self.running: dict[int, OpenTrade] = {}
+        self.is_gapless = bool(quotes.tradable.all())
         self.coming = _restatements(quotes)[::-1]
 
     def restate(self, bar: int) -> None:
@@ -124,10 +125,12 @@ class _Book:
     def _see(self, n: int, stop: int) -> None:
         """Let a trade see the bars before ``stop`` that it has not seen."""
         trade = self.running[n]
-        rows = slice(trade.seen, stop)
-        exists = self.quotes.tradable[rows, n]
-        if exists.any():
-            trade.see(float(self.quotes.low[rows, n][exists].min()), float(self.quotes.high[rows, n][exists].max()))
+        low, high = self.quotes.low[trade.seen : stop, n], self.quotes.high[trade.seen : stop, n]
+        if not self.is_gapless:
+            exists = self.quotes.tradable[trade.seen : stop, n]
+            low, high = low[exists], high[exists]
+        if len(low):
+            trade.see(float(low.min()), float(high.max()))
         trade.seen = max(trade.seen, stop)
 
 

@@ -40,9 +40,12 @@ def commit(staging: Staging, *, sort: bool, rates: str | None = None, rolls: str
         table = read_rolls(connection, rolls, _symbols(connection))
         stitch(staging, table, length_s)
         _insert(connection, "rolls", table)
+        staging.remarks.append(f"{len(table)} rolls make {', '.join(sorted({roll.root for roll in table}))}")
     symbols = _symbols(connection)
     if rates is not None:
-        _insert(connection, "rates", read_rates(connection, rates, symbols))
+        paid = read_rates(connection, rates, symbols)
+        _insert(connection, "rates", paid)
+        staging.remarks.append(f"{len(paid)} rates of {', '.join(sorted({rate.symbol for rate in paid}))}")
     _insert(
         connection, "instruments", [staging.instruments.get(symbol, Instrument(symbol=symbol)) for symbol in symbols]
     )

@@ -52,23 +52,25 @@ def with_events(panel: Panel, connection: duckdb.DuckDBPyConnection, adjust: str
 
 def _actions(panel: Panel, connection: duckdb.DuckDBPyConnection, adjust: str) -> dict[str, Any]:
     """Return splits as new shares per old one, and dividends per share as it was before the split of its bar."""
-    rows = connection.execute("SELECT symbol, ex_ts, kind, ratio, cash FROM actions ORDER BY symbol, ex_ts").fetchall()
     kinds = STILL_TO_COME[adjust]
+    if not kinds:
+        return {}
+    rows = connection.execute("SELECT symbol, ex_ts, kind, ratio, cash FROM actions ORDER BY symbol, ex_ts").fetchall()
     place = _Clock(panel)
     split_TN, dividend_TN = np.ones(panel.close_TN.shape), np.zeros(panel.close_TN.shape)
-    for symbol, ex_ts, kind, ratio, cash in rows:
-        if kind not in kinds:
-            continue
+    later: dict[str, float] = {}
+    for symbol, ex_ts, kind, ratio, cash in reversed(rows):
         if kind == "split":
-            place.refuse_inside(symbol, ex_ts, "split", "set data.adjust to all or splits")
+            later[symbol] = later.get(symbol, 1.0) * ratio
+            if "split" in kinds:
+                place.refuse_inside(symbol, ex_ts, "split", "set data.adjust to all or splits")
         at = place.find(symbol, ex_ts)
-        if at is None:
+        if at is None or kind not in kinds:
             continue
         if kind == "split":
             split_TN[at] /= ratio
         else:
-            later = [r for s, ts, k, r, _ in rows if s == symbol and k == "split" and ts >= ex_ts]
-            dividend_TN[at] += cash * (float(np.prod(later)) if adjust == "splits" else 1.0)
+            dividend_TN[at] += cash * (later.get(symbol, 1.0) if adjust == "splits" else 1.0)
     given = {"split_TN": (split_TN, 1.0), "dividend_TN": (dividend_TN, 0.0)}
     return {name: values_TN for name, (values_TN, neutral) in given.items() if (values_TN != neutral).any()}
 
@@ -81,15 +83,13 @@ def _rates(panel: Panel, connection: duckdb.DuckDBPyConnection) -> dict[str, Any
     place = _Clock(panel)
     funding_TN, borrow_TN = np.zeros(panel.close_TN.shape), np.full(panel.close_TN.shape, np.nan)
     for symbol, ts, funding, borrow in rows:
-        if symbol not in panel.symbols:
+        if symbol not in place.columns:
             continue
-        n = panel.symbols.index(symbol)
         at = place.find(symbol, ts)
         if at is not None and funding is not None:
             funding_TN[at] += funding
         if borrow is not None:
-            since = int(np.searchsorted(panel.ts_T, np.datetime64(ts, "us"), side="left"))
-            borrow_TN[since + 1 :, n] = borrow
+            borrow_TN[place.row(ts) + 1 :, place.columns[symbol]] = borrow
     given = {"funding_TN": (funding_TN, funding_TN != 0), "borrow_TN": (borrow_TN, ~np.isnan(borrow_TN))}
     return {name: values_TN for name, (values_TN, is_given_TN) in given.items() if is_given_TN.any()}
 
@@ -161,18 +161,22 @@ class _Clock:
         self.panel = panel
         self.columns = {symbol: n for n, symbol in enumerate(panel.symbols)}
 
+    def row(self, ts: Any) -> int:
+        """Return the first row that opens at or after ``ts``; T if none does."""
+        return int(np.searchsorted(self.panel.ts_T, np.datetime64(ts, "us"), side="left"))
+
     def find(self, symbol: str, ts: Any) -> tuple[int, int] | None:
         """Return row and column; None where the event concerns nobody who trades the panel."""
         if symbol not in self.columns:
             return None
-        row = int(np.searchsorted(self.panel.ts_T, np.datetime64(ts, "us"), side="left"))
+        row = self.row(ts)
         return (row, self.columns[symbol]) if 0 < row < self.panel.num_bars else None
 
     def refuse_inside(self, symbol: str, ts: Any, kind: str, advice: str) -> None:
         """Refuse an event inside a bar, whose prices would be in two units."""
         if symbol not in self.columns:
             return
-        row = int(np.searchsorted(self.panel.ts_T, np.datetime64(ts, "us"), side="left")) - 1
+        row = self.row(ts) - 1
         if row < 0 or not self.panel.tradable_TN[row, self.columns[symbol]]:
             return
         if self.panel.known_at_T[row] > np.datetime64(ts, "us"):
