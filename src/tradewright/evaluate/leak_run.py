@@ -90,7 +90,7 @@ def rule_checks(
 ) -> Iterator[Check]:
     """Yield the checks of a rule's backtest."""
     yield _split(bench, embargo_bars)
-    rows = Range(bench.ranges.validation.start, bench.panel.num_bars)
+    rows = Range(min(bench.ranges.validation.start, bench.ranges.test.start), bench.panel.num_bars)
     yield check_strategy(strategy, bench.panel, rows, num_cuts=num_cuts, seed=seed, max_values=max_values)
 
 

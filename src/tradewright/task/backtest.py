@@ -37,6 +37,6 @@ class Backtest(Task):
                 num_cuts=node.num_cuts,
                 seed=node.seed,
                 max_values=node.max_values,
-                embargo_bars=cfg.data.split.embargo_bars,
+                embargo_bars=0 if context.fit else cfg.data.split.embargo_bars,  # folds keep one of their own
             )
         return strategy

@@ -160,7 +160,7 @@ def build_callbacks(context: Context, algorithm: AgentModule, *, is_checked: boo
 
 def _leak_check(context: Context, algorithm: AgentModule) -> Callable[..., Leaks]:
     feature_set = build(context.cfg.features, key="features")
-    embargo_bars = int(context.cfg.data.split.embargo_bars)
+    embargo_bars = 0 if context.fit else int(context.cfg.data.split.embargo_bars)  # folds keep one of their own
     return partial(check_training, context.bench, feature_set, algorithm, embargo_bars=embargo_bars)
 
 
