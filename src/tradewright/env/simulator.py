@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.data.ranges import Range
+from tradewright.env.episode_figures import EpisodeFigures
 from tradewright.env.execution_tensors import ExecutionTensors
 from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.starts import find_starts
@@ -53,6 +54,7 @@ class Simulator:
         reward: Reward function, or None.
         generator: Draws where episodes begin: any bar that an instrument has and that leaves room for
             ``env.episode_bars``. None starts account b on instrument b % N at the first bar, for the whole range.
+        figures: Keeps the report's figures of every episode as it runs; None saves their time.
 
     Raises:
         DataError: The range is too short for one step.
@@ -69,6 +71,7 @@ class Simulator:
         num_accounts: int,
         reward: Reward | None = None,
         generator: torch.Generator | None = None,
+        figures: EpisodeFigures | None = None,
     ) -> None:
         parts = (rows,) if isinstance(rows, Range) else tuple(rows)
         first, last = max(parts[0].start, market.ready_from + env.window - 1), parts[-1].stop - 1
@@ -84,6 +87,7 @@ class Simulator:
         self.first, self.last = first, last
         self.num_accounts = num_accounts
         self.generator = generator
+        self.figures = figures
         self.device = market.prices.device
         self._execution = ExecutionTensors.build(market, self.rules)
         self._starts = None if generator is None else find_starts(market, parts, env.window, env.episode_bars)
@@ -97,6 +101,8 @@ class Simulator:
         self.equity_B = torch.full_like(self.holding_B, self.rules.initial_cash)
         self.peak_B = self.equity_B.clone()
         self.pending = self._nothing_pending()
+        if self.figures is not None:
+            self.figures.start(self.equity_B)
 
     def _fresh(self, row_B: Tensor) -> tuple[State, dict[str, Tensor]]:
         account = initial_state(
@@ -145,6 +151,8 @@ class Simulator:
         self.holding_B = pick(torch.zeros_like(self.holding_B), self.holding_B)
         nothing = self._nothing_pending()
         self.pending = {name: pick(nothing[name], kept) for name, kept in self.pending.items()}
+        if self.figures is not None:
+            self.figures.restart(done_B, initial_B)
 
     @property
     def row_B(self) -> Tensor:
@@ -206,11 +214,13 @@ class Simulator:
             due.pop("weights_BN"),
             self._execution.bar(self.row_B, self.bar_B),
             self.rules.account,
-            detail=False,
+            detail=self.figures is not None,
             **due,
             **contract,
         )
         self.equity_B = outcome.equity_B
+        if self.figures is not None:
+            self.figures.add(outcome, self.bar_B, contract.get("multiplier_N"))
         self.peak_B = torch.maximum(self.peak_B, self.equity_B)
         is_same_side_B = torch.sign(self.account.shares_BN[:, 0]) == torch.sign(shares_B)
         is_held_B = self.account.shares_BN[:, 0] != 0
@@ -240,6 +250,8 @@ class Simulator:
         state["account"] = {name: value for name, value in self.account._asdict().items() if value is not None}
         state["reward_state"] = dict(self.reward_state)
         state["pending"] = dict(self.pending)
+        if self.figures is not None:
+            state["figures"] = self.figures.state_dict()
         if self.generator is not None:
             state["generator"] = self.generator.get_state()
         return state
@@ -251,6 +263,8 @@ class Simulator:
         self.account = State(**{name: value.to(self.device) for name, value in state["account"].items()})
         self.reward_state = {name: value.to(self.device) for name, value in state["reward_state"].items()}
         self.pending = {name: value.to(self.device) for name, value in state["pending"].items()}
+        if self.figures is not None:
+            self.figures.load_state_dict(state["figures"])
         if self.generator is not None:
             self.generator.set_state(state["generator"].cpu())
 

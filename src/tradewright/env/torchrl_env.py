@@ -16,7 +16,8 @@ class TradingTorchRLEnv(EnvBase):
     """A batch-locked environment of ``simulator.num_accounts`` accounts; rewards are float64, observations float32.
 
     Args:
-        simulator: The accounts; give it a generator to start episodes at random bars.
+        simulator: The accounts; give it a generator to start episodes at random bars, and ``figures`` to find those of
+            the episodes so far under ``info``.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -34,6 +35,10 @@ class TradingTorchRLEnv(EnvBase):
             shape = (num, env.window, market.features.shape[-1])
             window = Unbounded(shape=shape, dtype=torch.float32)
             self.observation_spec = Composite(window=window, portfolio=portfolio, shape=(num,))
+        if simulator.figures is not None:
+            figure = Unbounded(shape=(num,), dtype=torch.float64)
+            figures = {key: figure.clone() for key in simulator.figures.keys}
+            self.observation_spec["info"] = Composite(figures, shape=(num,))
         if env.action_kind == "discrete":
             self.action_spec = Categorical(env.num_actions, shape=(num,), dtype=torch.int64)
         else:
@@ -50,7 +55,7 @@ class TradingTorchRLEnv(EnvBase):
             self.simulator.restart(mask.reshape(-1))
         false_B1 = torch.zeros(self.simulator.num_accounts, 1, dtype=torch.bool, device=self.device)
         flags = {"done": false_B1, "terminated": false_B1.clone(), "truncated": false_B1.clone()}
-        return TensorDict({**self.simulator.observe(), **flags}, batch_size=self.batch_size, device=self.device)
+        return TensorDict({**self._observe(), **flags}, batch_size=self.batch_size, device=self.device)
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         moved = self.simulator.step(tensordict["action"])
@@ -59,8 +64,15 @@ class TradingTorchRLEnv(EnvBase):
             "truncated": moved.truncated_B[:, None],
             "done": (moved.terminated_B | moved.truncated_B)[:, None],
         }
-        values = {**self.simulator.observe(), **flags, "reward": moved.reward_B[:, None]}
+        values = {**self._observe(), **flags, "reward": moved.reward_B[:, None]}
         return TensorDict(values, batch_size=self.batch_size, device=self.device)
+
+    def _observe(self) -> dict[str, Tensor | TensorDict]:
+        """Return the observation, and the figures of the episodes where they are kept."""
+        if self.simulator.figures is None:
+            return {**self.simulator.observe()}
+        info = TensorDict(self.simulator.figures.now(), batch_size=self.batch_size, device=self.device)
+        return {**self.simulator.observe(), "info": info}
 
     def _set_seed(self, seed: int | None) -> None:
         if seed is not None and self.simulator.generator is not None:

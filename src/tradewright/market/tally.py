@@ -103,7 +103,11 @@ def add_bar(
     moments = tally.moments._replace(
         final_B=equity_B, drawdown_B=xp.maximum(tally.moments.drawdown_B, 1.0 - equity_B / peak_B)
     )
-    tally = tally._replace(moments=moments, peak_B=peak_B)
+    return mark(xp, tally._replace(moments=moments, peak_B=peak_B), target, is_mark)
+
+
+def mark(xp: Any, tally: Tally, target: float, is_mark: Array | bool = True) -> Tally:
+    """Return the tally with a return from the last mark to the last bar, for accounts where ``is_mark``."""
     if is_mark is False:
         return tally
     marked = _add_return(xp, tally, target)
