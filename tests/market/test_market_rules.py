@@ -17,6 +17,8 @@ from tradewright.market.rules import AccountRules, Costs, Reason
         ("slippage_bps", float("nan"), ">= 0"),
         ("slippage_bps", 10_000, "< 10000"),
         ("borrow_rate", -0.1, ">= 0"),
+        ("slippage_ticks", -1, ">= 0"),
+        ("impact", float("nan"), ">= 0"),
     ],
 )
 def test_impossible_cost_is_refused_by_name(name: str, value: float, limit: str) -> None:
@@ -33,6 +35,7 @@ def test_impossible_cost_is_refused_by_name(name: str, value: float, limit: str)
         ("maintenance_margin", 1.0),
         ("maintenance_margin", -0.1),
         ("cash_buffer", 1.0),
+        ("min_notional", -1.0),
         ("stop_loss", 0.0),
         ("take_profit", -0.1),
         ("trailing", 0.0),

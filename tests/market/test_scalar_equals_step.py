@@ -1,10 +1,11 @@
 """One account, two forms: the scalar loop, the bar step on NumPy and the bar step on torch agree bit for bit.
 
-The corpus mixes lots, multipliers, stops, shorts, leverage, carry, splits, dividends, missing bars, margin calls and
-bankruptcies; it is seeded, so a failing seed reproduces.
+The corpus mixes everything that an account can meet (``market_cases.random_case``); it is seeded, so a failing seed
+reproduces.
 """
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,10 +17,11 @@ from tradewright.market.rules import Reason
 from tradewright.market.scalar import run_account
 from tradewright.market.wide import run_wide
 
-NUM_CASES = 400
+NUM_CASES = 240
 NUM_CASES_SLOW = 20_000
-NUM_TORCH = 60
+NUM_TORCH = 30
 NUM_TORCH_SLOW = 2_000
+FORMS = [pytest.param(run_account, 80, id="scalar"), pytest.param(run_wide, 25, id="step")]
 
 
 def assert_same(seed: int, first: Ledger, second: Ledger) -> None:
@@ -79,7 +81,7 @@ def test_torch_agrees_bit_for_bit_on_a_large_corpus() -> None:
 @pytest.mark.parametrize("num", [1, 3])
 def test_full_form_equals_specialised_form(num: int) -> None:
     """Leaving out unused rules changes nothing; with one instrument the leverage cap is a clip, equal to 1e-12."""
-    for seed in range(1000, 1120):
+    for seed in range(1000, 1045):
         case = random_case(seed, num=num)
         rules = case.rules if seed % 3 else type(case.rules)(allow_short=bool(seed % 2), costs=case.rules.costs)
         special = run_wide(case.quotes, case.decided, rules, **case.contract)
@@ -88,6 +90,42 @@ def test_full_form_equals_specialised_form(num: int) -> None:
             assert_same(seed, special, full)
         np.testing.assert_allclose(special.equity, full.equity, rtol=1e-12, atol=1e-9, err_msg=f"seed {seed}")
         assert [record[:4] for record in special.records] == [record[:4] for record in full.records], f"seed {seed}"
+
+
+def with_neutral_columns(case: Case) -> Case:
+    """The case with every optional column given, at the values that change nothing."""
+    shape = case.quotes.close.shape
+    nan, finer = np.full(shape, np.nan), np.full((shape[0], 2, shape[1]), np.nan)
+    neutral = {
+        "split": np.ones(shape), "dividend": np.zeros(shape), "funding": np.zeros(shape),
+        "borrow": np.full(shape, case.rules.costs.borrow_rate), "capacity": np.full(shape, np.inf),
+        "roll_from": nan, "roll_to": nan, "finer_open": finer, "finer_high": finer, "finer_low": finer,
+    }  # fmt: skip
+    quotes = {name: column for name, column in neutral.items() if getattr(case.quotes, name) is None}
+    decided = {name: nan for name in ("limit", "stop") if getattr(case.decided, name) is None}
+    return case._replace(quotes=case.quotes._replace(**quotes), decided=case.decided._replace(**decided))
+
+
+@pytest.mark.parametrize(("form", "num_cases"), FORMS)
+def test_columns_that_change_nothing_may_be_left_out(form: Callable[..., Ledger], num_cases: int) -> None:
+    for seed in range(3000, 3000 + num_cases):
+        case = random_case(seed)
+        full = with_neutral_columns(case)
+        first = form(case.quotes, case.decided, case.rules, **case.contract)
+        assert_same(seed, first, form(full.quotes, full.decided, full.rules, **full.contract))
+
+
+@pytest.mark.parametrize(("form", "num_cases"), FORMS)
+def test_pricing_every_order_by_itself_equals_one_fraction_for_all(form: Callable[..., Ledger], num_cases: int) -> None:
+    """No impact as a column of zeros takes the road on which each order has its own price; equal to 1e-12."""
+    for seed in range(4000, 4000 + num_cases):
+        case = random_case(seed)
+        case = case._replace(quotes=case.quotes._replace(impact=None))
+        priced = case.quotes._replace(impact=np.zeros_like(case.quotes.close))
+        first = form(case.quotes, case.decided, case.rules, **case.contract)
+        second = form(priced, case.decided, case.rules, **case.contract)
+        np.testing.assert_allclose(first.equity, second.equity, rtol=1e-12, atol=1e-8, err_msg=f"seed {seed}")
+        assert [record[:4] for record in first.records] == [record[:4] for record in second.records], f"seed {seed}"
 
 
 def test_chunks_of_the_scalar_loop_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 Legend: T bars, N instruments, B accounts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tradewright.errors import MarketError
 from tradewright.market.instrument import Instrument
-from tradewright.market.ledger import Decided, Quotes
+from tradewright.market.ledger import Decided, Float, Quotes
 from tradewright.market.rules import AccountRules
 from tradewright.market.scalar_book import Record
 
@@ -50,7 +50,7 @@ def check_given(quotes: Quotes, decided: Decided, rules: AccountRules, tick: Seq
     Raises:
         MarketError: Names the column or the key.
     """
-    for names in (("roll_from", "roll_to"), ("finer_open", "finer_high", "finer_low")):
+    for names in (ROLL, FINER):
         missing = [name for name in names if getattr(quotes, name) is None]
         if 0 < len(missing) < len(names):
             raise MarketError(f"{missing[0]} is missing: {', '.join(names)} belong together")
@@ -61,10 +61,6 @@ def check_given(quotes: Quotes, decided: Decided, rules: AccountRules, tick: Seq
         raise MarketError(
             f"costs.slippage_ticks needs a tick of every instrument, number {n} has none; use slippage_bps"
         )
-    if decided.limit is not None and decided.stop is not None:
-        where = np.argwhere(~np.isnan(decided.limit) & ~np.isnan(decided.stop))
-        if len(where):
-            raise MarketError(f"order of row {where[0][0]} has a limit and a stop price, expected at most one of them")
 
 
 def no_price(record: Record) -> MarketError:
@@ -77,27 +73,34 @@ def no_price(record: Record) -> MarketError:
 
 
 def check_distances(decided: Decided, symbols: Sequence[str]) -> None:
-    """Refuse distances of stops and targets that are not positive; NaN is fine, it means the default.
+    """Refuse distances and entry prices that are not positive; NaN is fine, it means the default or the open.
 
     Raises:
-        MarketError: Names the distance, the symbol and the row.
+        MarketError: Names the column, the symbol and the row.
     """
-    for name, values in zip(Decided._fields[1:4], decided[1:4], strict=True):
+    for name, values in zip(Decided._fields[1:], decided[1:], strict=True):
         if values is None:
             continue
-        if values.shape != decided.weights.shape:
-            raise MarketError(f"{name} must have the shape of the weights {decided.weights.shape}, was {values.shape}")
+        _check_shape(name, values, decided.weights.shape)
         where = np.argwhere(~(np.isnan(values) | ((values > 0) & np.isfinite(values))))
         if len(where):
             t, n = where[0]
-            raise MarketError(f"{symbols[n]}: {name} of row {t} is {values[t, n]}, expected a fraction > 0 or NaN")
+            what = "a price" if name in ("limit", "stop") else "a fraction"
+            raise MarketError(f"{symbols[n]}: {name} of row {t} is {values[t, n]}, expected {what} > 0 or NaN")
+    if decided.limit is not None and decided.stop is not None:
+        where = np.argwhere(~np.isnan(decided.limit) & ~np.isnan(decided.stop))
+        if len(where):
+            t, n = where[0]
+            raise MarketError(f"{symbols[n]}: the order of row {t} has a limit and a stop price, expected at most one")
 
 
 def check_quotes(quotes: Quotes, symbols: Sequence[str], ts_T: npt.NDArray[np.datetime64]) -> None:
-    """Refuse prices of existing bars that are not positive numbers.
+    """Refuse prices of existing bars that are not positive numbers, and impossible events, rates and finer bars.
+
+    Of bar 0 only the prices matter, since nothing happens in it.
 
     Raises:
-        MarketError: Names the symbol, the bar and the price.
+        MarketError: Names the symbol, the bar and the value.
     """
     for name in ("open", "high", "low", "close"):
         prices = getattr(quotes, name)
@@ -108,6 +111,70 @@ def check_quotes(quotes: Quotes, symbols: Sequence[str], ts_T: npt.NDArray[np.da
                 f"{symbols[n]}: {name} of the bar at {ts_T[t]} is {prices[t, n]}, expected a price > 0; "
                 "a bar that does not exist must not be tradable"
             )
+    if not (quotes.years[1:] >= 0).all():
+        t = 1 + int(np.argmin(quotes.years[1:] >= 0))
+        raise MarketError(f"years of the bar at {ts_T[t]} is {quotes.years[t]}, expected the time since the last one")
+    with np.errstate(invalid="ignore"):
+        for name, (is_right, expected) in _OPTIONAL.items():
+            values = getattr(quotes, name)
+            if values is None:
+                continue
+            shape = quotes.close.shape
+            if name in FINER:
+                num_finer = values.shape[1] if values.ndim == 3 else 0
+                shape = (shape[0], num_finer, shape[1])
+            _check_shape(name, values, shape)
+            where = np.argwhere(~is_right(values[1:]))
+            if len(where):
+                t, n = where[0][0] + 1, where[0][-1]
+                value = values[1:][tuple(where[0])]
+                raise MarketError(f"{symbols[n]}: {name} of the bar at {ts_T[t]} is {value}, expected {expected}")
+    for names in (ROLL, FINER):
+        _check_together(quotes, names, symbols, ts_T)
+
+
+def _check_shape(name: str, values: Float, shape: tuple[int, ...]) -> None:
+    if values.shape != shape or values.dtype != np.float64:
+        raise MarketError(f"{name} must be float64 of shape {shape}, was {values.dtype} of shape {values.shape}")
+
+
+def _check_together(
+    quotes: Quotes, names: tuple[str, ...], symbols: Sequence[str], ts_T: npt.NDArray[np.datetime64]
+) -> None:
+    """Refuse columns that belong together where only some of them have a value."""
+    columns = [getattr(quotes, name) for name in names]
+    if any(column is None for column in columns):
+        return  # ``check_given`` names the missing one
+    for name, column in zip(names[1:], columns[1:], strict=True):
+        if column.shape != columns[0].shape:
+            raise MarketError(f"{name} must have the shape of {names[0]} {columns[0].shape}, was {column.shape}")
+        where = np.argwhere(np.isnan(column[1:]) != np.isnan(columns[0][1:]))
+        if len(where):
+            t, n = where[0][0] + 1, where[0][-1]
+            raise MarketError(f"{symbols[n]}: {names[0]} and {name} of the bar at {ts_T[t]} must both be NaN or prices")
+
+
+def _is_price_or_nan(values: Float) -> npt.NDArray[np.bool_]:
+    return np.isnan(values) | ((values > 0) & np.isfinite(values))
+
+
+def _is_cost(values: Float) -> npt.NDArray[np.bool_]:
+    return (values >= 0) & np.isfinite(values)
+
+
+ROLL = ("roll_from", "roll_to")
+FINER = ("finer_open", "finer_high", "finer_low")
+
+_OPTIONAL: dict[str, tuple[Callable[[Float], npt.NDArray[np.bool_]], str]] = {
+    "split": (lambda values: (values > 0) & np.isfinite(values), "new shares per old share > 0, 1 for none"),
+    "dividend": (_is_cost, "money per share >= 0"),
+    "borrow": (_is_cost, "an annual rate >= 0"),
+    "funding": (np.isfinite, "a fraction, 0 for none"),
+    "impact": (_is_cost, "a fraction >= 0, also where there is no bar"),
+    "capacity": (lambda values: values >= 0, "shares >= 0, inf for no cap"),
+    **dict.fromkeys((*ROLL, *FINER), (_is_price_or_nan, "a price > 0, or NaN for none")),
+}
+"""What the optional columns of ``Quotes`` may hold."""
 
 
 def check_currency(instruments: Sequence[Instrument]) -> None:
