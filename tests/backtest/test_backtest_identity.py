@@ -38,7 +38,7 @@ def random_market(rng: np.random.Generator) -> Panel:
     return replace(
         panel,
         instruments=instruments,
-        volume_TN=np.where(panel.tradable_TN, rng.lognormal(6.0, 0.5, shape), 0.0),
+        volume_TN=np.where(panel.tradable_TN, rng.lognormal(10.0, 0.5, shape), 0.0),
         split_TN=sometimes(rng.choice([1.0] * 8 + [2.0, 0.5], shape)),
         dividend_TN=sometimes(rng.choice([0.0, 0.0, 0.3], shape)),
         borrow_TN=sometimes(rng.choice([np.nan, 0.02, 0.5], shape)),
@@ -67,13 +67,13 @@ def check_identity(seed: int, patch: pytest.MonkeyPatch) -> None:
     positions, rows = random_positions(rng, panel), Range(0, panel.num_bars)
     costs = Costs(
         fee_bps=float(rng.choice([0, 5])), fixed_fee=float(rng.choice([0, 1])), slippage_bps=float(rng.choice([0, 3])),
-        slippage_ticks=float(rng.choice([0, 1])), impact=float(rng.choice([0, 0.5])),
+        slippage_ticks=float(rng.choice([0, 1])), impact=float(rng.choice([0, 0.2])),
         borrow_rate=float(rng.choice([0, 0.1])), cash_rate=float(rng.choice([0, 0.04])),
     )  # fmt: skip
     backtest = Vectorized(
         leverage=float(rng.choice([1, 3])), allow_short=bool(rng.random() < 0.7), trailing=rng.choice([None, 0.08]),
         sizing=str(rng.choice(["fill", "decision"])), delay_bars=int(rng.choice([0, 1])),
-        min_notional=float(rng.choice([0, 200])), max_participation=rng.choice([None, 0.1]), costs=costs,
+        min_notional=float(rng.choice([0, 200])), max_participation=rng.choice([None, 0.005]), costs=costs,
         initial_cash=1e5,
     )  # fmt: skip
     results = []

@@ -158,7 +158,7 @@ def test_split_restates_the_past_of_a_trade_in_new_shares() -> None:
     assert (trade.mae, trade.mfe) == pytest.approx((0.08, 0.04))
 
 
-def test_roll_goes_on_with_the_trade_at_the_prices_of_the_new_contract() -> None:
+def test_roll_goes_on_with_the_trade_and_what_lies_between_the_contracts_is_no_profit() -> None:
     """One contract at 4,000; the coming one stands 20 higher; sold at 4,050 there: 30 points, not 50."""
     rolls = np.full((2, NUM_BARS, 2), math.nan)
     rolls[:, 6, 1] = 4_010.0, 4_030.0
@@ -172,11 +172,11 @@ def test_roll_goes_on_with_the_trade_at_the_prices_of_the_new_contract() -> None
         record(9, -1, 0, 4_050, n=1, fee=2),
         quotes=quotes,
     )
-    assert (trade.entry_price, trade.exit_price) == (4_020, 4_050)
+    assert (trade.entry_price, trade.exit_price) == (4_000, 4_050)
     assert trade.gross_pnl == pytest.approx(30 * 50)
     assert (trade.fees, trade.slippage) == (8, 25)
     assert trade.pnl == pytest.approx(30 * 50 - 33)
-    assert trade.mae == pytest.approx(100 / 4_020)
+    assert trade.mae == pytest.approx(100 / 4_000)
     assert (trade.entry_reason, trade.exit_reason) == ("order", "order")
 
 
@@ -189,4 +189,4 @@ def test_roll_after_a_partial_sale_keeps_what_was_earned() -> None:
         quotes=flat_quotes(roll_from=rolls[0], roll_to=rolls[1]),
     )  # fmt: skip
     assert trade.pnl == pytest.approx(25)
-    assert (trade.entry_price, trade.exit_price) == (105, (115 + 120) / 2)
+    assert (trade.entry_price, trade.exit_price) == (100, (110 + 120) / 2)

@@ -2,7 +2,7 @@
 
 A reversal closes one trade and opens the next; its fee and slippage are split by quantity. Borrow, funding and
 dividends belong to the trade that is held when they are paid; interest on cash belongs to none. A split or roll does
-not end a trade: what it traded before is restated in new shares, or at the prices of the new contract.
+not end a trade.
 Legend: T bars of the judged range, N instruments; ``bar`` counts from its first one.
 """
 

@@ -16,7 +16,10 @@ from tradewright.market.instrument import Instrument
 
 @dataclass
 class OpenTrade:
-    """Sums over the fills of one trade; quantities in shares, ``bought`` to ``received`` without the multiplier."""
+    """Sums over the fills of one trade; quantities in shares, money (``paid`` to ``lifted``) without the multiplier.
+
+    ``lifted`` are the sums of what rolls added to the prices of earlier purchases and sales.
+    """
 
     entry_bar: int
     entry_reason: str
@@ -29,6 +32,8 @@ class OpenTrade:
     fees: float = 0.0
     slippage: float = 0.0
     slippage_of_rolls: float = 0.0
+    bought_lifted: float = 0.0
+    sold_lifted: float = 0.0
     lowest: float = inf
     highest: float = -inf
     seen: int = field(init=False)
@@ -61,10 +66,13 @@ class OpenTrade:
         self.lowest, self.highest = min(self.lowest, low), max(self.highest, high)
 
     def restate(self, ratio: float, shift: float) -> None:
-        """Turn one old share into ``ratio`` new ones, and add ``shift`` to the prices of the past."""
+        """Turn one old share into ``ratio`` new ones; a roll stands ``shift`` higher than what was traded before."""
         self.shares, self.largest = self.shares * ratio, self.largest * ratio
         self.bought, self.sold = self.bought * ratio, self.sold * ratio
-        self.paid, self.received = self.paid + self.bought * shift, self.received + self.sold * shift
+        self.bought_lifted, self.sold_lifted = (
+            self.bought_lifted + self.bought * shift,
+            self.sold_lifted + self.sold * shift,
+        )
         self.lowest, self.highest = self.lowest / ratio + shift, self.highest / ratio + shift
 
     def finish(
@@ -79,15 +87,16 @@ class OpenTrade:
     ) -> Trade:
         """Return the trade, its remaining shares valued at ``price``."""
         is_long = self.largest > 0
-        bought = self.paid / self.bought if self.bought else None
-        sold = self.received / self.sold if self.sold else None
-        entry, leave = (bought, sold) if is_long else (sold, bought)
-        assert entry is not None
-        moved = (self.received - self.paid + self.shares * price) * instrument.multiplier
+        bought = (self.bought, self.paid, self.bought_lifted)
+        sold = (self.sold, self.received, self.sold_lifted)
+        (entered, spent, lifted), (left, taken, _) = (bought, sold) if is_long else (sold, bought)
+        entry, comparable = spent / entered, (spent + lifted) / entered
+        value = self.received + self.sold_lifted - self.paid - self.bought_lifted + self.shares * price
+        moved = value * instrument.multiplier
         carry = held.borrow + held.funding - held.dividends
         pnl = moved - self.slippage_of_rolls - self.fees - carry
         costs = self.fees + self.slippage + carry
-        down, up = max(entry - self.lowest, 0.0) / entry, max(self.highest - entry, 0.0) / entry
+        down, up = max(comparable - self.lowest, 0.0) / entry, max(self.highest - comparable, 0.0) / entry
         last_bar = len(ts_T) - 1 if exit_bar is None else exit_bar
         return Trade(
             symbol=instrument.symbol,
@@ -99,7 +108,7 @@ class OpenTrade:
             entry_reason=self.entry_reason,
             exit_bar=exit_bar,
             exit_ts=None if exit_bar is None else ts_T[exit_bar],
-            exit_price=None if exit_bar is None else leave,
+            exit_price=None if exit_bar is None else taken / left,
             exit_reason=reason,
             pnl=pnl,
             gross_pnl=pnl + costs,

@@ -35,8 +35,9 @@ class Fill:
 class Trade:
     """One round trip, flat to flat; ``exit_*`` are None while it is open, and it is marked at the last close.
 
-    Prices and quantities are those at the trade's end: what lies before a split or roll is restated. Bars count from
-    the first bar of the judged range. ``pnl == gross_pnl - costs`` and
+    Quantities and prices before a split are restated in the shares of the trade's end. A roll does not end a trade: its
+    prices are those that were traded, whichever contract that was, and what lies between two contracts is no profit.
+    Bars count from the first bar of the judged range. ``pnl == gross_pnl - costs`` and
     ``costs == fees + slippage + borrow + funding - dividends``; over all trades, open ones included,
     ``sum(pnl) - interest paid`` is the change of equity.
 
