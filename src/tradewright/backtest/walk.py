@@ -13,8 +13,8 @@ from tradewright.backtest.execution import ExecutionRules
 from tradewright.backtest.quotes import default_distances, quotes_of
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
-from tradewright.market.check import check_currency, check_quotes
-from tradewright.market.ledger import Quotes
+from tradewright.market.check import check_currency, check_given, check_quotes
+from tradewright.market.ledger import Decided, Quotes
 from tradewright.market.rules import AccountRules
 from tradewright.market.step import Array, Bar, Outcome, State, initial_state, step
 
@@ -45,8 +45,10 @@ class Walk:
         self.xp, self.device = xp, device
         self.rules = ExecutionRules.of(rules)
         self.quotes = quotes_of(panel, self.rules, rows)
-        if not _are_prices(self.quotes):  # the common case costs one look at each price
+        if not _is_plain(self.quotes):  # the common case costs one look at each price
             check_quotes(self.quotes, panel.symbols, panel.ts_T[rows.start : rows.stop])
+        ticks = [instrument.tick for instrument in panel.instruments]
+        check_given(self.quotes, Decided(self.quotes.close), self.rules.account, ticks)
         check_currency(panel.instruments)
         self.num_bars, self.num_instruments = self.quotes.close.shape
         self.bars: dict[str, Any] = {name: self.give(x) for name, x in self.quotes._asdict().items()}
@@ -54,7 +56,7 @@ class Walk:
             self.bars["tradable"] = None
         self.multiplier_N = self._unless_all(1.0, [instrument.multiplier for instrument in panel.instruments])
         self.lot_N = self._unless_all(0.0, [instrument.lot for instrument in panel.instruments])
-        self.tick_N = self._unless_all(0.0, [instrument.tick for instrument in panel.instruments])
+        self.tick_N = self._unless_all(0.0, ticks)
         self.distances: dict[str, Array] = {
             f"{name}_BN": self.give(x_TN) for name, x_TN in default_distances(panel, self.rules, rows).items()
         }
@@ -112,11 +114,11 @@ def limits_of(x_TN: Float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _are_prices(quotes: Quotes) -> bool:
-    """Return whether every bar exists and has four finite prices above zero."""
-    return bool(quotes.tradable.all()) and all(
-        block.min() > 0 and block.max() < np.inf for prices_TN in quotes[:4] for block in _blocks(prices_TN)
-    )
+def _is_plain(quotes: Quotes) -> bool:
+    """Return whether every bar exists, has four finite prices above zero and follows the last one, and that is all."""
+    if not quotes.tradable.all() or not (quotes.years >= 0).all() or any(extra is not None for extra in quotes[6:]):
+        return False
+    return all(block.min() > 0 and block.max() < np.inf for prices_TN in quotes[:4] for block in _blocks(prices_TN))
 
 
 def _blocks(x_TN: Float) -> Iterator[Float]:
