@@ -38,9 +38,29 @@ def random_market(rng: np.random.Generator, num_bars: int, num: int) -> Panel:
         volatility=float(rng.choice([0.001, 0.02, 0.1])),
         missing=float(rng.choice([0.0, 0.1])),
     )
-    kind = {"multiplier": float(rng.choice([1.0, 5.0])), "lot": float(rng.choice([0.0, 0.0, 1.0]))}
-    panel = replace(panel, instruments=tuple(replace(instrument, **kind) for instrument in panel.instruments))
-    return every(panel, int(rng.choice([25_200, 86_400, 86_400])))
+    facts = {"multiplier": float(rng.choice([1.0, 5.0])), "lot": float(rng.choice([0.0, 0.0, 1.0])), "tick": 0.25}
+    panel = replace(panel, instruments=tuple(replace(instrument, **facts) for instrument in panel.instruments))
+    return every(with_events(rng, panel), int(rng.choice([25_200, 86_400, 86_400])))
+
+
+def with_events(rng: np.random.Generator, panel: Panel) -> Panel:
+    """The panel with volumes and, sometimes, splits, dividends, rates and rolls."""
+    shape = panel.close_TN.shape
+
+    def sometimes(values: Any) -> Any:
+        return np.asarray(values, dtype=np.float64) if rng.random() < 0.3 else None
+
+    roll_from_TN = sometimes(np.where(rng.random(shape) < 0.1, rng.uniform(80, 120, shape), np.nan))
+    return replace(
+        panel,
+        volume_TN=rng.lognormal(10.0, 0.5, shape),
+        split_TN=sometimes(rng.choice([1.0] * 8 + [2.0, 0.5], shape)),
+        dividend_TN=sometimes(rng.choice([0.0, 0.0, 0.3], shape)),
+        borrow_TN=sometimes(rng.choice([np.nan, 0.02, 0.5], shape)),
+        funding_TN=sometimes(rng.choice([0.0, 1e-3, -1e-3], shape)),
+        roll_from_TN=roll_from_TN,
+        roll_to_TN=None if roll_from_TN is None else roll_from_TN * rng.uniform(0.95, 1.05),
+    )
 
 
 def random_backtester(rng: np.random.Generator) -> Vectorized:
@@ -56,11 +76,17 @@ def random_backtester(rng: np.random.Generator) -> Vectorized:
         stop_loss=sometimes(0.05, None),
         take_profit=sometimes(0.1, None),
         trailing=sometimes(0.08, None),
+        stop_unit=sometimes("atr", "fraction"),
+        atr_bars=3,
+        min_notional=sometimes(200.0, 0.0),
+        max_participation=sometimes(0.005, None),
         sizing=sometimes("decision", "fill"),
         delay_bars=sometimes(1, 0),
         costs=Costs(
             fee_bps=5.0,
             slippage_bps=sometimes(5.0, 0.0),
+            slippage_ticks=sometimes(1.0, 0.0),
+            impact=sometimes(0.2, 0.0),
             fixed_fee=sometimes(1.0, 0.0),
             borrow_rate=sometimes(0.1, 0.0),
             cash_rate=sometimes(0.03, 0.0),

@@ -18,6 +18,8 @@ from tradewright.market.account import Fills, Outcome
 from tradewright.market.rules import AccountRules, Costs, Reason
 from tradewright.market.tally import Tally, add_bar, choose_tally, figures_of, start_tally
 
+NUM_SEEDS, NUM_MORE_SEEDS = 12, 2_000
+
 
 def outcome(equity: float, *fills: tuple[float, float, float, float]) -> Outcome:
     """A bar of one account and instrument with fills (quantity, shares after, price, fee) at the open, then a stop."""
@@ -38,16 +40,27 @@ def figures(tally: Tally, periods: float = 252.0, risk_free: float = 0.0) -> dic
     return {key: float(value[0]) for key, value in figures_of(np, tally.moments, periods, risk_free).items()}
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_streamed_figures_equal_those_of_the_whole_history(seed: int) -> None:
+def compare_with_history(seed: int, modules: tuple[Any, ...]) -> None:
+    print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     num_bars, num = int(rng.choice([1, 2, 3, 40, 60])), int(rng.choice([1, 2, 3]))
     panel, backtester, rows = random_market(rng, num_bars, num), random_backtester(rng), Range(0, num_bars)
     weights_BTN = np.stack([random_weights(rng, (num_bars, num), 0.7) for _ in range(3)])
     wanted = one_by_one(backtester, panel, rows, weights_BTN)
-    for xp in (np, torch):
+    for xp in modules:
         chunks = [xp.asarray(weights_BTN[:1]), xp.asarray(weights_BTN[1:])]
         assert_equal(score(panel, rows, backtester.rules, chunks, risk_free=RISK_FREE, xp=xp), wanted)
+
+
+@pytest.mark.parametrize("seed", range(NUM_SEEDS))
+def test_streamed_figures_equal_those_of_the_whole_history(seed: int) -> None:
+    compare_with_history(seed, modules=(np, torch))
+
+
+@pytest.mark.slow
+def test_streamed_figures_equal_those_of_the_whole_history_in_many_markets() -> None:
+    for seed in range(NUM_SEEDS, NUM_SEEDS + NUM_MORE_SEEDS):
+        compare_with_history(seed, modules=(np,))
 
 
 def test_figures_follow_from_returns_by_their_formulas() -> None:
