@@ -7,7 +7,6 @@ so deleting runs does not lower the count. Each record is one short line, append
 import json
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,10 +86,5 @@ class Ledger:
         Raises:
             RunError: A line is damaged.
         """
-        return count_trials(self.sharpes(data_fingerprint), present=present)
-
-
-def count_trials(sharpes: Mapping[str, float | None], *, present: str) -> Trials:
-    """Return the trials of one or several ledgers, as ``Ledger.sharpes`` gives them, the present one included."""
-    others = {trial: sharpe for trial, sharpe in sharpes.items() if trial != present}
-    return Trials(num=len(others) + 1, sharpe_K=tuple(value for value in others.values() if value is not None))
+        others = {trial: sharpe for trial, sharpe in self.sharpes(data_fingerprint).items() if trial != present}
+        return Trials(num=len(others) + 1, sharpe_K=tuple(value for value in others.values() if value is not None))

@@ -14,7 +14,7 @@ from tradewright.backtest.result import BacktestResult
 from tradewright.errors import RunError
 from tradewright.evaluate.evidence import Trials
 from tradewright.evaluate.significance import SignificanceTest
-from tradewright.ledger import NAME, Ledger, count_trials
+from tradewright.ledger import NAME, Ledger
 from tradewright.metrics import ratios, returns
 from tradewright.metrics.calendar import daily_marks
 from tradewright.metrics.deflated import noise_ceiling
@@ -210,7 +210,3 @@ def test_damaged_line_is_refused_by_number(tmp_path: Path, line: str) -> None:
         file.write(line + "\n")
     with pytest.raises(RunError, match=r"trials\.jsonl: line 2 is not a trial record; mend or remove that line$"):
         Ledger(tmp_path).trials("d", present="me")
-
-
-def test_trials_of_several_ledgers_are_counted_once() -> None:
-    assert count_trials({"a": 1.0} | {"a": 2.0, "b": None}, present="c") == Trials(num=3, sharpe_K=(2.0,))

@@ -63,6 +63,17 @@ def test_draws_equal_explicit_resampling(length: int) -> None:
     np.testing.assert_allclose(found.mean.draws_RK[:, 0], mean, rtol=1e-5)
 
 
+@pytest.mark.parametrize("length", [1, 4])
+def test_error_of_the_sample_is_that_of_all_its_overlapping_blocks(length: int) -> None:
+    first, second = pair(120)
+    gaps = first - second
+    means = np.array([gaps[np.arange(start, start + length) % 120].mean() for start in range(120)])
+    error = math.sqrt(np.var(means) * length / 120) * A
+    found = compared(first, second, num_resamples=1, block_length=length)
+    assert found.mean.error_K[0] == pytest.approx(error, rel=1e-9)
+    assert found.mean.statistic_K[0] == pytest.approx(abs(gaps.mean() * A) / error, rel=1e-9)
+
+
 def test_differences_are_annualised_first_minus_second() -> None:
     first, second = pair()
     found = compared(first, second, risk_free=0.02)

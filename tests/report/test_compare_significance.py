@@ -115,6 +115,23 @@ def test_largest_comparable_group_is_taken_and_of_equal_ones_that_of_the_best_ru
     assert found.labels == ("a", "b")
 
 
+def test_best_run_on_terms_of_its_own_is_the_one_left_out(tmp_path: Path) -> None:
+    write_runs(tmp_path, {"b": 0.0, "c": 0.0})
+    write_run(tmp_path / "a", config(backtest={"costs": {"fee_bps": 0.0}}))
+    found = candidates(tmp_path)
+    assert found is not None
+    assert found.labels == ("b", "c")
+    assert found.excluded == (("a", "other terms: backtest.costs.fee_bps 0 instead of n/a"),)
+
+
+def test_skill_that_is_less_than_that_of_holding_is_not_recommended(tmp_path: Path) -> None:
+    write_runs(tmp_path, {"a": 0.5 * EDGE, "b": 0.0}, hold_drift=2 * EDGE)
+    found = ranked(tmp_path)
+    assert found.runs[0].deflated_sharpe > 0.95
+    assert found.runs[0].hold.adjusted_p_value < 0.05  # type: ignore[union-attr]
+    assert recommend(found, "test/sharpe").run is None
+
+
 def test_nothing_comparable_is_no_error_but_no_recommendation(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     write_run(tmp_path / "a", config(), state="failed", error="boom")
     assert candidates(tmp_path) is None

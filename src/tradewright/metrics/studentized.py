@@ -35,6 +35,9 @@ TWICE = np.where(ROW == COLUMN, 1.0, 2.0)
 
 NUM_SUMS = 4 + len(ROW)
 
+SIGN = np.array([1.0, -1.0])
+"""First minus second."""
+
 
 @dataclass(frozen=True)
 class Studentized:
@@ -116,10 +119,6 @@ def studentize(
             np.concatenate(mean_draws),
         ),
     )
-
-
-SIGN = np.array([1.0, -1.0])
-"""First minus second."""
 
 
 def _sharpe_difference(mean_4: Float) -> tuple[Float, Float]:

@@ -63,7 +63,10 @@ def draw(comparison: Comparison, ceiling: float = math.nan) -> tuple[list[Chart]
 
 def labels(comparison: Comparison) -> list[str]:
     """Return a short distinct name per run: its settings where they tell the runs apart, else its path."""
-    texts = [", ".join(_setting(title, value) for title, value in row.settings.items()) for row in comparison.runs]
+    texts = [
+        ", ".join(_setting(title, value) for title, value in row.settings.items() if value != ABSENT)
+        for row in comparison.runs
+    ]
     counts = Counter(texts)
     return [
         text if text and len(text) <= LABEL_LENGTH and counts[text] == 1 else row.label
@@ -73,7 +76,7 @@ def labels(comparison: Comparison) -> list[str]:
 
 def _setting(title: str, value: str) -> str:
     """Return ``lr 0.01`` for a number or a flag, and a word (``ppo``) alone, as it names itself."""
-    is_word = value[:1].isalpha() and value not in ("true", "false", "none", "nan", "inf", ABSENT)
+    is_word = value[:1].isalpha() and value not in ("true", "false", "none", "nan", "inf")
     return value if is_word else f"{title.rpartition('.')[2]} {value}"
 
 

@@ -90,6 +90,8 @@ def _verdict(run: Standing, found: Standings) -> str:
     """Return what may be said about one run in a few words."""
     if run.hold is None or math.isnan(run.hold.adjusted_p_value):
         return "cannot be judged"
+    if run.hold.sharpe.low == run.hold.sharpe.high:
+        return "the same"
     if is_beyond_chance(run, found.confidence):
         return BEYOND
     if run.hold.adjusted_p_value > 1.0 - found.confidence:
@@ -107,7 +109,9 @@ def _pairs(found: Standings) -> Grid | None:
     rows, classes = [], {}
     for place, (label, one) in enumerate(found.pairs):
         is_significant = one.adjusted_p_value <= 1.0 - found.confidence
-        rows.append((label, one.name, *_cells(one), "differ" if is_significant else "may be chance"))
+        is_same = one.sharpe.low == one.sharpe.high
+        finding = "differ" if is_significant else "the same" if is_same else "may be chance"
+        rows.append((label, one.name, *_cells(one), finding))
         if is_significant:
             classes[place, 6] = "best"
     is_whole = len(rows) == math.comb(len(found.runs), 2)
