@@ -6,6 +6,7 @@ gathered here, from the market's feature tensor, so that rollouts store one inte
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,20 @@ class WindowInput(nn.Module):
         return torch.cat((window_BWF.flatten(-2), portfolio), dim=-1)
 
 
+class Choice(NamedTuple):
+    """What an actor chose.
+
+    Args:
+        action: ``[B, A]`` float32 or ``[B]`` int64.
+        log_prob_B: Log-probability (or log-density) of the action.
+        log_prob_BA: Of every discrete action; None where actions are continuous.
+    """
+
+    action: Tensor
+    log_prob_B: Tensor
+    log_prob_BA: Tensor | None
+
+
 class Actor(nn.Module):
     """Distribution parameters of the next action.
 
@@ -82,29 +97,27 @@ class Actor(nn.Module):
             return out_BA, self.log_deviation.exp().expand_as(out_BA)
         return out_BA
 
-    def act(self, bars: Tensor, portfolio: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    def act(self, bars: Tensor, portfolio: Tensor, generator: torch.Generator | None) -> Choice:
         """Choose actions.
 
         Args:
             generator: Source of randomness; None takes the mean or the most probable action.
 
-        Returns:
-            Actions (``[B, A]`` float32 or ``[B]`` int64) and their log-probabilities ``[B]``.
         """
         out = self(bars, portfolio)
         if isinstance(out, tuple):
             mean_BA, deviation_BA = out
             if generator is None:
-                return mean_BA, _normal_log_prob(mean_BA, mean_BA, deviation_BA)
+                return Choice(mean_BA, _normal_log_prob(mean_BA, mean_BA, deviation_BA), None)
             noise_BA = torch.randn(mean_BA.shape, generator=generator, device=mean_BA.device)
             action_BA = mean_BA + deviation_BA * noise_BA
-            return action_BA, _normal_log_prob(action_BA, mean_BA, deviation_BA)
+            return Choice(action_BA, _normal_log_prob(action_BA, mean_BA, deviation_BA), None)
         log_prob_BA = out.log_softmax(-1)
         if generator is None:
             action_B = out.argmax(-1)
         else:
             action_B = torch.multinomial(log_prob_BA.exp(), 1, generator=generator)[:, 0]
-        return action_B, log_prob_BA.gather(-1, action_B[:, None])[:, 0]
+        return Choice(action_B, log_prob_BA.gather(-1, action_B[:, None])[:, 0], log_prob_BA)
 
 
 def _normal_log_prob(x_BA: Tensor, mean_BA: Tensor, deviation_BA: Tensor) -> Tensor:

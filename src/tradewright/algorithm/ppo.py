@@ -138,9 +138,9 @@ class PPO(AgentModule):
         inputs = self.actor.inputs
         trained_on, inputs.features = inputs.features, market.features
         bars = observation["index"] if inputs.is_indexed else observation["window"]
-        action, log_prob_B = self.actor.act(bars, observation["portfolio"], generator)
+        action, _, log_prob_BA = self.actor.act(bars, observation["portfolio"], generator)
         inputs.features = trained_on
-        return Acted(action, None if self.actor.is_continuous else log_prob_B.exp())
+        return Acted(action, None if log_prob_BA is None else log_prob_BA.exp())
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
         """Return the loss of one minibatch; the last of each pass is logged."""

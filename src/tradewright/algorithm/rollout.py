@@ -116,7 +116,7 @@ class OnPolicyStream:
     def _step(self, observation: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Take one step; return its row and the next observation."""
         bars, portfolio = _inputs(observation)
-        action, log_prob_B = self.actor.act(bars, portfolio, self.generator)
+        action, log_prob_B, _ = self.actor.act(bars, portfolio, self.generator)
         value_B = self.critic(bars, portfolio)[:, 0]
         moved = self.simulator.step(action)
         done_B = moved.terminated_B | moved.truncated_B

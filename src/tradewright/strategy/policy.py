@@ -16,7 +16,7 @@ from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.simulator import Simulator
-from tradewright.env.trading import TradingEnv
+from tradewright.env.trading import AccountView, TradingEnv
 from tradewright.errors import DataError
 from tradewright.features.features import Features
 from tradewright.market.positions import Positions
@@ -28,11 +28,11 @@ class Acted(NamedTuple):
 
     Args:
         action: ``[B]`` action numbers or ``[B, A]`` components.
-        confidence_B: Probability of the chosen action; None where actions are continuous.
+        probabilities_BA: Probability of every action; None where actions are continuous.
     """
 
     action: Tensor
-    confidence_B: Tensor | None
+    probabilities_BA: Tensor | None
 
 
 class Agent(Protocol):
@@ -95,11 +95,36 @@ class Policy:
         has_confidence = False
         for bar in range(simulator.first, rows.stop):
             acted = self.agent.act(simulator.observe(), market, generator)
-            if acted.confidence_B is not None:
-                has_confidence = True
-                confidence_TN[bar - rows.start] = acted.confidence_B.cpu().numpy()
             weight_B = self.agent.env.target_weights(acted.action, simulator.view())
+            if acted.probabilities_BA is not None:
+                has_confidence = True
+                confidence_B = side_confidence(self.agent.env, simulator.view(), weight_B, acted.probabilities_BA)
+                confidence_TN[bar - rows.start] = confidence_B.cpu().numpy()
             weights_TN[bar - rows.start] = (weight_B / num).cpu().numpy()
             if bar + 1 < rows.stop:
                 simulator.step_weights(weight_B)
         return Positions(weights_TN=weights_TN, confidence_TN=confidence_TN if has_confidence else None)
+
+
+def side_confidence(env: TradingEnv, view: AccountView, weight_B: Tensor, probabilities_BA: Tensor) -> Tensor:
+    """Return the probability of all actions that lead to the same side (long, flat or short) as the chosen one.
+
+    That of the chosen action alone would say how sure the agent is of a size, not of a direction.
+
+    Args:
+        env: Maps actions to target weights.
+        view: The accounts at the decision.
+        weight_B: Chosen targets; NaN: no order, the position stays.
+        probabilities_BA: Of every action.
+    """
+
+    def side(target_B: Tensor) -> Tensor:
+        return torch.sign(torch.where(torch.isnan(target_B), view.weight_B, target_B))
+
+    chosen_B = side(weight_B)
+    confidence_B = torch.zeros_like(chosen_B)
+    for action in range(probabilities_BA.shape[1]):
+        number_B = torch.full(chosen_B.shape, action, dtype=torch.int64, device=chosen_B.device)
+        is_same_B = side(env.target_weights(number_B, view)) == chosen_B
+        confidence_B = confidence_B + torch.where(is_same_B, probabilities_BA[:, action].double(), 0.0)
+    return torch.clip(confidence_B, 0.0, 1.0)  # probabilities in single precision add up to one only nearly
