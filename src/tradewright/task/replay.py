@@ -11,6 +11,7 @@ from tradewright.config.root import new_run_id
 from tradewright.errors import RunError
 from tradewright.output import CONFIG, METRICS, PROVENANCE, read_json, read_metrics
 from tradewright.provenance import run_origin
+from tradewright.task.context import read_market
 
 SHOWN = 5
 
@@ -47,11 +48,11 @@ class Replay:
         recorded = OmegaConf.load(self.directory / CONFIG)
         assert isinstance(recorded, DictConfig)
         expected = read_metrics(self.directory)
+        fingerprint = read_market(recorded, with_features=False).panel.fingerprint
+        if fingerprint != read_json(self.directory / PROVENANCE)["data"]["fingerprint"]:
+            raise RunError(f"{self.directory}: the bars have changed since this run; its numbers cannot be repeated")
         target = self.directory.parent / new_run_id()
         found = run(recorded, directory=target, origin=run_origin(self.directory, is_current=False))
-        fingerprints = [read_json(place / PROVENANCE)["data"]["fingerprint"] for place in (self.directory, target)]
-        if fingerprints[0] != fingerprints[1]:
-            raise RunError(f"{self.directory}: the bars have changed since this run; its numbers cannot be repeated")
         differing = [name for name in {**expected, **found} if not self._is_equal(expected.get(name), found.get(name))]
         if differing:
             shown = "; ".join(f"{name} was {expected.get(name)}, is {found.get(name)}" for name in differing[:SHOWN])
