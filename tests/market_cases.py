@@ -79,8 +79,15 @@ class Case(NamedTuple):
     contract: dict[str, list[float] | None]
 
 
-def random_case(seed: int, *, num: int | None = None) -> Case:
-    """Return a case that may use any feature of the accounting: contracts, costs, carry, actions, entries, gaps."""
+def random_case(seed: int, *, num: int | None = None, has_steps: bool = False) -> Case:
+    """Return a case that may use any feature of the accounting: contracts, costs, carry, actions, entries, gaps.
+
+    Args:
+        seed: Seed.
+        num: Number of instruments; None: random.
+        has_steps: Prices may come in coarse steps, so that bars touch stops and limits exactly; what happens then hangs
+            on the last bit of a stop price, which only forms of the same arithmetic share.
+    """
     rng = np.random.default_rng(seed)
     num = int(rng.choice([1, 1, 2, 3, 5])) if num is None else num
     shape = (int(rng.integers(2, 60)), num)
@@ -88,7 +95,8 @@ def random_case(seed: int, *, num: int | None = None) -> Case:
     prices = random_prices(rng, *shape, volatility)
     tradable = rng.random(shape) >= rng.choice([0.0, 0.2])
     scale = rng.choice([0.02, 1.0, 30.0])
-    prices = tuple(np.where(tradable, price * scale, np.nan) for price in prices)
+    step = rng.choice([0.0, 0.0, 5.0]) if has_steps else 0.0
+    prices = tuple(np.where(tradable, _rounded(price, step) * scale, np.nan) for price in prices)
     weights = rng.normal(0.0, rng.choice([0.3, 1.0, 3.0]), shape)
     weights = np.round(weights) if rng.random() < 0.5 else weights
     weights[rng.random(shape) < rng.choice([0.0, 0.3, 0.8])] = np.nan
@@ -141,8 +149,14 @@ def random_case(seed: int, *, num: int | None = None) -> Case:
     if has_ticks:
         coarse = rng.choice([1e-3, 0.01, 0.1], num) * float(np.nanmin(quotes.low, initial=unit))
         contract["tick"] = np.where(rng.random(num) < (1.0 if costs.slippage_ticks else 0.6), coarse, 0.0).tolist()
-    decided = Decided(weights, distances(), distances(), distances(), *_entries(rng, quotes, volatility))
+    entries = _entries(rng, quotes, volatility, step * scale)
+    decided = Decided(weights, distances(), distances(), distances(), *entries)
     return Case(quotes, decided, rules, contract)
+
+
+def _rounded(price: np.ndarray, step: float) -> np.ndarray:
+    """Return prices in whole steps, at least one; as they are with a step of 0."""
+    return np.maximum(np.round(price / step), 1.0) * step if step else price
 
 
 def _with_more(rng: np.random.Generator, quotes: Quotes, unit: float, sometimes: Any) -> Quotes:
@@ -177,7 +191,7 @@ def _finer_bars(rng: np.random.Generator, quotes: Quotes, num_finer: int = 4) ->
 
 
 def _entries(
-    rng: np.random.Generator, quotes: Quotes, volatility: float
+    rng: np.random.Generator, quotes: Quotes, volatility: float, step: float
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return limit and stop prices near the last close, for some orders."""
     kind = rng.choice(["none", "none", "limit", "stop", "both"])
@@ -185,7 +199,7 @@ def _entries(
         return None, None
     around = quotes.close * (1.0 + volatility * rng.standard_normal(quotes.close.shape))
     which = rng.random(quotes.close.shape)
-    around = np.where(around > 0, around, np.nan)
+    around = _rounded(np.where(around > 0, around, np.nan), step)
     limit, stop = np.where(which < 0.4, around, np.nan), np.where(which > 0.6, around, np.nan)
     return (limit if kind != "stop" else None), (stop if kind != "limit" else None)
 

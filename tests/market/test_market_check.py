@@ -132,7 +132,7 @@ def test_order_with_limit_and_stop_is_refused() -> None:
     assert decided.limit is not None
     assert decided.stop is not None
     decided.limit[3, 2] = decided.stop[3, 2] = 10.0
-    with pytest.raises(MarketError, match="^CCC: the order of row 3 has a limit and a stop price"):
+    with pytest.raises(MarketError, match=r"^CCC: the order of row 3 has a limit and a stop price"):
         check_distances(decided, SYMBOLS)
 
 

@@ -270,7 +270,7 @@ def test_cash_of_a_long_only_unlevered_account_never_goes_negative(seed: int) ->
 
 
 @pytest.mark.row("N24")
-@corpus
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(seeds)
 def test_realised_and_unrealised_profit_make_the_change_of_equity(seed: int) -> None:
     """Realised profit is booked fill by fill at average cost, in ten lines of its own."""
@@ -315,7 +315,7 @@ def final_state(case: Case) -> State:
 
 def test_prices_of_missing_bars_never_leak_into_money() -> None:
     """Whatever stands in the place of a missing bar, the account is the same."""
-    for seed in range(40):
+    for seed in range(20):
         case = random_case(seed)
         first = run(case)
         quotes = case.quotes

@@ -43,7 +43,7 @@ def check_corpus(seeds: range) -> Counter[str]:
     seen: Counter[str] = Counter()
     with np.errstate(all="raise", under="ignore"):
         for seed in seeds:
-            case = random_case(seed)
+            case = random_case(seed, has_steps=True)
             ledger = scalar(case)
             wide = run_wide(case.quotes, case.decided, case.rules, **case.contract)
             assert_same(seed, ledger, wide)
@@ -65,7 +65,7 @@ def test_large_corpus_agrees_bit_for_bit() -> None:
 
 def check_torch(seeds: range) -> None:
     for seed in seeds:
-        case = random_case(seed)
+        case = random_case(seed, has_steps=True)
         assert_same(seed, scalar(case), run_wide(case.quotes, case.decided, case.rules, **case.contract, xp=torch))
 
 
@@ -82,7 +82,7 @@ def test_torch_agrees_bit_for_bit_on_a_large_corpus() -> None:
 def test_full_form_equals_specialised_form(num: int) -> None:
     """Leaving out unused rules changes nothing; with one instrument the leverage cap is a clip, equal to 1e-12."""
     for seed in range(1000, 1045):
-        case = random_case(seed, num=num)
+        case = random_case(seed, num=num, has_steps=True)
         rules = case.rules if seed % 3 else type(case.rules)(allow_short=bool(seed % 2), costs=case.rules.costs)
         special = run_wide(case.quotes, case.decided, rules, **case.contract)
         full = run_wide(case.quotes, case.decided, rules, **case.contract, specialise=False)
@@ -109,7 +109,7 @@ def with_neutral_columns(case: Case) -> Case:
 @pytest.mark.parametrize(("form", "num_cases"), FORMS)
 def test_columns_that_change_nothing_may_be_left_out(form: Callable[..., Ledger], num_cases: int) -> None:
     for seed in range(3000, 3000 + num_cases):
-        case = random_case(seed)
+        case = random_case(seed, has_steps=True)
         full = with_neutral_columns(case)
         first = form(case.quotes, case.decided, case.rules, **case.contract)
         assert_same(seed, first, form(full.quotes, full.decided, full.rules, **full.contract))
@@ -119,7 +119,7 @@ def test_columns_that_change_nothing_may_be_left_out(form: Callable[..., Ledger]
 def test_pricing_every_order_by_itself_equals_one_fraction_for_all(form: Callable[..., Ledger], num_cases: int) -> None:
     """No impact as a column of zeros takes the road on which each order has its own price; equal to 1e-12."""
     for seed in range(4000, 4000 + num_cases):
-        case = random_case(seed)
+        case = random_case(seed, has_steps=True)
         case = case._replace(quotes=case.quotes._replace(impact=None))
         priced = case.quotes._replace(impact=np.zeros_like(case.quotes.close))
         first = form(case.quotes, case.decided, case.rules, **case.contract)
@@ -130,7 +130,7 @@ def test_pricing_every_order_by_itself_equals_one_fraction_for_all(form: Callabl
 
 def test_chunks_of_the_scalar_loop_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(2000, 2030):
-        case = random_case(seed)
+        case = random_case(seed, has_steps=True)
         whole = scalar(case)
         monkeypatch.setattr("tradewright.market.scalar.CHUNK_BARS", 7)
         assert_same(seed, whole, scalar(case))
