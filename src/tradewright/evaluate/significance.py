@@ -99,17 +99,7 @@ class SignificanceTest:
                 name: {key: _interval(bound, place) for key, bound in bounds.items()}
                 for place, name in enumerate((strategy.name, *rivals))
             },
-            comparisons=compare_strategies(
-                np.broadcast_to(returns_Sn[0], returns_Sn[1:].shape),
-                returns_Sn[1:],
-                tuple(rivals),
-                periods_per_year=periods,
-                risk_free=risk_free,
-                num_resamples=self.num_resamples,
-                confidence=self.confidence,
-                seed=self.seed,
-                correction=self.correction,
-            ),
+            comparisons=self._compare(sample, tuple(rivals)),
             probabilistic_sharpe=probabilistic_sharpe(record),
             deflated_sharpe=deflated_sharpe(record, trials.num, deviation),
             noise_ceiling=noise_ceiling(trials.num, deviation),
@@ -118,6 +108,20 @@ class SignificanceTest:
             deviation_source=source,
             min_track_record=min_track_record(record, self.confidence),
             superiority_p_value=self._superiority(returns_Sn) if self.superiority and rivals else math.nan,
+        )
+
+    def _compare(self, sample: Sample, names: tuple[str, ...]) -> tuple[Comparison, ...]:
+        """Compare the first series with each other one."""
+        return compare_strategies(
+            np.broadcast_to(sample.returns_Sn[0], sample.returns_Sn[1:].shape),
+            sample.returns_Sn[1:],
+            names,
+            periods_per_year=sample.periods_per_year,
+            risk_free=sample.risk_free,
+            num_resamples=self.num_resamples,
+            confidence=self.confidence,
+            seed=self.seed,
+            correction=self.correction,
         )
 
     def _superiority(self, returns_Sn: Float) -> float:

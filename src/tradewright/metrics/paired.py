@@ -124,17 +124,25 @@ def compare_pairs(
     unit_K2 = np.where(scale_K2 > NOISE, scale_K2, 1.0)
     moments = moments_of(pairs / unit_K2[:, :, None])
     length = block_length or paired_block_length(moments[has_ratio_K])
-    rows = max(1, CHUNK // (NUM_SUMS * num))
-    parts = [
-        studentize(moments[k : k + rows], unit_K2[k : k + rows], length, num_resamples, seed)
-        for k in range(0, len(pairs), rows)
-    ]
-    sharpe, mean = (Studentized.join(side) for side in zip(*parts, strict=True))
+    sharpe, mean = _studentize_in_chunks(moments, unit_K2, length, num_resamples, seed)
     return PairedBootstrap(
         sharpe=_annualise(sharpe, has_ratio_K, math.sqrt(periods_per_year), np.full(len(pairs), EQUAL)),
         mean=_annualise(mean, is_defined_K, periods_per_year, EQUAL * np.max(unit_K2, axis=1)),
         block_length=length,
     )
+
+
+def _studentize_in_chunks(
+    moments: Float, unit_K2: Float, length: int, num_resamples: int, seed: int
+) -> tuple[Studentized, Studentized]:
+    """Studentize as many pairs at once as memory should hold; every chunk draws the same blocks."""
+    rows = max(1, CHUNK // (NUM_SUMS * moments.shape[2]))
+    parts = [
+        studentize(moments[k : k + rows], unit_K2[k : k + rows], length, num_resamples, seed)
+        for k in range(0, len(moments), rows)
+    ]
+    sharpe, mean = zip(*parts, strict=True)
+    return Studentized.join(sharpe), Studentized.join(mean)
 
 
 def _annualise(found: Studentized, is_defined_K: npt.NDArray[np.bool_], factor: float, floor_K: Float) -> Difference:

@@ -16,13 +16,7 @@ import numpy as np
 from tradewright.evaluate.evidence import Comparison
 from tradewright.evaluate.significance import compare_strategies
 from tradewright.ledger import Ledger
-from tradewright.metrics.deflated import (
-    TrackRecord,
-    deflated_sharpe,
-    noise_ceiling,
-    probabilistic_sharpe,
-    trial_deviation,
-)
+from tradewright.metrics.deflated import TrackRecord, noise_ceiling, probabilistic_sharpe, trial_deviation
 from tradewright.metrics.history import Float
 from tradewright.metrics.multiple import Correction
 from tradewright.metrics.overfitting import UNDEFINED, Overfitting, backtest_overfitting
@@ -47,8 +41,7 @@ class Standing:
         sharpe: Annualised Sharpe ratio of its daily returns on the test range.
         validation: The sort figure on the validation range; NaN if there is none.
         hold: Its comparison with buy-and-hold, None without one.
-        probabilistic_sharpe: Probability that the true Sharpe ratio is above zero.
-        deflated_sharpe: Probability that it is above the noise ceiling.
+        deflated_sharpe: Probability that the true Sharpe ratio is above the noise ceiling.
         is_superior: Whether StepM finds its mean return above that of buy-and-hold.
     """
 
@@ -57,7 +50,6 @@ class Standing:
     sharpe: float
     validation: float
     hold: Comparison | None
-    probabilistic_sharpe: float
     deflated_sharpe: float
     is_superior: bool = False
 
@@ -120,22 +112,13 @@ def rank_runs(
     tracks = [TrackRecord.of(one, periods, found.risk_free) for one in found.returns_Sn]
     by_trial = _sharpes(found, tracks)
     deviation, source = trial_deviation(list(by_trial.values()), num, periods)
+    ceiling = noise_ceiling(len(by_trial), deviation)
     superior, p_value = _superiority(found, num_resamples, confidence)
+    holds = _against_hold(found, options)
     return Standings(
         runs=tuple(
-            Standing(
-                label=label,
-                record=record,
-                sharpe=track.sharpe,
-                validation=validation_figure(record.metrics, sort),
-                hold=hold,
-                probabilistic_sharpe=probabilistic_sharpe(track),
-                deflated_sharpe=deflated_sharpe(track, len(by_trial), deviation),
-                is_superior=place in superior,
-            )
-            for place, (label, record, track, hold) in enumerate(
-                zip(found.labels, found.records, tracks, _against_hold(found, options), strict=True)
-            )
+            _stand(found, place, track, sort=sort, hold=holds[place], ceiling=ceiling, superior=superior)
+            for place, track in enumerate(tracks)
         ),
         pairs=_among(found, options),
         span=found.span,
@@ -144,10 +127,32 @@ def rank_runs(
         confidence=confidence,
         num_resamples=num_resamples,
         num_trials=len(by_trial),
-        noise_ceiling=noise_ceiling(len(by_trial), deviation),
+        noise_ceiling=ceiling,
         deviation_source=source,
         overfitting=backtest_overfitting(found.returns_Sn) if len(tracks) >= MIN_OVERFITTING else UNDEFINED,
         superiority_p_value=p_value,
+    )
+
+
+def _stand(
+    found: Candidates,
+    place: int,
+    track: TrackRecord,
+    *,
+    sort: str,
+    hold: Comparison | None,
+    ceiling: float,
+    superior: frozenset[int],
+) -> Standing:
+    record = found.records[place]
+    return Standing(
+        label=found.labels[place],
+        record=record,
+        sharpe=track.sharpe,
+        validation=validation_figure(record.metrics, sort),
+        hold=hold,
+        deflated_sharpe=probabilistic_sharpe(track, ceiling),
+        is_superior=place in superior,
     )
 
 
@@ -198,7 +203,7 @@ def _among(found: Candidates, options: Mapping[str, Any]) -> tuple[tuple[str, Co
 
 
 def _superiority(found: Candidates, num_resamples: int, confidence: float) -> tuple[frozenset[int], float]:
-    """Return the positions that StepM finds superior to buy-and-hold, and the p-value of SPA."""
+    """Return the places that StepM finds superior to buy-and-hold, and the p-value of SPA."""
     if found.hold_n is None:
         return frozenset(), math.nan
     from tradewright.metrics.superiority import find_superior
