@@ -307,3 +307,29 @@ def test_bars_that_do_not_rise_in_time_are_refused() -> None:
     panel = make_panel(np.full((5, 1), 100.0))
     with pytest.raises(MarketError, match="bars must rise in time"):
         run(replace(panel, ts_T=panel.ts_T[[0, 1, 1, 3, 4]]), [0.0] * 5)
+
+
+def test_ended_account_pays_no_more_for_what_it_could_not_close() -> None:
+    """Short S0 and S1; S0 triples and ends the account while S1 has no bar: from then on nothing is borrowed."""
+    panel = make_panel([[100.0, 100], [100, 100], [900, NAN], [900, NAN], [900, 100]])
+    backtest = Vectorized(initial_cash=1_000.0, costs=Costs(borrow_rate=0.365))
+    weights = np.full((5, 2), NAN)
+    weights[0] = -0.5
+    result = backtest.run(panel, Positions(weights_TN=weights), Range(0, 5), name="broke")
+    assert result.ended_at == 2
+    assert result.costs["borrow"] == pytest.approx(1.0)  # one day on a short of 1,000
+    assert sum(trade.borrow for trade in result.trades) == pytest.approx(1.0)
+    assert sum(trade.pnl for trade in result.trades) == pytest.approx(result.equity_T[-1] - 1_000)
+
+
+@pytest.mark.parametrize("delay", [1, 4])
+def test_many_delayed_accounts_equal_single_runs(delay: int) -> None:
+    rng = np.random.default_rng(4)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, (50, 2)), axis=0))
+    panel = make_panel(close)
+    weights = np.where(rng.random((6, 50, 2)) < 0.5, NAN, rng.normal(0, 0.5, (6, 50, 2)))
+    backtest = Vectorized(delay_bars=delay, stop_unit="atr", stop_loss=1.5, atr_bars=5, costs=Costs(fee_bps=2))
+    many = backtest.run_many(panel, weights, Range(0, 50))
+    for own, equity_T in zip(weights, many, strict=True):
+        single = backtest.run(panel, Positions(weights_TN=own), Range(0, 50), name="one")
+        np.testing.assert_array_equal(single.equity_T, equity_T)

@@ -190,3 +190,10 @@ def test_roll_after_a_partial_sale_keeps_what_was_earned() -> None:
     )  # fmt: skip
     assert trade.pnl == pytest.approx(25)
     assert (trade.entry_price, trade.exit_price) == (100, (110 + 120) / 2)
+
+
+def test_split_after_the_last_fill_restates_an_open_trade() -> None:
+    split = np.ones((NUM_BARS, 2))
+    split[NUM_BARS - 1, 0] = 2.0
+    (trade,) = trades(record(3, 10, 10, 100), mark=55.0, quotes=flat_quotes(split=split))
+    assert (trade.quantity, trade.entry_price, trade.pnl) == (20, 50, 100)

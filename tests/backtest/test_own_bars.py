@@ -245,3 +245,17 @@ def test_delayed_backtest_is_the_backtest_of_delayed_weights() -> None:
 def test_impossible_rule_is_refused_by_name(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         Vectorized(**keys, costs=Costs())
+
+
+def test_finer_bar_after_the_end_of_its_bar_belongs_to_none() -> None:
+    """Fridays and Mondays: what trades on the weekend is inside neither."""
+    panel = random_panel(2, 4, 1)
+    panel = replace(panel, **{name: getattr(panel, name)[[0, 3]] for name in FIELDS})
+    step = np.timedelta64(86_400 // 2, "s")
+    ts_T = panel.ts_T[0] + np.arange(8) * step
+    finer = replace(random_panel(3, 8, 1), ts_T=ts_T, known_at_T=ts_T + step, timeframe_s=43_200)
+    quotes = quotes_of(replace(panel, finer=finer), ExecutionRules(finer_timeframe="12h"), Range(0, 2))
+    np.testing.assert_array_equal(quotes.finer_open[:, :, 0], finer.open_TN[[[0, 1], [6, 7]], 0])
+
+
+FIELDS = ("ts_T", "known_at_T", "open_TN", "high_TN", "low_TN", "close_TN", "volume_TN", "tradable_TN")

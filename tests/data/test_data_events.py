@@ -9,12 +9,15 @@ import pytest
 from bar_files import convert, random_rows, write_csv
 from mini_lean import build_mini_lean
 
+from tradewright.data.adjust import Action
 from tradewright.data.csv import Csv
 from tradewright.data.duckdb import DuckDB
 from tradewright.data.lean import Lean
 from tradewright.data.panel import Panel
 from tradewright.data.parquet import Parquet
 from tradewright.data.resample import resample
+from tradewright.data.source import Progress
+from tradewright.data.staging import Staging
 from tradewright.errors import DataError
 
 BARS = [
@@ -291,3 +294,68 @@ def test_finer_bars_are_read_from_the_same_store(tmp_path: Path) -> None:
             source.with_finer(panel, bad)
     with pytest.raises(DataError, match=r"1m cannot be made from the 30m bars"):
         source.with_finer(panel, "1m")
+
+
+def test_dividend_is_measured_by_the_close_before_it(tmp_path: Path) -> None:
+    """3 of a close of 60 is 5 %: earlier bars stay, later ones are divided by 0.95; the missing bar keeps the close."""
+    panel = minute_panel(tmp_path).slice(0, 4)
+    close = np.array([[40.0], [60.0], [np.nan], [90.0]])
+    panel = replace(
+        panel, close_TN=close, tradable_TN=~np.isnan(close), split_TN=None, roll_from_TN=None, roll_to_TN=None,
+        dividend_TN=np.array([[9.0], [0.0], [0.0], [3.0]]),
+    )  # fmt: skip
+    np.testing.assert_allclose(panel.signal_factor_TN[:, 0], [1, 1, 1, 1 / 0.95], rtol=1e-15)
+    with pytest.raises(DataError, match=r"the dividend 60\.0 before the bar at .* is not below the last close"):
+        _ = replace(panel, dividend_TN=np.array([[0.0], [0.0], [0.0], [60.0]])).signal_factor_TN
+
+
+def test_split_adjusted_panel_pays_dividends_per_share_of_today(tmp_path: Path) -> None:
+    """Two dividends of 1, before and after a 4:1 split: of adjusted prices the first is a quarter."""
+
+    class WithActions(Csv):
+        def _stage(self, staging: Staging, progress: Progress) -> None:
+            super()._stage(staging, progress)
+            days = {kind: np.datetime64(day, "us") for kind, day in DAYS.items()}
+            staging.actions += [
+                Action(symbol="A", ex_ts=days["first"], kind="dividend", ratio=0.99, cash=1.0),
+                Action(symbol="A", ex_ts=days["split"], kind="split", ratio=0.25),
+                Action(symbol="A", ex_ts=days["last"], kind="dividend", ratio=0.96, cash=1.0),
+            ]
+
+    write_csv(tmp_path / "A.csv", random_rows(8), "date,open,high,low,close,volume")
+    source = WithActions(store=str(tmp_path / "s"), path=str(tmp_path / "A.csv"), adjust="splits")
+    np.testing.assert_array_equal(source.panel().dividend_TN[:, 0], [0, 0, 0.25, 0, 0, 0, 1, 0])
+    raw = replace(source, adjust="none").panel()
+    np.testing.assert_array_equal(raw.dividend_TN[:, 0], [0, 0, 1, 0, 0, 0, 1, 0])
+    np.testing.assert_array_equal(raw.split_TN[:, 0], [1, 1, 1, 1, 4, 1, 1, 1])
+
+
+DAYS = {"first": "2020-01-04", "split": "2020-01-06", "last": "2020-01-08"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_garbage_beside_the_bars_is_refused_in_one_line_and_leaves_the_store(
+    bars: Path, tmp_path: Path, seed: int
+) -> None:
+    """Bytes of a valid table are changed at random: it is read, or refused by a DataError; the old panel stays."""
+    rng = np.random.default_rng(seed)
+    source = csv_source(tmp_path, rolls=rolls(tmp_path), rates=rates(tmp_path), dataset="kept", symbols=["ES", "ESM4"])
+    before = source.panel()
+    store = tmp_path / "store" / "bars" / "kept.duckdb"
+    for name in ("rates", "rolls"):
+        path = tmp_path / f"{name}.csv"
+        good = path.read_bytes()
+        for _ in range(12):
+            text = bytearray(good)
+            for at in rng.integers(0, len(text), int(rng.integers(1, 4))):
+                text[at] = int(rng.choice(list(b',\n"x-0\x00\xff.5e')))
+            path.write_bytes(bytes(text))
+            kept = store.read_bytes()
+            error = None
+            try:
+                source.ingest(force=True)
+            except DataError as refused:
+                error = refused
+            assert error is None or ("\n" not in str(error) and store.read_bytes() == kept)
+        path.write_bytes(good)
+    np.testing.assert_array_equal(source.panel().roll_to_TN, before.roll_to_TN)

@@ -15,6 +15,7 @@ from tradewright.data.resample import resample
 from tradewright.env.continuous import Continuous
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.simulator import Simulator
+from tradewright.errors import DataError
 from tradewright.features.features import Features
 from tradewright.market.instrument import Instrument
 from tradewright.market.positions import Positions
@@ -92,12 +93,20 @@ def random_rules(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def simulator_on(
-    panel: Panel, rules: ExecutionRules, rows: Range, *, seed: int | None = None, num: int = 1
+    panel: Panel,
+    rules: ExecutionRules,
+    rows: Range | tuple[Range, ...],
+    *,
+    seed: int | None = None,
+    num: int = 1,
+    window: int = 1,
+    ready_from: int = 0,
 ) -> Simulator:
-    features = Features(x_TNF=np.zeros((*panel.close_TN.shape, 1), dtype=np.float32), names_F=("zero",), ready_from=0)
+    x_TNF = np.zeros((*panel.close_TN.shape, 1), dtype=np.float32)
+    features = Features(x_TNF=x_TNF, names_F=("zero",), ready_from=ready_from)
     return Simulator(
         market=MarketTensors.build(panel, features),
-        env=Continuous(window=1, lowest_weight=-2.0, highest_weight=2.0, episode_bars=10),
+        env=Continuous(window=window, lowest_weight=-2.0, highest_weight=2.0, episode_bars=10),
         rules=rules,
         rows=rows,
         num_accounts=num,
@@ -190,3 +199,18 @@ def test_stopped_agent_sees_the_side_that_is_blocked(panel_of) -> None:
     for weight, blocked in ((1.0, 0.0), (torch.nan, 1.0), (torch.nan, 1.0), (0.0, 0.0)):
         simulator.step_weights(torch.tensor([weight], dtype=torch.float64))
         assert float(simulator.portfolio_BP(simulator.view())[0, -1]) == blocked
+
+
+@pytest.mark.parametrize(("start", "ready_from", "first"), [(0, 7, 11), (20, 7, 24), (6, 7, 11)])
+def test_training_windows_begin_inside_their_part_and_where_features_do(
+    panel_of, start: int, ready_from: int, first: int
+) -> None:
+    rows = (Range(start, 60),)
+    simulator = simulator_on(panel_of(60), ExecutionRules(), rows, seed=0, num=2_000, window=5, ready_from=ready_from)
+    assert int(simulator.bar_B.min()) == first
+    assert int(simulator.end_B.max()) == 59
+
+
+def test_training_bars_without_room_for_an_episode_are_refused(panel_of) -> None:
+    with pytest.raises(DataError, match=r"^env\.window: the training bars 0\.\.6, 10\.\.12 leave no episode after a"):
+        simulator_on(panel_of(60), ExecutionRules(), (Range(0, 6), Range(10, 12)), seed=0, window=6)
