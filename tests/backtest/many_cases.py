@@ -113,8 +113,8 @@ def orders_of(signal_bT: np.ndarray) -> np.ndarray:
 def assert_equal(got: dict[str, Any], wanted: dict[str, np.ndarray], *, strict: float = 1e-9) -> None:
     """Compare all figures; NaN equals NaN.
 
-    ``strict`` holds for money, dispersion and depth. Ratios of two of them lose digits where one is a small difference
-    of large ones, so they are held to 1e-9; counts are exact.
+    ``strict`` holds for money, dispersion and depth; annual fractions have an error of some 1e-14. Ratios of two of
+    these lose digits where one is a small difference of large ones, so they are held to 1e-9; counts are exact.
     """
     assert set(got) == set(wanted) == set(FIGURES)
     for key in FIGURES:
@@ -122,6 +122,6 @@ def assert_equal(got: dict[str, Any], wanted: dict[str, np.ndarray], *, strict: 
             np.testing.assert_array_equal(np.asarray(got[key]), wanted[key], err_msg=key)
         else:
             tolerance = (
-                {"rtol": strict, "atol": strict / 100} if key in WELL_CONDITIONED else {"rtol": 1e-9, "atol": 1e-10}
+                {"rtol": strict, "atol": strict / 10} if key in WELL_CONDITIONED else {"rtol": 1e-9, "atol": 1e-10}
             )
             np.testing.assert_allclose(np.asarray(got[key]), wanted[key], **tolerance, err_msg=key)

@@ -6,8 +6,8 @@ is one question to a table (``segments.py``). An account costs time for its trad
 curve is kept. It holds for fractional shares, proportional fees and slippage, no stops, no leverage and no interest;
 tests prove it equal to the bar step.
 
-Differences of running sums lose digits where a trade's part of the whole is tiny. Rows whose dispersion or shortfall is
-below ``GUARD`` of the market's, and series too long for the table, are worked out from their equity curve instead.
+Differences of running sums lose digits where what is left is tiny. Rows whose dispersion or shortfall is below
+``GUARD`` of what it is a difference of, and series too long for the table, are worked out from their equity curve.
 Legend: T bars, b accounts of a chunk, K trades of all of them in order, n returns between marks.
 """
 
@@ -26,7 +26,7 @@ Index = npt.NDArray[np.intp]
 Bool = npt.NDArray[np.bool_]
 
 GUARD = 0.02
-"""Part of the market's dispersion below which a row is recomputed: it keeps 12 digits of what is left."""
+"""Part of the whole below which a row is worked out anew: what is left keeps about 12 digits."""
 
 
 class Trades(NamedTuple):
@@ -143,8 +143,10 @@ class LongFlat:
             trades_B=scores.closed_b,
             wins_B=scores.wins_b,
         )
-        total_3 = self.tables.sums_3n1[:, -1]
-        is_thin_b = (moments.square_B <= GUARD * total_3[1]) | (abs(sums_3b[2]) <= GUARD * abs(total_3[2]))
+        _, squares, shortfall = self.tables.sums_3n1[:, -1]
+        neutral = float(num * _square_below(0.0, self.tables.target))
+        is_thin_b = moments.square_B <= GUARD * np.maximum(squares, sums_3b[1])
+        is_thin_b |= moments.shortfall_B <= GUARD * (shortfall + 2.0 * neutral)
         has_trades_b = trades.bounds[1:] > trades.bounds[:-1]
         return self._dense(trades, np.flatnonzero(is_thin_b & has_trades_b).tolist(), moments)
 
@@ -164,14 +166,17 @@ class LongFlat:
         if len(rows):
             starts, ends = trades.bounds[rows], trades.bounds[rows + 1]
             paid_K = tables.buy_T.take(trades.entry_K)
-            growth_K = tables.sell_T1.take(trades.exit_K) / paid_K
+            sold_K = tables.sell_T1.take(trades.exit_K)
             is_closed_K = trades.exit_K < len(tables.close_T)
             closed_b[rows] = np.add.reduceat(is_closed_K, starts, dtype=np.float64)
-            wins_b[rows] = np.add.reduceat(is_closed_K & (growth_K > 1.0), starts, dtype=np.float64)
-            growth_K[starts] *= tables.cash
-            after_K = _accumulate(np.multiply, growth_K, starts, ends)
+            wins_b[rows] = np.add.reduceat(is_closed_K & (sold_K > paid_K), starts, dtype=np.float64)
+            amounts_2K = np.empty(2 * len(paid_K))  # money -> shares -> money -> ..., one factor each
+            np.divide(1.0, paid_K, out=amounts_2K[0::2])
+            amounts_2K[1::2] = sold_K
+            amounts_2K[2 * starts] *= tables.cash
+            amounts_2K = _accumulate(np.multiply, amounts_2K, 2 * starts, 2 * ends)
+            shares_K, after_K = amounts_2K[0::2], amounts_2K[1::2]
             before_K = _shifted(after_K, starts, tables.cash)
-            shares_K = before_K / paid_K
             final_b[rows] = after_K[ends - 1]
             sums_3b[:, rows] = self._return_sums(trades, starts, (before_K, shares_K, after_K))
             fall_K = self._falls(trades, segments, (starts, ends), shares_K, after_K)
@@ -241,9 +246,10 @@ class LongFlat:
         tables = self.tables
         for row in rows:
             cut = slice(trades.bounds[row], trades.bounds[row + 1])
-            equity_T, growth_K = self.equity(trades.entry_K[cut], trades.exit_K[cut])
+            entry_K, exit_K = trades.entry_K[cut], trades.exit_K[cut]
+            equity_T = self.equity(entry_K, exit_K)
             returns_n = np.diff(equity_T[self.marks_n1]) / equity_T[self.marks_n1[:-1]]
-            is_closed_K = trades.exit_K[cut] < len(tables.close_T)
+            is_closed_K = exit_K < len(tables.close_T)
             mean = returns_n.mean() if len(returns_n) else 0.0
             moments.final_B[row] = equity_T[-1]
             moments.mean_B[row] = mean
@@ -251,21 +257,18 @@ class LongFlat:
             moments.shortfall_B[row] = _square_below(returns_n, tables.target).sum()
             moments.drawdown_B[row] = 1.0 - (equity_T / np.maximum.accumulate(equity_T)).min()
             moments.trades_B[row] = is_closed_K.sum()
-            moments.wins_B[row] = (is_closed_K & (growth_K > 1.0)).sum()
+            moments.wins_B[row] = (is_closed_K & (tables.sell_T1[exit_K] > tables.buy_T[entry_K])).sum()
         return moments
 
-    def equity(self, entry_K: Index, exit_K: Index) -> tuple[Float, Float]:
-        """Return one account's equity at every close, ``[T]``, and the growth of its money in each trade."""
+    def equity(self, entry_K: Index, exit_K: Index) -> Float:
+        """Return one account's equity at every close, ``[T]``."""
         tables, num = self.tables, len(self.tables.close_T)
-        paid_K = tables.buy_T[entry_K]
-        growth_K = tables.sell_T1[exit_K] / paid_K
-        money_K1 = tables.cash * np.cumprod(np.append(1.0, growth_K))
-        amounts = np.empty(2 * len(entry_K) + 1)  # money, shares, money, shares, ...
-        amounts[0::2], amounts[1::2] = money_K1, money_K1[:-1] / paid_K
+        factors = np.stack([1.0 / tables.buy_T[entry_K], tables.sell_T1[exit_K]], axis=1).ravel()
+        amounts = np.multiply.accumulate(np.append(tables.cash, factors))  # money, shares, money, shares, ...
         edges = np.concatenate([[0], np.stack([entry_K, exit_K], axis=1).ravel(), [num]])
         lengths = np.diff(edges)
         is_held_T = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-        return np.repeat(amounts, lengths) * np.where(is_held_T, tables.close_T, 1.0), growth_K
+        return np.repeat(amounts, lengths) * np.where(is_held_T, tables.close_T, 1.0)
 
 
 def find_trades(signal_bT: Bool) -> Trades:

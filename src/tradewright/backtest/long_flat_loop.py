@@ -62,7 +62,7 @@ def walk_trades(
                 square_sum += change * change + (sums_3n1[1, end - 1] - sums_3n1[1, interval])
                 short_sum += below * below - neutral + (sums_3n1[2, end - 1] - sums_3n1[2, interval])
                 marked, interval = shares * marked_n1[end - 1], (end if end <= num_returns else 0)
-            after = cash * (sell_T1[sold] / buy_T[bought])
+            after = shares * sell_T1[sold]
             left = level[bought ^ (sold - 1)] + bought
             right = level[bought ^ (sold - 1)] + sold - 1
             worst = min(worst, fall[left], fall[right], low[right] / high[left])
@@ -72,7 +72,7 @@ def walk_trades(
             peak = max(peak, after)
             if sold < num:
                 closed += 1.0
-                if sell_T1[sold] / buy_T[bought] > 1.0:
+                if sell_T1[sold] > buy_T[bought]:
                     wins += 1.0
             cash = after
         if interval > 0:
