@@ -175,7 +175,7 @@ class LongFlat:
             amounts_2K[1::2] = sold_K
             amounts_2K[2 * starts] *= tables.cash
             amounts_2K = _accumulate(np.multiply, amounts_2K, 2 * starts, 2 * ends)
-            shares_K, after_K = amounts_2K[0::2], amounts_2K[1::2]
+            shares_K, after_K = amounts_2K[0::2].copy(), amounts_2K[1::2].copy()
             before_K = _shifted(after_K, starts, tables.cash)
             final_b[rows] = after_K[ends - 1]
             sums_3b[:, rows] = self._return_sums(trades, starts, (before_K, shares_K, after_K))
