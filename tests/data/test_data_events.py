@@ -145,6 +145,7 @@ BAD_RATES = {
     "nothing": (["ESH4,2024-01-04,,"], r"row 1: .*neither funding nor borrow is given"),
     "double": ([*RATES, RATES[1]], r"rates.csv row 5: ESH4 2024-01-05 12:00:00 was there before"),
     "no_date": ([*RATES, "ESH4,yesterday,0.1,"], r"rates.csv row 5: ts must be a date and time, was 'yesterday'"),
+    "before_christ": (["ESH4,0025-01-02 (BC),0.1,"], r"rates.csv row 1: ts must be a date and time, was '0025"),
     "missing_date": (["ESH4,,0.1,"], r"rates.csv row 1: ts must be a date and time, was None"),
     "cut_off": ([*RATES, "ESH4,2024"], r"rates.csv row 5: 2 fields, expected 4"),
 }

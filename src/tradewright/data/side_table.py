@@ -13,6 +13,7 @@ file and row, before anything is written.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,7 @@ def _typed(
     """Yield place and values of every row."""
     for number, (stamp, ts, *cells) in enumerate(rows, start=1):
         place = f"{file} row {number}"
-        if ts is None:
+        if not isinstance(ts, datetime):  # DuckDB gives what Python has no word for, such as 25 BC, as text
             raise DataError(f"{place}: ts must be a date and time, was {stamp!r}")
         row: dict[str, Any] = {"ts": ts, **dict.fromkeys(numbers)}
         for name, text in zip(names, cells, strict=True):
