@@ -360,3 +360,11 @@ def test_garbage_beside_the_bars_is_refused_in_one_line_and_leaves_the_store(
             assert error is None or ("\n" not in str(error) and store.read_bytes() == kept)
         path.write_bytes(good)
     np.testing.assert_array_equal(source.panel().roll_to_TN, before.roll_to_TN)
+
+
+def test_store_from_before_there_were_rates_and_rolls_is_read(bars: Path, tmp_path: Path) -> None:
+    source = csv_source(tmp_path, dataset="old")
+    expected = source.panel()
+    with duckdb.connect(str(tmp_path / "store" / "bars" / "old.duckdb")) as connection:
+        connection.execute("DROP TABLE rates; DROP TABLE rolls")
+    assert source.panel().fingerprint == expected.fingerprint
