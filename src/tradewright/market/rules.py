@@ -157,7 +157,7 @@ class AccountRules:
         costs = self.costs
         fee, slippage = costs.fee_bps / 1e4, costs.slippage_bps / 1e4
         rate, skew = slippage + fee, fee * slippage
-        return Terms(
+        terms = Terms(
             leverage=self.leverage,
             fee=fee,
             slippage=slippage,
@@ -171,6 +171,7 @@ class AccountRules:
             need_skew=self.leverage * skew,
             need_per_share=self.leverage * costs.per_share_fee,
         )
+        return Terms(*(float(term) for term in terms))
 
     @cached_property
     def can_break(self) -> bool:

@@ -6,7 +6,7 @@ are, with arrays in place of lists (``compiled.py``).
 Legend: n instrument, i bar of the chunk; columns are indexed ``[n][i]``. ``unit`` is money per share or contract.
 """
 
-from math import ceil, fmod, sqrt
+from math import ceil, sqrt
 from typing import NamedTuple
 
 from tradewright.market.form import LOT_TOLERANCE
@@ -25,6 +25,8 @@ Record = tuple[int, int, int, int, float, float, float, float, float]
 """A fill or rejection: bar, phase, instrument, reason, quantity, shares after it, price, fee, slippage.
 
 A roll leaves two: its position is flat after LEAVE and back after JOIN."""
+
+NAN = float("nan")
 
 Column = list[float]
 Columns = list[list[float]]
@@ -168,9 +170,8 @@ def whole_lots(quantity: float, lot: float) -> float:
     """Return a quantity truncated toward zero to lots of size ``lot`` (0: fractional)."""
     if lot <= 0:
         return quantity
-    lots = quantity / lot
-    lots = lots + sign(lots) * LOT_TOLERANCE
-    return (lots - fmod(lots, 1.0)) * lot
+    lots = abs(quantity / lot) + LOT_TOLERANCE
+    return sign(quantity) * (lots - lots % 1.0) * lot
 
 
 def unless_zero(shares: float, lot: float) -> float:

@@ -4,7 +4,7 @@ Plain functions, as in ``scalar_book.py``. Legend: n instrument, i bar of the ch
 """
 
 from tradewright.market.form import DUST, TINY
-from tradewright.market.scalar_book import ENTRY, Bars, Book, Output, Policy, sign
+from tradewright.market.scalar_book import ENTRY, NAN, Bars, Book, Output, Policy, sign
 from tradewright.market.scalar_orders import fill_orders, replace_distances
 from tradewright.market.scalar_stops import find_levels
 
@@ -28,7 +28,7 @@ def run_entries(policy: Policy, bars: Bars, i: int, book: Book, out: Output, cas
 
 def _touch(policy: Policy, bars: Bars, i: int, book: Book, n: int, size: float) -> None:
     """Note the side of an order, and whether and at which price the bar touches it."""
-    limit = bars.limit[n][i] if bars.uses.limit else float("nan")
+    limit = bars.limit[n][i] if bars.uses.limit else NAN
     is_limit = limit == limit
     level = limit if is_limit else bars.stop[n][i]
     shares, weight = book.shares[n], bars.weights[n][i]
