@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market_cases import make_panel, random_panel
+from tradewright.backtest.calm import Calm
 from tradewright.backtest.rebalance import Held, rebalance
 from tradewright.backtest.vectorized import Vectorized
-from tradewright.backtest.walk import limits_of
+from tradewright.backtest.walk import Walk, limits_of
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.errors import MarketError
@@ -22,7 +23,7 @@ from tradewright.market.rules import AccountRules, Costs
 
 STRICT = 1e-12
 
-KINDS = ("full", "part", "gross one", "gross part", "sparse", "one", "too much")
+KINDS = ("full", "part", "credit", "gross one", "gross part", "sparse", "one", "too much")
 
 
 def random_weights(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> np.ndarray:
@@ -32,6 +33,7 @@ def random_weights(rng: np.random.Generator, kind: str, shape: tuple[int, int]) 
     weights_TN = {
         "full": part_TN,
         "part": 0.97 * part_TN,
+        "credit": 1.9 * part_TN,
         "gross one": signed_TN,
         "gross part": 0.9 * signed_TN,
         "sparse": np.where(rng.random(shape) < 0.5, 0.0, part_TN),
@@ -151,6 +153,40 @@ def test_only_uncommon_bars_take_the_bar_step() -> None:
     weights_TN[[10, 20]] *= np.where(np.arange(8) % 2, 1.0, -1.0) / 0.9  # gross 1: no cash for the fees of shorts
     held = rebalance(panel, Range(0, 60), AccountRules(costs=Costs(fee_bps=10)), 0.9 * weights_TN)
     assert held.num_stepped == 2
+
+
+def test_margin_call_liquidates_at_the_next_open() -> None:
+    close_TN = 100.0 * np.array([[1.0, 1.0], [1.0, 1.0], [0.7, 0.7], [0.7, 0.7], [0.8, 0.8], [0.8, 0.8]])
+    panel, rows = make_panel(close_TN), Range(0, 6)
+    backtester = Vectorized(leverage=2.0, maintenance_margin=0.4, costs=Costs(fee_bps=10))
+    weights_TN = np.array([[0.9, 0.9], *[[np.nan, np.nan]] * 3, [0.5, 0.5], [np.nan, np.nan]])
+    held = rebalance(panel, rows, backtester.rules, weights_TN)
+    np.testing.assert_array_equal(
+        held.weights_TN[3], 0.0
+    )  # bar 2: 46 of equity, less fees, below 0.4 * 126
+    assert held.num_stepped == 2
+    assert_same_account(held, panel, backtester, weights_TN)
+
+
+def test_order_below_rounding_noise_is_no_order() -> None:
+    prices_TN = np.full((6, 3), 100.0) * (1.0 + 1e-11 * np.arange(18).reshape(6, 3))
+    panel, weights_TN = make_panel(prices_TN), np.full((6, 3), 0.3)
+    backtester = Vectorized(costs=Costs())
+    held = rebalance(panel, Range(0, 6), backtester.rules, weights_TN)
+    np.testing.assert_array_equal(held.traded_T[2:], 0.0)
+    assert_same_account(held, panel, backtester, weights_TN)
+
+
+def test_shares_without_an_order_are_kept_to_the_bit() -> None:
+    panel = random_panel(6, 40, 2)
+    rules = AccountRules(costs=Costs(fee_bps=10))
+    calm = Calm(Walk(panel, Range(0, 40), rules), is_long_only=True)
+    held = np.empty(2)
+    assert calm.carry(1, np.array([0.4, 0.4]), held)
+    first = calm.shares[0]
+    for t in range(2, 40):
+        assert calm.carry(t, np.array([np.nan, 0.1 + 0.01 * t]), held)
+        assert calm.shares[0] == first
 
 
 def test_bankrupt_account_ends_where_the_backtest_ends() -> None:

@@ -98,6 +98,17 @@ def test_hand_computed_trades() -> None:
     assert got["sharpe"][0] == pytest.approx(excess.mean() / returns.std(ddof=1) * 252**0.5, rel=1e-12)
 
 
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_drawdown_runs_from_the_money_of_a_sale_above_all_closes(is_compiled: bool) -> None:
+    # Bought at 10, sold at 20 above a close of 11; bought again at 20, which falls to 15: a quarter is lost.
+    opens, closes = np.array([10.0, 10.0, 20.0, 20.0, 15.0]), np.array([10.0, 11.0, 20.0, 16.0, 15.0])
+    form = LongFlat(opens, closes, np.arange(5), cash=1_000.0, fee=0.0, slippage=0.0, is_compiled=False)
+    form.is_compiled = is_compiled  # the loop itself, not compiled
+    moments = form.moments(np.array([[True, False, True, True, True]]))
+    np.testing.assert_allclose(moments.drawdown_B, [0.25], rtol=1e-14)
+    np.testing.assert_allclose(moments.final_B, [1_500.0], rtol=1e-14)
+
+
 def test_trade_at_one_price_without_costs_is_no_win() -> None:
     panel = make_panel([[7.0], [0.1], [0.1], [0.1]], close_TN=[[7.0], [0.3], [0.2], [0.1]])
     got = closed_form(panel, np.array([[True, False, False, False]]), AccountRules())

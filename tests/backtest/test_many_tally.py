@@ -151,10 +151,11 @@ def test_partial_sale_does_not_end_a_trade() -> None:
 
 
 def test_reversal_splits_its_fee_by_quantity() -> None:
-    # Long 1 at 10, then sold 4 at 11 for a fee of 4.4: a quarter of it, 1.1, makes the first trade a loss. The short
-    # of 3 at 11 keeps 3.3: bought back at 9.95 it loses 0.15, at 9.85 it would win.
-    entry, turn = outcome(100.0, (1.0, 1.0, 10.0, 0.0)), outcome(100.0, (-4.0, -3.0, 11.0, 4.4))
-    tally = tally_of(entry, turn)
+    # Long 1 at 10, then sold 4 at 11 for a fee of 4.4: a quarter of it, 1.1, makes the first trade a loss (at 11.2 it
+    # is a win). The short of 3 at 11 keeps 3.3: bought back at 9.95 it loses 0.15, at 9.85 it wins.
+    entry = outcome(100.0, (1.0, 1.0, 10.0, 0.0))
+    assert tally_of(entry, outcome(100.0, (-4.0, -3.0, 11.2, 4.4))).moments.wins_B[0] == 1.0
+    tally = tally_of(entry, outcome(100.0, (-4.0, -3.0, 11.0, 4.4)))
     assert (tally.moments.trades_B[0], tally.moments.wins_B[0]) == (1.0, 0.0)
     for price, wins in ((9.95, 0.0), (9.85, 1.0)):
         after = add_bar(np, tally, outcome(100.0, (3.0, 0.0, price, 0.0)))

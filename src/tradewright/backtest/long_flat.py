@@ -210,16 +210,15 @@ class LongFlat:
         before_K, shares_K, after_K = money
         first_K, last_K = tables.interval_T1.take(trades.entry_K), tables.interval_T1.take(trades.exit_K)
         held_3K = tables.sums_3n1.take(np.maximum(last_K - 1, first_K), axis=1) - tables.sums_3n1.take(first_K, axis=1)
-        num = len(tables.marked_n1) - 1
         bought_K = shares_K * tables.marked_n1.take(first_K)  # equity at the mark after the purchase
-        held_K = shares_K * tables.marked_n1.take(last_K - 1)  # equity at the mark before the sale
+        held_K = shares_K * tables.marked_n1.take(last_K - 1)  # equity at the mark before the sale, or at the end
         is_same_K = first_K == last_K  # bought and sold between the same two marks
         is_next_K = np.zeros(len(first_K), dtype=bool)  # bought between the two marks of the sale before
         is_next_K[1:] = first_K[1:] == last_K[:-1]
         is_next_K[starts] = False
         if not is_same_K.any() and not is_next_K.any():
             held_3K += kinds(bought_K / before_K - 1.0, tables.target)
-            held_3K += kinds(np.where(last_K <= num, after_K / held_K, 1.0) - 1.0, tables.target)
+            held_3K += kinds(after_K / held_K - 1.0, tables.target)
             return np.add.reduceat(held_3K, starts, axis=1)
         return self._grouped_sums(held_3K, starts, (first_K, last_K), (before_K, bought_K, held_K, after_K))
 
@@ -236,8 +235,7 @@ class LongFlat:
         is_first_2K[2 * starts] = True
         first = np.flatnonzero(is_first_2K)
         last = np.append(first[1:], len(interval_2K)) - 1
-        is_past = interval_2K[first] == len(self.tables.marked_n1)
-        returns = np.where(is_past, 1.0, to_2K[last] / from_2K[first]) - 1.0
+        returns = to_2K[last] / from_2K[first] - 1.0
         touched = np.add.reduceat(kinds(returns, self.tables.target), np.searchsorted(first, 2 * starts), axis=1)
         return touched + np.add.reduceat(held_3K, starts, axis=1)
 
