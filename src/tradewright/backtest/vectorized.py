@@ -126,15 +126,16 @@ class Vectorized:
         check_distances(decided, panel.symbols)
         check_quotes(quotes, panel.symbols, ts_T)
         check_currency(panel.instruments)
-        carry = run_account
-        if len(panel.instruments) >= WIDE_FROM:
-            from tradewright.market.wide import run_wide  # imported by need: a rule's backtest is mostly imports
-
-            carry = run_wide
         multiplier = [instrument.multiplier for instrument in panel.instruments]
         lot = [instrument.lot for instrument in panel.instruments]
         tick = [instrument.tick for instrument in panel.instruments]
-        ledger = carry(quotes, decided, self.rules.account, multiplier=multiplier, lot=lot, tick=tick)
+        rules = self.rules.account
+        if len(panel.instruments) >= WIDE_FROM:
+            from tradewright.market.wide import run_wide  # imported by need: a rule's backtest is mostly imports
+
+            ledger = run_wide(quotes, decided, rules, multiplier=multiplier, lot=lot, tick=tick)
+        else:
+            ledger = run_account(quotes, decided, rules, multiplier=multiplier, lot=lot, tick=tick)
         return _result(panel, ts_T, quotes, ledger, positions.confidence_TN, self.rules, name)
 
     def run_many(self, panel: Panel, weights_BTN: Array, rows: Range, *, xp: Any = np) -> Array:
