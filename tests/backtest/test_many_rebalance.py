@@ -158,7 +158,7 @@ def test_only_uncommon_bars_take_the_bar_step() -> None:
 def test_margin_call_liquidates_at_the_next_open() -> None:
     close_TN = 100.0 * np.array([[1.0, 1.0], [1.0, 1.0], [0.7, 0.7], [0.7, 0.7], [0.8, 0.8], [0.8, 0.8]])
     open_TN = close_TN.copy()
-    close_TN[3] = 110.0  # too late: sold at the open
+    open_TN[3], close_TN[3] = 90.0, 110.0  # too late: called at the close before
     panel, rows = make_panel(open_TN, close_TN=close_TN), Range(0, 6)
     backtester = Vectorized(leverage=2.0, maintenance_margin=0.4, costs=Costs(fee_bps=10))
     weights_TN = np.array([[0.9, 0.9], *[[np.nan, np.nan]] * 3, [0.5, 0.5], [np.nan, np.nan]])
