@@ -13,10 +13,11 @@ from many_cases import RISK_FREE, assert_equal, every, one_by_one, orders_of
 
 from market_cases import make_panel, random_panel
 from tradewright.backtest import long_flat, many
-from tradewright.backtest.long_flat import LongFlat, find_trades
+from tradewright.backtest.long_flat import LongFlat
 from tradewright.backtest.long_flat_loop import walk_trades
 from tradewright.backtest.many import score
 from tradewright.backtest.segments import build_segments
+from tradewright.backtest.signal_trades import find_trades
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from tradewright.backtest.long_flat_loop import walk_trades
 from tradewright.backtest.segments import MAX_BARS, Segments, build_segments
+from tradewright.backtest.signal_trades import Trades, accumulate_rows, find_trades, shift_rows
 from tradewright.market.tally import Moments
 
 Float = npt.NDArray[np.float64]
@@ -27,20 +28,6 @@ Bool = npt.NDArray[np.bool_]
 
 GUARD = 0.02
 """Part of the whole below which a row is worked out anew: what is left keeps about 12 digits."""
-
-
-class Trades(NamedTuple):
-    """Trades of b accounts, one account after another.
-
-    Args:
-        entry_K: Bar at whose open it is bought.
-        exit_K: Bar at whose open it is sold; T while it is open.
-        bounds: The trades of account i are ``bounds[i]`` to ``bounds[i + 1] - 1``, ``[b + 1]``.
-    """
-
-    entry_K: Index
-    exit_K: Index
-    bounds: Index
 
 
 class Scores(NamedTuple):
@@ -174,9 +161,9 @@ class LongFlat:
             np.divide(1.0, paid_K, out=amounts_2K[0::2])
             amounts_2K[1::2] = sold_K
             amounts_2K[2 * starts] *= tables.cash
-            amounts_2K = _accumulate(np.multiply, amounts_2K, 2 * starts, 2 * ends)
+            amounts_2K = accumulate_rows(np.multiply, amounts_2K, 2 * starts, 2 * ends)
             shares_K, after_K = amounts_2K[0::2].copy(), amounts_2K[1::2].copy()
-            before_K = _shifted(after_K, starts, tables.cash)
+            before_K = shift_rows(after_K, starts, tables.cash)
             final_b[rows] = after_K[ends - 1]
             sums_3b[:, rows] = self._return_sums(trades, starts, (before_K, shares_K, after_K))
             fall_K = self._falls(trades, segments, (starts, ends), shares_K, after_K)
@@ -193,7 +180,7 @@ class LongFlat:
         low_K *= shares_K
         peak_K = np.maximum(high_K, after_K)
         peak_K[starts] = np.maximum(peak_K[starts], self.tables.cash)
-        peak_K = _shifted(_accumulate(np.maximum, peak_K, starts, ends), starts, self.tables.cash)
+        peak_K = shift_rows(accumulate_rows(np.maximum, peak_K, starts, ends), starts, self.tables.cash)
         low_K /= peak_K
         np.minimum(fall_K, low_K, out=fall_K)
         np.maximum(peak_K, high_K, out=peak_K)
@@ -269,20 +256,6 @@ class LongFlat:
         return np.repeat(amounts, lengths) * np.where(is_held_T, tables.close_T, 1.0)
 
 
-def find_trades(signal_bT: Bool) -> Trades:
-    """Return the trades that signals decide at each close and fill at the next open; the last row never fills."""
-    num_rows, num = signal_bT.shape
-    is_change_bT = np.empty((num_rows, num), dtype=bool)  # column t: the open of bar t + 1; the last: the end
-    is_change_bT[:, 0] = signal_bT[:, 0] if num > 1 else False
-    if num > 1:
-        np.not_equal(signal_bT[:, 1:-1], signal_bT[:, :-2], out=is_change_bT[:, 1:-1])
-        is_change_bT[:, -1] = signal_bT[:, -2]
-    at = np.flatnonzero(is_change_bT)  # purchase, sale, purchase, ...: every row ends flat
-    bounds = np.searchsorted(at, np.arange(num_rows + 1) * num) // 2
-    offset_K = np.repeat(np.arange(num_rows) * num - 1, np.diff(bounds))
-    return Trades(at[0::2] - offset_K, at[1::2] - offset_K, bounds)
-
-
 def kinds(returns_n: Float, target: float) -> Float:
     """Return ``r``, ``r**2`` and ``min(r - target, 0)**2`` less its value for a return of zero, ``[3, n]``."""
     out_3n = np.empty((3, len(returns_n)))
@@ -297,22 +270,6 @@ def kinds(returns_n: Float, target: float) -> Float:
 def _square_below(returns_n: Float | float, target: float) -> Float:
     below_n = np.minimum(returns_n - target, 0.0)
     return np.asarray(below_n * below_n)
-
-
-def _accumulate(operation: np.ufunc, values_K: Float, starts: Index, ends: Index) -> Float:
-    """Accumulate within each row."""
-    out_K = np.empty_like(values_K)
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        operation.accumulate(values_K[start:end], out=out_K[start:end])
-    return out_K
-
-
-def _shifted(values_K: Float, starts: Index, first: float) -> Float:
-    """Return the value of the trade before, ``first`` for the first trade of a row."""
-    out_K = np.empty_like(values_K)
-    out_K[1:] = values_K[:-1]
-    out_K[starts] = first
-    return out_K
 
 
 def _blank(num: int, cash: float, num_returns: int) -> Moments:

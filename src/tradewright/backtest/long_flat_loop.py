@@ -31,7 +31,7 @@ def walk_trades(
     """Fill ``out_7b`` with final equity, the three sums, the worst fall, closed trades and wins of every account.
 
     Args:
-        entry_K, exit_K, bounds: ``long_flat.Trades``.
+        entry_K, exit_K, bounds: ``signal_trades.Trades``.
         start_cash, buy_T, sell_T1, close_T, marked_n1, interval_T1, sums_3n1, target: ``long_flat.Tables``.
         high, low, fall, level: ``segments.Segments``.
         out_7b: ``[7, b]``, written.
