@@ -117,7 +117,6 @@ def folds(result: BacktestResult, num_folds: int = 6, num_paths: int = 1, kind: 
         paths=paths,
         path_metrics=tuple({"sharpe": float(x), "total_return": float(x) / 3, "max_drawdown": 0.2} for x in sharpes),
         chosen=int(np.argsort(sharpes)[num_paths // 2]),
-        overfitting_probability=0.43 if num_paths > 1 else float("nan"),
     )
 
 

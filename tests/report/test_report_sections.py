@@ -305,7 +305,6 @@ def test_paths_are_drawn_once_and_the_reported_one_stands_out(content: ReportCon
     assert lines[-1].name == f"path {found.chosen + 1}"
     assert [line.line.width for line in lines].count(2.2) == 1
     assert "over 5 paths" in section(content, "folds").findings[0]
-    assert "probability of backtest overfitting 43%" in section(content, "folds").findings[0]
 
 
 def test_many_paths_are_thinned_but_all_are_in_the_spread(tmp_path: Path) -> None:

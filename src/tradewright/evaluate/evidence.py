@@ -137,7 +137,6 @@ class Folds:
         paths: One backtest per path over all test bars; one path except for ``combinatorial``.
         path_metrics: Figures of every path, same order.
         chosen: Index of the path that ``test/*`` reports (the median Sharpe ratio).
-        overfitting_probability: PBO over validation and test figures where defined, else NaN.
     """
 
     kind: str
@@ -145,7 +144,6 @@ class Folds:
     paths: tuple[BacktestResult, ...]
     path_metrics: tuple[Mapping[str, float], ...]
     chosen: int = 0
-    overfitting_probability: float = float("nan")
 
 
 @dataclass(frozen=True, kw_only=True)

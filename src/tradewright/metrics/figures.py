@@ -76,6 +76,8 @@ FIGURES: dict[str, Figure] = {
     "total_fees": Figure("Fees", "money", -1),
     "total_slippage": Figure("Slippage", "money", -1),
     "total_borrow": Figure("Borrow cost", "money", -1),
+    "total_funding": Figure("Funding paid (received < 0)", "money"),
+    "total_dividends": Figure("Dividends paid (received < 0)", "money"),
     "total_interest": Figure("Interest paid (earned < 0)", "money"),
     "final_equity": Figure("Final equity", "money", 1, short="Equity"),
     "bankrupt": Figure("Bankrupt", "flag", -1),

@@ -13,6 +13,10 @@ from tradewright.metrics import activity, calendar, drawdown, ratios, relative, 
 from tradewright.metrics.history import Float, History
 
 
+KINDS = ("fees", "slippage", "borrow", "funding", "dividends", "interest")
+"""Kinds of cost, in money; what was received is negative."""
+
+
 def summarise(
     result: History,
     benchmark: History | None = None,
@@ -49,7 +53,7 @@ def summarise(
         "turnover": activity.turnover(result.fills, result.equity_T, years, multipliers),
         "num_fills": activity.num_fills(result.fills),
         "num_rejections": activity.num_rejections(result.fills),
-        **{f"total_{kind}": float(result.costs.get(kind, 0.0)) for kind in ("fees", "slippage", "borrow", "interest")},
+        **{f"total_{kind}": float(result.costs.get(kind, 0.0)) for kind in KINDS},
         "final_equity": float(result.equity_T[-1]) if len(result.equity_T) else math.nan,
         "bankrupt": float(result.ended_at is not None),
         "num_bars": float(len(result.equity_T)),

@@ -72,6 +72,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "total_fees",
         "total_slippage",
         "total_borrow",
+        "total_funding",
+        "total_dividends",
         "total_interest",
     ),
 }

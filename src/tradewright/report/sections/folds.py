@@ -57,8 +57,6 @@ def _finding(found: Folds, sharpes_P: np.ndarray) -> str:
             f"; over {len(sharpes_P):,} paths it runs from {defined.min():.2f} to {defined.max():.2f}, "
             f"median {np.median(defined):.2f}"
         )
-    if not math.isnan(found.overfitting_probability):
-        text += f"; probability of backtest overfitting {found.overfitting_probability:.0%}"
     return f"{text}."
 
 
