@@ -8,6 +8,7 @@ the sources and versions, so that it can never be older than they are.
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import astuple, fields
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -30,7 +31,7 @@ from tradewright.market import (
     scalar_stops,
 )
 from tradewright.market.scalar import Machine
-from tradewright.market.scalar_book import Record
+from tradewright.market.scalar_book import Book, Position, Record
 
 LOOP = (
     scalar_book, scalar_carry, scalar_reasons, scalar_orders, scalar_stops, scalar_entries, scalar_idle, scalar_loop,
@@ -66,7 +67,7 @@ def compiled_machine() -> Machine:
         rows = zip(whole_R4.tolist(), parts_R5.tolist(), strict=True)
         return [(*whole, *parts) for whole, parts in rows]
 
-    return Machine(functions["run_bars"], _fresh, new_records, read_records)
+    return Machine(functions["run_bars"], _fresh, _as_records, new_records, read_records)
 
 
 def cache_folder() -> Path:
@@ -88,7 +89,7 @@ def _compile_functions(numba: ModuleType) -> dict[str, Callable[..., Any]]:
     try:
         for module, scope in zip(LOOP, scopes, strict=True):
             for name, function in vars(module).items():
-                if isinstance(function, FunctionType) and function.__module__ == module.__name__:
+                if _is_own(function, module):
                     twin = FunctionType(function.__code__, scope, name)
                     twin.__module__ = module.__name__
                     compiled[function] = numba.njit(cache=True)(twin)
@@ -99,12 +100,22 @@ def _compile_functions(numba: ModuleType) -> dict[str, Callable[..., Any]]:
     return {function.__name__: machine for function, machine in compiled.items()}
 
 
+def _is_own(value: Any, module: ModuleType) -> bool:
+    return isinstance(value, FunctionType) and value.__module__ == module.__name__
+
+
 def _is_in(value: Any, compiled: dict[FunctionType, Callable[..., Any]]) -> bool:
     return isinstance(value, FunctionType) and value in compiled
 
 
 def _fresh(array: npt.NDArray[Any]) -> Any:
     return np.array(array, order="C")
+
+
+def _as_records(book: Book) -> Any:
+    """Return a book as a structured array with a field for each of a position's."""
+    names = [(field.name, np.bool_ if isinstance(field.default, bool) else np.float64) for field in fields(Position)]
+    return np.array([astuple(position) for position in book], np.dtype(names, align=True))
 
 
 def _unpack(records: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tradewright.market.check import check_given, no_price
 from tradewright.market.ledger import Decided, Float, Ledger, Quotes, last_marks
 from tradewright.market.rules import AccountRules
-from tradewright.market.scalar_book import NoPriceError, Output, Record
+from tradewright.market.scalar_book import Book, NoPriceError, Output, Record
 from tradewright.market.scalar_columns import Give, cut_bars, flat_book, policy_of, uses_of
 from tradewright.market.scalar_loop import Account, run_bars
 
@@ -28,12 +28,14 @@ class Machine(NamedTuple):
     Args:
         run_bars: ``scalar_loop.run_bars``, or the same compiled.
         give: Turns an array into what the loop indexes.
+        give_book: Turns a book into what the loop indexes.
         new_records: Returns an empty list that the loop can append fills to.
         read_records: Turns it into a Python list.
     """
 
     run_bars: Callable[..., Account]
     give: Give
+    give_book: Callable[[Book], Any]
     new_records: Callable[[], Any]
     read_records: Callable[[Any], list[Record]]
 
@@ -42,7 +44,7 @@ def _as_lists(array: npt.NDArray[Any]) -> Any:
     return array.tolist()
 
 
-PLAIN = Machine(run_bars, _as_lists, list, list)
+PLAIN = Machine(run_bars, _as_lists, list, list, list)
 
 
 def run_account(
@@ -80,8 +82,8 @@ def run_account(
     check_given(quotes, decided, rules, tick)
     marks = last_marks(quotes)
     uses = uses_of(quotes, decided, rules)
-    policy = policy_of(rules, uses, is_priced=uses.impact or max(tick) > 0)
-    book = flat_book(policy, marks[0], multiplier or [1.0] * num, lot or [0.0] * num, tick, give=machine.give)
+    policy = policy_of(rules, uses, is_priced=uses.impact >= 0 or max(tick) > 0)
+    book = machine.give_book(flat_book(policy, marks[0], multiplier or [1.0] * num, lot or [0.0] * num, tick))
     account = Account(float(rules.initial_cash), False, False, -1)
     history = _History(machine, num_bars, num, rules.initial_cash, uses.carry)
     for start in range(1, num_bars, CHUNK_BARS):

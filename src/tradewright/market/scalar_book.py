@@ -6,6 +6,7 @@ are, with arrays in place of lists (``compiled.py``).
 Legend: n instrument, i bar of the chunk; columns are indexed ``[n][i]``. ``unit`` is money per share or contract.
 """
 
+from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ Record = tuple[int, int, int, int, float, float, float, float, float]
 
 A roll leaves two: its position is flat after LEAVE and back after JOIN."""
 
-NAN = float("nan")
+NAN, INFINITY = float("nan"), float("inf")
 
 Column = list[float]
 Columns = list[list[float]]
@@ -54,31 +55,33 @@ class Policy(NamedTuple):
 
 
 class Uses(NamedTuple):
-    """Which optional columns are given; the others are empty."""
+    """What the account needs, and the places of the optional columns in ``Bars.given``; -1: not given."""
 
     stops: bool
-    stop_loss: bool
-    take_profit: bool
-    trailing: bool
-    split: bool
-    dividend: bool
-    borrow: bool
-    funding: bool
-    roll: bool
-    impact: bool
-    capacity: bool
-    finer: bool
-    limit: bool
-    stop: bool
     entries: bool
     carry: bool
+    finer: bool
+    stop_loss: int
+    take_profit: int
+    trailing: int
+    limit: int
+    stop: int
+    split: int
+    dividend: int
+    borrow: int
+    funding: int
+    roll_from: int
+    roll_to: int
+    impact: int
+    capacity: int
 
 
 class Bars(NamedTuple):
     """Some bars as columns ``[n][i]``, with the decisions of the bar before each; flags and years are ``[i]``.
 
     ``lower`` and ``upper`` are the low and high of each bar in their numeric order; ``next_loud`` is the first bar from
-    i on in which more can happen than a mark and a stop. The finer bars are arrays ``[T, K, N]`` over all bars.
+    i on in which more can happen than a mark and a stop; ``given`` are the optional columns. The finer bars are arrays
+    ``[T, K, N]`` over all bars.
     """
 
     start: int
@@ -93,58 +96,51 @@ class Bars(NamedTuple):
     next_loud: list[int]
     tradable: list[list[bool]]
     weights: Columns
-    stop_loss: Columns
-    take_profit: Columns
-    trailing: Columns
-    limit: Columns
-    stop: Columns
-    split: Columns
-    dividend: Columns
-    borrow: Columns
-    funding: Columns
-    roll_from: Columns
-    roll_to: Columns
-    impact: Columns
-    capacity: Columns
+    given: list[Columns]
     finer_open: list[list[list[float]]]
     finer_upper: list[list[list[float]]]
     finer_lower: list[list[list[float]]]
 
 
-class Book(NamedTuple):
-    """An account's positions and the scratch columns of a bar, all ``[n]``."""
+@dataclass(slots=True)
+class Position:
+    """What the account holds of one instrument, its contract, and the notes of a bar."""
 
-    shares: Column
-    mark: Column
-    entry: Column
-    anchor: Column
-    stop_loss: Column
-    take_profit: Column
-    trailing: Column
-    blocked: Column
-    reference: Column
-    unit: Column
-    decided: Column
-    target: Column
-    kept: Column
-    opened: Column
-    scale: Column
-    excess: Column
-    side: Column
-    multiplier: Column
-    lot: Column
-    tick: Column
-    is_sized: list[bool]
-    is_accepted: list[bool]
-    is_waiting: list[bool]
-    is_limit: list[bool]
-    is_missed: list[bool]
-    is_more: list[bool]
-    is_new: list[bool]
-    is_capped: list[bool]
-    is_over: list[bool]
-    is_below_lot: list[bool]
-    is_small: list[bool]
+    shares: float = 0.0
+    mark: float = 0.0
+    entry: float = 0.0
+    anchor: float = 0.0
+    stop_loss: float = NAN
+    take_profit: float = NAN
+    trailing: float = NAN
+    blocked: float = 0.0
+    reference: float = 0.0
+    unit: float = 0.0
+    decided: float = 0.0
+    target: float = 0.0
+    kept: float = 0.0
+    opened: float = 0.0
+    scale: float = 0.0
+    excess: float = 0.0
+    side: float = 0.0
+    multiplier: float = 1.0
+    lot: float = 0.0
+    tick: float = 0.0
+    is_sized: bool = True
+    is_accepted: bool = False
+    is_waiting: bool = False
+    is_limit: bool = False
+    is_missed: bool = False
+    is_more: bool = False
+    is_new: bool = False
+    is_capped: bool = False
+    is_over: bool = False
+    is_below_lot: bool = False
+    is_small: bool = False
+
+
+Book = list[Position]
+"""A position per instrument; for a compiled loop a structured array with the same fields."""
 
 
 class Output(NamedTuple):
@@ -179,9 +175,14 @@ def unless_zero(shares: float, lot: float) -> float:
     return 0.0 if abs(shares) < LOT_TOLERANCE * lot else shares
 
 
+def optional(bars: Bars, place: int, n: int, i: int, default: float) -> float:
+    """Return the value of an optional column, or a default where it is not given."""
+    return bars.given[place][n][i] if place >= 0 else default
+
+
 def impact_of(bars: Bars, n: int, i: int) -> float:
     """Return the slippage fraction per square root of a share."""
-    return bars.impact[n][i] if bars.uses.impact else 0.0
+    return optional(bars, bars.uses.impact, n, i, 0.0)
 
 
 def fill_price(terms: Terms, reference: float, quantity: float, impact: float, tick: float, is_limit: bool) -> float:
@@ -224,15 +225,15 @@ def cost_over_reference(
 
 
 def note_fill(
-    terms: Terms, book: Book, records: list[Record], at: tuple[int, int, int, int], quantity: float, after: float,
-    reference: float, price: float,
+    terms: Terms, multiplier: float, records: list[Record], at: tuple[int, int, int, int], quantity: float,
+    after: float, reference: float, price: float,
 ) -> None:  # fmt: skip
     """Record a fill or rejection; ``at`` is bar, phase, instrument, reason.
 
     Raises:
         NoPriceError: Slippage was larger than the price; the record tells which order.
     """
-    multiplier, size = book.multiplier[at[2]], abs(quantity)
+    size = abs(quantity)
     fee = size * ((price * multiplier) * terms.fee + terms.per_share_fee)
     fee = fee + (terms.fixed_fee if quantity != 0 else 0.0)
     slippage = size * (abs(price - reference) * multiplier)
@@ -244,34 +245,38 @@ def note_fill(
 def size_decisions(book: Book, bars: Bars, i: int, cash: float, cash_buffer: float) -> None:
     """Fix target shares with the equity and prices of the decision's close."""
     total = 0.0
-    for n in range(len(book.shares)):
-        total += book.shares[n] * (book.mark[n] * book.multiplier[n])
+    for n in range(len(book)):
+        position = book[n]
+        total += position.shares * (position.mark * position.multiplier)
     invested = (cash + total) * (1.0 - cash_buffer)
-    for n in range(len(book.shares)):
-        book.is_sized[n] = book.mark[n] > 0
-        unit = book.mark[n] * book.multiplier[n] if book.is_sized[n] else 1.0
-        book.decided[n] = bars.weights[n][i] * invested / unit
+    for n in range(len(book)):
+        position = book[n]
+        position.is_sized = position.mark > 0
+        unit = position.mark * position.multiplier if position.is_sized else 1.0
+        position.decided = bars.weights[n][i] * invested / unit
 
 
 def open_equity(book: Book, bars: Bars, i: int, cash: float) -> float:
     """Set reference prices (the open, or the last mark where there is no bar); return equity there."""
     total = 0.0
-    for n in range(len(book.shares)):
-        reference = bars.open[n][i] if bars.tradable[n][i] else book.mark[n]
-        unit = reference * book.multiplier[n]
-        book.reference[n] = reference
-        book.unit[n] = unit
-        total += book.shares[n] * unit
+    for n in range(len(book)):
+        position = book[n]
+        reference = bars.open[n][i] if bars.tradable[n][i] else position.mark
+        unit = reference * position.multiplier
+        position.reference = reference
+        position.unit = unit
+        total += position.shares * unit
     return cash + total
 
 
 def mark_book(book: Book, bars: Bars, i: int, cash: float) -> tuple[float, float]:
     """Mark at the close (the last mark where there is no bar); return equity and gross exposure."""
     total = gross = 0.0
-    for n in range(len(book.shares)):
+    for n in range(len(book)):
+        position = book[n]
         if bars.tradable[n][i]:
-            book.mark[n] = bars.close[n][i]
-        value = book.shares[n] * (book.mark[n] * book.multiplier[n])
+            position.mark = bars.close[n][i]
+        value = position.shares * (position.mark * position.multiplier)
         total += value
         gross += abs(value)
     return cash + total, gross
@@ -280,21 +285,24 @@ def mark_book(book: Book, bars: Bars, i: int, cash: float) -> tuple[float, float
 def end_at_close(policy: Policy, book: Book, bars: Bars, i: int, records: list[Record]) -> float:
     """Liquidate a bankrupt account at the close with normal costs; return the cash spent."""
     terms, outlay = policy.terms, 0.0
-    for n in range(len(book.shares)):
-        shares, reference = book.shares[n], book.mark[n]
+    for n in range(len(book)):
+        position = book[n]
+        shares, reference = position.shares, position.mark
         if shares == 0 or not bars.tradable[n][i]:
             continue
-        notional = -shares * (reference * book.multiplier[n])
-        price = fill_price(terms, reference, -shares, impact_of(bars, n, i), book.tick[n], False)
-        excess = excess_of(terms, reference, price, book.multiplier[n])
+        notional = -shares * (reference * position.multiplier)
+        price = fill_price(terms, reference, -shares, impact_of(bars, n, i), position.tick, False)
+        excess = excess_of(terms, reference, price, position.multiplier)
         outlay += notional + cost_over_reference(terms, notional, -shares, excess, policy.is_priced, False)
-        note_fill(terms, book, records, (bars.start + i, CLOSE, n, BANKRUPT), -shares, 0.0, reference, price)
-        flatten(book, n)
+        note_fill(
+            terms, position.multiplier, records, (bars.start + i, CLOSE, n, BANKRUPT), -shares, 0.0, reference, price
+        )
+        flatten(position)
     return outlay
 
 
-def flatten(book: Book, n: int) -> None:
+def flatten(position: Position) -> None:
     """Forget a closed position."""
-    book.shares[n] = 0.0
-    book.entry[n] = 0.0
-    book.anchor[n] = 0.0
+    position.shares = 0.0
+    position.entry = 0.0
+    position.anchor = 0.0

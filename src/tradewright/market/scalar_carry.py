@@ -11,11 +11,13 @@ from tradewright.market.scalar_book import (
     Book,
     Output,
     Policy,
+    Position,
     cost_over_reference,
     excess_of,
     fill_price,
     impact_of,
     note_fill,
+    optional,
 )
 
 
@@ -26,27 +28,30 @@ def carry_account(policy: Policy, bars: Bars, i: int, cash: float, book: Book, i
         interest = cash * (policy.cash_rate * years)
         cash += interest
         totals[0] += interest
-    if policy.allow_short and (uses.borrow or policy.borrow_rate) and not is_ended:
+    if policy.allow_short and (uses.borrow >= 0 or policy.borrow_rate) and not is_ended:
         borrow = 0.0
-        for n in range(len(book.shares)):
-            rate = bars.borrow[n][i] if uses.borrow else policy.borrow_rate
-            paid = max(-book.shares[n], 0.0) * (book.mark[n] * book.multiplier[n]) * (rate * years)
+        for n in range(len(book)):
+            position = book[n]
+            rate = optional(bars, uses.borrow, n, i, policy.borrow_rate)
+            paid = max(-position.shares, 0.0) * (position.mark * position.multiplier) * (rate * years)
             out.carry[n][i] = paid
             borrow += paid
         cash -= borrow
         totals[1] += borrow
-    if uses.funding and not is_ended:
+    if uses.funding >= 0 and not is_ended:
         funding = 0.0
-        for n in range(len(book.shares)):
-            paid = book.shares[n] * (book.mark[n] * book.multiplier[n]) * bars.funding[n][i]
+        for n in range(len(book)):
+            position = book[n]
+            paid = position.shares * (position.mark * position.multiplier) * bars.given[uses.funding][n][i]
             out.carry[n][i] = out.carry[n][i] + paid
             funding += paid
         cash -= funding
         totals[3] += funding
-    if uses.dividend:
+    if uses.dividend >= 0:
         dividend = 0.0
-        for n in range(len(book.shares)):
-            received = book.shares[n] * (bars.dividend[n][i] * book.multiplier[n])
+        for n in range(len(book)):
+            position = book[n]
+            received = position.shares * (bars.given[uses.dividend][n][i] * position.multiplier)
             out.carry[n][i] = out.carry[n][i] - received
             dividend += received
         cash += dividend
@@ -56,47 +61,51 @@ def carry_account(policy: Policy, bars: Bars, i: int, cash: float, book: Book, i
 
 def split_shares(book: Book, bars: Bars, i: int) -> None:
     """Apply splits: more shares at lower prices, the money unchanged."""
-    for n in range(len(book.shares)):
-        ratio = bars.split[n][i]
-        book.shares[n] *= ratio
-        book.mark[n] /= ratio
-        book.entry[n] /= ratio
-        book.anchor[n] /= ratio
-        book.decided[n] *= ratio
+    for n in range(len(book)):
+        position = book[n]
+        ratio = bars.given[bars.uses.split][n][i]
+        position.shares *= ratio
+        position.mark /= ratio
+        position.entry /= ratio
+        position.anchor /= ratio
+        position.decided *= ratio
 
 
 def roll_contracts(policy: Policy, bars: Bars, i: int, book: Book, out: Output) -> float:
     """Move positions to the coming contract, shift their prices; return the cash spent."""
-    outlay = 0.0
-    for n in range(len(book.shares)):
-        leaving, coming = bars.roll_from[n][i], bars.roll_to[n][i]
+    outlay, froms, tos = 0.0, bars.given[bars.uses.roll_from], bars.given[bars.uses.roll_to]
+    for n in range(len(book)):
+        position, leaving, coming = book[n], froms[n][i], tos[n][i]
         if leaving != leaving:
             continue
-        shares, shift = book.shares[n], coming - leaving
+        shares, shift = position.shares, coming - leaving
         if shares != 0:
-            left = _roll_leg(policy, bars, i, book, n, -shares, leaving)
-            outlay += left + _roll_leg(policy, bars, i, book, n, shares, coming)
-            book.entry[n] += shift
-            book.anchor[n] += shift
-        if book.mark[n] > 0:
-            book.mark[n] += shift
+            left = _roll_leg(policy, bars, i, position, n, -shares, leaving)
+            outlay += left + _roll_leg(policy, bars, i, position, n, shares, coming)
+            position.entry += shift
+            position.anchor += shift
+        if position.mark > 0:
+            position.mark += shift
     for phase in (LEAVE, JOIN):
-        for n in range(len(book.shares)):
-            reference = bars.roll_from[n][i] if phase == LEAVE else bars.roll_to[n][i]
-            if reference != reference or book.shares[n] == 0:
+        for n in range(len(book)):
+            position = book[n]
+            reference = froms[n][i] if phase == LEAVE else tos[n][i]
+            if reference != reference or position.shares == 0:
                 continue
-            quantity = -book.shares[n] if phase == LEAVE else book.shares[n]
-            after = 0.0 if phase == LEAVE else book.shares[n]
-            price = fill_price(policy.terms, reference, quantity, impact_of(bars, n, i), book.tick[n], False)
+            quantity = -position.shares if phase == LEAVE else position.shares
+            after = 0.0 if phase == LEAVE else position.shares
+            price = fill_price(policy.terms, reference, quantity, impact_of(bars, n, i), position.tick, False)
             at = (bars.start + i, phase, n, ROLL)
-            note_fill(policy.terms, book, out.records, at, quantity, after, reference, price)
+            note_fill(policy.terms, position.multiplier, out.records, at, quantity, after, reference, price)
     return outlay
 
 
-def _roll_leg(policy: Policy, bars: Bars, i: int, book: Book, n: int, quantity: float, reference: float) -> float:
+def _roll_leg(
+    policy: Policy, bars: Bars, i: int, position: Position, n: int, quantity: float, reference: float
+) -> float:
     """Return what one leg of a roll spends."""
-    terms, multiplier = policy.terms, book.multiplier[n]
-    price = fill_price(terms, reference, quantity, impact_of(bars, n, i), book.tick[n], False)
+    terms, multiplier = policy.terms, position.multiplier
+    price = fill_price(terms, reference, quantity, impact_of(bars, n, i), position.tick, False)
     notional = quantity * (reference * multiplier)
     excess = excess_of(terms, reference, price, multiplier)
     return notional + cost_over_reference(terms, notional, quantity, excess, True, False)

@@ -4,7 +4,7 @@ Plain functions, as in ``scalar_book.py``. Legend: n instrument, i bar of the ch
 """
 
 from tradewright.market.form import DUST, TINY
-from tradewright.market.scalar_book import ENTRY, NAN, Bars, Book, Output, Policy, sign
+from tradewright.market.scalar_book import ENTRY, NAN, Bars, Book, Output, Policy, Position, optional, sign
 from tradewright.market.scalar_orders import fill_orders, replace_distances
 from tradewright.market.scalar_stops import find_levels
 
@@ -15,25 +15,26 @@ def run_entries(policy: Policy, bars: Bars, i: int, book: Book, out: Output, cas
     ``cash`` is what the open phase left, ``size`` the equity at the open.
     """
     total = 0.0
-    for n in range(len(book.shares)):
-        book.is_accepted[n] = book.is_missed[n] = False
-        book.side[n] = 0.0
-        if book.is_waiting[n]:
-            _touch(policy, bars, i, book, n, size)
-            if book.is_accepted[n]:
-                replace_distances(policy, bars, i, book, n)
-        total += book.shares[n] * book.unit[n]
+    for n in range(len(book)):
+        position = book[n]
+        position.is_accepted = position.is_missed = False
+        position.side = 0.0
+        if position.is_waiting:
+            _touch(policy, bars, i, position, n, size)
+            if position.is_accepted:
+                replace_distances(policy, bars, i, position, n)
+        total += position.shares * position.unit
     return fill_orders(policy, bars, i, book, out.records, ENTRY, False, False, size, cash + total)
 
 
-def _touch(policy: Policy, bars: Bars, i: int, book: Book, n: int, size: float) -> None:
+def _touch(policy: Policy, bars: Bars, i: int, position: Position, n: int, size: float) -> None:
     """Note the side of an order, and whether and at which price the bar touches it."""
-    limit = bars.limit[n][i] if bars.uses.limit else NAN
+    limit = optional(bars, bars.uses.limit, n, i, NAN)
     is_limit = limit == limit
-    level = limit if is_limit else bars.stop[n][i]
-    shares, weight = book.shares[n], bars.weights[n][i]
-    fraction = size / max(level * book.multiplier[n], TINY)
-    target = book.decided[n] if policy.is_decision else weight * fraction
+    level = limit if is_limit else optional(bars, bars.uses.stop, n, i, NAN)
+    shares, weight = position.shares, bars.weights[n][i]
+    fraction = size / max(level * position.multiplier, TINY)
+    target = position.decided if policy.is_decision else weight * fraction
     if not policy.allow_short and target < 0:
         target = 0.0
     change = target - shares
@@ -50,13 +51,13 @@ def _touch(policy: Policy, bars: Bars, i: int, book: Book, n: int, size: float) 
         price = side * max(open_, mirrored)
     if bars.uses.stops and is_limit and side * shares < 0 and is_reached:
         held = sign(shares)
-        stop, target, _ = find_levels(book, n, held)
+        stop, target, _ = find_levels(position, held)
         worst = min(held * bars.lower[n][i], held * bars.upper[n][i])
         is_reached = not (worst <= stop or -mirrored > target)
-    book.side[n] = side
-    book.is_missed[n] = not is_reached
-    book.is_accepted[n] = is_reached
-    book.is_limit[n] = is_limit
+    position.side = side
+    position.is_missed = not is_reached
+    position.is_accepted = is_reached
+    position.is_limit = is_limit
     if is_reached:
-        book.reference[n] = price
-        book.unit[n] = price * book.multiplier[n]
+        position.reference = price
+        position.unit = price * position.multiplier

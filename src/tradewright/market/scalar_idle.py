@@ -5,7 +5,7 @@ figures of the full road, and the bar is left to it if so: this module only ever
 Plain functions, as in ``scalar_book.py``. Legend: i bar of the chunk. Prices of shorts are mirrored by ``side``.
 """
 
-from tradewright.market.scalar_book import Bars, Book, Output, Policy
+from tradewright.market.scalar_book import Bars, Book, Output, Policy, Position
 from tradewright.market.scalar_stops import find_levels
 
 
@@ -13,15 +13,16 @@ def skip_quiet(
     policy: Policy, bars: Bars, i: int, cash: float, book: Book, is_ended: bool, out: Output
 ) -> tuple[int, float]:
     """Carry the account from bar i on; return the first bar that the full road must take, and the cash before it."""
-    if book.shares[0] == 0:
-        return _skip_flat(policy, bars, i, cash, book, is_ended, out)
-    if is_ended or (book.shares[0] < 0 and bars.uses.borrow):
+    position = book[0]
+    if position.shares == 0:
+        return _skip_flat(policy, bars, i, cash, position, is_ended, out)
+    if is_ended or (position.shares < 0 and bars.uses.borrow >= 0):
         return i, cash
-    return _skip_held(policy, bars, i, cash, book, out)
+    return _skip_held(policy, bars, i, cash, position, out)
 
 
 def _skip_flat(
-    policy: Policy, bars: Bars, i: int, cash: float, book: Book, is_ended: bool, out: Output
+    policy: Policy, bars: Bars, i: int, cash: float, position: Position, is_ended: bool, out: Output
 ) -> tuple[int, float]:
     last, equities, cashes = bars.next_loud[i], out.equity, out.cash
     if policy.can_break and cash <= 0 and not is_ended:
@@ -37,24 +38,24 @@ def _skip_flat(
         equities[k] = cashes[k] = cash
         k += 1
     if k > i:
-        book.mark[0] = bars.close[0][k - 1]
+        position.mark = bars.close[0][k - 1]
     return k, cash
 
 
-def _skip_held(policy: Policy, bars: Bars, i: int, cash: float, book: Book, out: Output) -> tuple[int, float]:
+def _skip_held(policy: Policy, bars: Bars, i: int, cash: float, position: Position, out: Output) -> tuple[int, float]:
     last, years, totals = bars.next_loud[i], bars.years, out.totals
     equities, cashes, held, carry = out.equity, out.cash, out.shares[0], out.carry
     opens, closes = bars.open[0], bars.close[0]
-    shares, mark, multiplier = book.shares[0], book.mark[0], book.multiplier[0]
+    shares, mark, multiplier = position.shares, position.mark, position.multiplier
     cash_rate, can_break, margin = policy.cash_rate, policy.can_break, policy.maintenance_margin
     has_stops = bars.uses.stops
     uppers, lowers = (bars.upper[0], bars.lower[0]) if has_stops else (opens, opens)
     borrow_rate = policy.borrow_rate if policy.allow_short else 0.0
     side = 1.0 if shares > 0 else -1.0
-    anchor, trailing = side * book.anchor[0], book.trailing[0]
+    anchor, trailing = side * position.anchor, position.trailing
     is_trailing = has_stops and trailing == trailing
-    stop, target, _ = find_levels(book, 0, side)
-    entry_stop = side * (book.entry[0] * (1.0 - side * book.stop_loss[0]))
+    stop, target, _ = find_levels(position, side)
+    entry_stop = side * (position.entry * (1.0 - side * position.stop_loss))
     short = max(-shares, 0.0)
     k = i
     while k < last:
@@ -91,5 +92,5 @@ def _skip_held(policy: Policy, bars: Bars, i: int, cash: float, book: Book, out:
             anchor = best
         equities[k], cashes[k], held[k] = equity, cash, shares
         k += 1
-    book.mark[0], book.anchor[0] = mark, side * anchor
+    position.mark, position.anchor = mark, side * anchor
     return k, cash

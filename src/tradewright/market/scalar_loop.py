@@ -37,14 +37,15 @@ def run_bars(policy: Policy, bars: Bars, account: Account, book: Book, out: Outp
     cash, is_call, is_ended, ended_at = account
     i = 0
     while i < bars.num_bars:
-        if len(book.shares) == 1 and bars.next_loud[i] > i and not is_call:
+        if len(book) == 1 and bars.next_loud[i] > i and not is_call:
             i, cash = skip_quiet(policy, bars, i, cash, book, is_ended, out)
             if i == bars.num_bars:
                 break
         cash = _before_open(policy, bars, i, cash, book, is_ended, out)
         if bars.uses.entries:
-            for n in range(len(book.shares)):
-                book.is_more[n] = book.is_new[n] = False
+            for n in range(len(book)):
+                position = book[n]
+                position.is_more = position.is_new = False
         if bars.has_order[i] or policy.can_break:
             equity = open_equity(book, bars, i, cash)
             is_ended = is_ended or (policy.can_break and equity <= 0)
@@ -63,8 +64,9 @@ def run_bars(policy: Policy, bars: Bars, account: Account, book: Book, out: Outp
             if is_ended and ended_at < 0:
                 ended_at = bars.start + i
         out.equity[i], out.cash[i] = equity, cash
-        for n in range(len(book.shares)):
-            out.shares[n][i] = book.shares[n]
+        for n in range(len(book)):
+            position = book[n]
+            out.shares[n][i] = position.shares
         i += 1
     return Account(cash, is_call, is_ended, ended_at)
 
@@ -75,9 +77,9 @@ def _before_open(policy: Policy, bars: Bars, i: int, cash: float, book: Book, is
         size_decisions(book, bars, i, cash, policy.cash_buffer)
     if bars.uses.carry or policy.cash_rate:
         cash = carry_account(policy, bars, i, cash, book, is_ended, out)
-    if bars.uses.split:
+    if bars.uses.split >= 0:
         split_shares(book, bars, i)
-    if bars.uses.roll:
+    if bars.uses.roll_from >= 0:
         cash -= roll_contracts(policy, bars, i, book, out)
     return cash
 

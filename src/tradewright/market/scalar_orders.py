@@ -9,16 +9,20 @@ from tradewright.market.form import DUST, TINY
 from tradewright.market.rules import Terms
 from tradewright.market.scalar_book import (
     ENTRY,
+    INFINITY,
+    NAN,
     OPEN,
     Bars,
     Book,
     Policy,
+    Position,
     Record,
     cost_over_reference,
     excess_of,
     fill_price,
     impact_of,
     note_fill,
+    optional,
     sign,
     unless_zero,
     whole_lots,
@@ -29,35 +33,34 @@ from tradewright.market.scalar_reasons import reason_of
 def accept(policy: Policy, bars: Bars, i: int, book: Book, is_forced: bool) -> bool:
     """Lift blocks after stops, note accepted orders and let these replace the distances; return whether any waits."""
     uses, any_waits = bars.uses, False
-    for n in range(len(book.shares)):
+    for n in range(len(book)):
+        position = book[n]
         weight = bars.weights[n][i]
         is_decided = weight == weight
-        if is_decided and book.blocked[n] != 0 and not weight * book.blocked[n] > 0:
-            book.blocked[n] = 0.0
-        is_accepted = is_decided and bars.tradable[n][i] and book.is_sized[n] and not is_forced
-        is_accepted = is_accepted and book.blocked[n] == 0
+        if is_decided and position.blocked != 0 and not weight * position.blocked > 0:
+            position.blocked = 0.0
+        is_accepted = is_decided and bars.tradable[n][i] and position.is_sized and not is_forced
+        is_accepted = is_accepted and position.blocked == 0
         if uses.entries:
-            book.is_waiting[n] = is_accepted and (
-                (uses.limit and bars.limit[n][i] == bars.limit[n][i])
-                or (uses.stop and bars.stop[n][i] == bars.stop[n][i])
-            )
-            is_accepted = is_accepted and not book.is_waiting[n]
-            any_waits = any_waits or book.is_waiting[n]
-        book.is_accepted[n] = is_accepted
+            limit, stop = optional(bars, uses.limit, n, i, NAN), optional(bars, uses.stop, n, i, NAN)
+            position.is_waiting = is_accepted and (limit == limit or stop == stop)
+            is_accepted = is_accepted and not position.is_waiting
+            any_waits = any_waits or position.is_waiting
+        position.is_accepted = is_accepted
         if is_accepted:
-            replace_distances(policy, bars, i, book, n)
+            replace_distances(policy, bars, i, position, n)
     return any_waits
 
 
-def replace_distances(policy: Policy, bars: Bars, i: int, book: Book, n: int) -> None:
+def replace_distances(policy: Policy, bars: Bars, i: int, position: Position, n: int) -> None:
     """Let an accepted order replace the distances of its instrument; NaN gives the rules' default."""
     uses = bars.uses
-    given = bars.stop_loss[n][i] if uses.stop_loss else policy.stop_loss
-    book.stop_loss[n] = given if given == given else policy.stop_loss
-    given = bars.take_profit[n][i] if uses.take_profit else policy.take_profit
-    book.take_profit[n] = given if given == given else policy.take_profit
-    given = bars.trailing[n][i] if uses.trailing else policy.trailing
-    book.trailing[n] = given if given == given else policy.trailing
+    given = optional(bars, uses.stop_loss, n, i, policy.stop_loss)
+    position.stop_loss = given if given == given else policy.stop_loss
+    given = optional(bars, uses.take_profit, n, i, policy.take_profit)
+    position.take_profit = given if given == given else policy.take_profit
+    given = optional(bars, uses.trailing, n, i, policy.trailing)
+    position.trailing = given if given == given else policy.trailing
 
 
 def fill_orders(
@@ -71,7 +74,7 @@ def fill_orders(
     _set_targets(policy, bars, i, book, phase, size)
     equity, gross = _keep_and_reduce(policy, bars, i, book, phase, is_forced, size, equity)
     is_priced = policy.is_priced or phase == ENTRY
-    if policy.allow_short and len(book.shares) > 1:
+    if policy.allow_short and len(book) > 1:
         equity, gross = _scale_openings(policy.terms, book, phase, -1.0, equity, gross, is_priced)
         _scale_openings(policy.terms, book, phase, 1.0, equity, gross, is_priced)
     else:
@@ -81,35 +84,36 @@ def fill_orders(
 
 def _set_targets(policy: Policy, bars: Bars, i: int, book: Book, phase: int, size: float) -> None:
     """Write targets of accepted orders before capacity and lots, scaled to the leverage cap at the open."""
-    num, leverage = len(book.shares), policy.terms.leverage
+    num, leverage = len(book), policy.terms.leverage
     is_clipped = num == 1 and not policy.is_decision and phase == OPEN
     low = -leverage if policy.allow_short else 0.0
     ordered = held = 0.0
     for n in range(num):
-        weight = bars.weights[n][i]
-        book.is_capped[n] = False
-        if not book.is_accepted[n]:
-            held += abs(book.shares[n] * book.unit[n])
+        position, weight = book[n], bars.weights[n][i]
+        position.is_capped = False
+        if not position.is_accepted:
+            held += abs(position.shares * position.unit)
             continue
         if is_clipped:
             clipped = min(max(weight, low), leverage)
-            book.is_capped[n] = clipped != 0 and abs(weight) > leverage * (1.0 + DUST)
-            book.target[n] = clipped * (size / book.unit[n])
+            position.is_capped = clipped != 0 and abs(weight) > leverage * (1.0 + DUST)
+            position.target = clipped * (size / position.unit)
             continue
-        target = book.decided[n] if policy.is_decision else weight * (size / book.unit[n])
+        target = position.decided if policy.is_decision else weight * (size / position.unit)
         target = target if policy.allow_short or target > 0 else 0.0
-        if phase == ENTRY and not (target - book.shares[n]) * book.side[n] > 0:
-            target = book.shares[n]
-        book.target[n] = target
-        ordered += abs(target * book.unit[n])
+        if phase == ENTRY and not (target - position.shares) * position.side > 0:
+            target = position.shares
+        position.target = target
+        ordered += abs(target * position.unit)
     limit = leverage * size
     if is_clipped or phase == ENTRY or not ordered + held > limit * (1.0 + DUST):
         return
     scale = max(limit - held, 0.0) / max(ordered, TINY)
     for n in range(num):
-        if book.is_accepted[n]:
-            book.is_capped[n] = book.target[n] != 0
-            book.target[n] = book.target[n] * scale
+        position = book[n]
+        if position.is_accepted:
+            position.is_capped = position.target != 0
+            position.target = position.target * scale
 
 
 def _keep_and_reduce(
@@ -118,44 +122,46 @@ def _keep_and_reduce(
     """Cut orders to their size, force liquidations, split off what is kept; return equity and gross exposure then."""
     terms, cost, gross = policy.terms, 0.0, 0.0
     is_priced = policy.is_priced or phase == ENTRY
-    for n in range(len(book.shares)):
-        shares, unit = book.shares[n], book.unit[n]
-        book.is_over[n] = book.is_below_lot[n] = book.is_small[n] = False
-        target = _sized(terms, bars, i, book, n, size) if book.is_accepted[n] else shares
+    for n in range(len(book)):
+        position = book[n]
+        shares, unit = position.shares, position.unit
+        position.is_over = position.is_below_lot = position.is_small = False
+        target = _sized(terms, bars, i, position, n, size) if position.is_accepted else shares
         if is_forced and bars.tradable[n][i]:
             target = 0.0
-        book.target[n] = target
+        position.target = target
         kept = min(max(target, min(shares, 0.0)), max(shares, 0.0))
-        book.kept[n], book.opened[n], book.scale[n] = kept, 0.0, 1.0
+        position.kept, position.opened, position.scale = kept, 0.0, 1.0
         if is_priced:
-            is_limit = phase == ENTRY and book.is_limit[n]
-            reference, impact = book.reference[n], impact_of(bars, n, i)
-            price = fill_price(terms, reference, target - shares, impact, book.tick[n], is_limit)
-            book.excess[n] = excess_of(terms, reference, price, book.multiplier[n])
+            is_limit = phase == ENTRY and position.is_limit
+            reference, impact = position.reference, impact_of(bars, n, i)
+            price = fill_price(terms, reference, target - shares, impact, position.tick, is_limit)
+            position.excess = excess_of(terms, reference, price, position.multiplier)
         value = kept * unit
-        cost += cost_over_reference(terms, value - shares * unit, kept - shares, book.excess[n], is_priced, False)
+        cost += cost_over_reference(terms, value - shares * unit, kept - shares, position.excess, is_priced, False)
         # Inside the bar it is unknown which came first: a reduction frees no buying power for others.
         gross += abs(shares * unit) if phase == ENTRY and target == kept else abs(value)
     return equity - cost, gross
 
 
-def _sized(terms: Terms, bars: Bars, i: int, book: Book, n: int, size: float) -> float:
+def _sized(terms: Terms, bars: Bars, i: int, position: Position, n: int, size: float) -> float:
     """Return the target of an order cut to capacity and lots; the shares held if it is dust or worth too little."""
-    shares, target, unit, lot = book.shares[n], book.target[n], book.unit[n], book.lot[n]
+    shares, target, unit, lot = position.shares, position.target, position.unit, position.lot
     change = target - shares
     if abs(change) < DUST * (size / unit):
         return shares
-    if bars.uses.capacity and abs(change) > bars.capacity[n][i]:
-        book.is_over[n] = True
-        change = sign(change) * bars.capacity[n][i]
+    capacity = optional(bars, bars.uses.capacity, n, i, INFINITY)
+    if abs(change) > capacity:
+        position.is_over = True
+        change = sign(change) * capacity
         target = shares + change
     if lot > 0 and target != 0:
         whole = whole_lots(change, lot)
-        book.is_below_lot[n] = whole == 0 and change != 0
+        position.is_below_lot = whole == 0 and change != 0
         target = target if whole == change else unless_zero(shares + whole, lot)
         change = whole
     if abs(change) * unit < terms.least_notional and target != 0 and change != 0:
-        book.is_small[n] = True
+        position.is_small = True
         return shares
     return target
 
@@ -165,40 +171,42 @@ def _scale_openings(
 ) -> tuple[float, float]:
     """Scale the openings of one side (-1, 1; 0: both) to the buying power; return equity and gross after them."""
     need = fixed = 0.0
-    for n in range(len(book.shares)):
-        wanted = book.target[n] - book.kept[n]
+    for n in range(len(book)):
+        position = book[n]
+        wanted = position.target - position.kept
         if wanted * side < 0 or wanted == 0:
             continue
         if is_priced:
-            part = abs(wanted) * (book.unit[n] + book.excess[n] * terms.leverage)
+            part = abs(wanted) * (position.unit + position.excess * terms.leverage)
         else:
-            notional = wanted * book.unit[n]
+            notional = wanted * position.unit
             part = abs(notional) * terms.need_rate
             if terms.need_skew:
                 part = part + notional * terms.need_skew
             if terms.per_share_fee:
                 part = part + abs(wanted) * terms.need_per_share
         need += part
-        if terms.fixed_fee and book.kept[n] - book.shares[n] == 0:
+        if terms.fixed_fee and position.kept - position.shares == 0:
             fixed += terms.fixed_fee
     room = (equity - fixed) * terms.leverage - gross
     scale = min(max(room / max(need, TINY), 0.0), 1.0)
-    if scale < DUST and (phase == ENTRY or len(book.shares) > 1):
+    if scale < DUST and (phase == ENTRY or len(book) > 1):
         scale = 0.0
     cost = added = 0.0
-    for n in range(len(book.shares)):
-        wanted = book.target[n] - book.kept[n]
+    for n in range(len(book)):
+        position = book[n]
+        wanted = position.target - position.kept
         if wanted * side < 0 or wanted == 0:
             continue
-        opened, reduced = wanted * scale, book.kept[n] - book.shares[n]
+        opened, reduced = wanted * scale, position.kept - position.shares
         if scale < 1:
-            opened = whole_lots(opened, book.lot[n])
-            if opened != 0 and abs(opened + reduced) * book.unit[n] < terms.least_notional:
-                book.is_small[n] = True
+            opened = whole_lots(opened, position.lot)
+            if opened != 0 and abs(opened + reduced) * position.unit < terms.least_notional:
+                position.is_small = True
                 opened = 0.0
-        book.opened[n], book.scale[n] = opened, scale
-        notional = opened * book.unit[n]
-        cost += cost_over_reference(terms, notional, opened, book.excess[n], is_priced, reduced != 0)
+        position.opened, position.scale = opened, scale
+        notional = opened * position.unit
+        cost += cost_over_reference(terms, notional, opened, position.excess, is_priced, reduced != 0)
         added += abs(notional)
     return equity - cost, gross + added
 
@@ -209,24 +217,27 @@ def _book_orders(
     """Move shares to kept + opened, track entries and anchors, record fills and rejections; return the cash spent."""
     terms, outlay = policy.terms, 0.0
     is_priced = policy.is_priced or phase == ENTRY
-    for n in range(len(book.shares)):
-        shares, kept, unit, reference = book.shares[n], book.kept[n], book.unit[n], book.reference[n]
-        new = kept + book.opened[n]
+    for n in range(len(book)):
+        position = book[n]
+        shares, kept, unit, reference = position.shares, position.kept, position.unit, position.reference
+        new = kept + position.opened
         quantity = new - shares
-        is_limit = phase == ENTRY and book.is_limit[n]
-        price = fill_price(terms, reference, quantity, impact_of(bars, n, i), book.tick[n], is_limit)
-        excess = excess_of(terms, reference, price, book.multiplier[n]) if is_priced else 0.0
+        is_limit = phase == ENTRY and position.is_limit
+        price = fill_price(terms, reference, quantity, impact_of(bars, n, i), position.tick, is_limit)
+        excess = excess_of(terms, reference, price, position.multiplier) if is_priced else 0.0
         notional = quantity * unit
         outlay += notional + cost_over_reference(terms, notional, quantity, excess, is_priced, False)
-        reason = reason_of(policy, bars, i, book, n, phase, quantity, is_forced, is_ended)
+        reason = reason_of(policy, bars, i, position, n, phase, quantity, is_forced, is_ended)
         if reason:
-            note_fill(terms, book, records, (bars.start + i, phase, n, reason), quantity, new, reference, price)
+            note_fill(
+                terms, position.multiplier, records, (bars.start + i, phase, n, reason), quantity, new, reference, price
+            )
         if bars.uses.entries:
-            book.is_more[n] = phase == ENTRY and book.opened[n] != 0
-            book.is_new[n] = book.is_more[n] and kept == 0
+            position.is_more = phase == ENTRY and position.opened != 0
+            position.is_new = position.is_more and kept == 0
         if quantity != 0:
-            base = book.entry[n] if kept != 0 else 0.0
-            book.entry[n] = base + (price - base) * (abs(book.opened[n]) / max(abs(new), TINY))
-            book.anchor[n] = 0.0 if new == 0 else price if kept == 0 else book.anchor[n]
-            book.shares[n] = new
+            base = position.entry if kept != 0 else 0.0
+            position.entry = base + (price - base) * (abs(position.opened) / max(abs(new), TINY))
+            position.anchor = 0.0 if new == 0 else price if kept == 0 else position.anchor
+            position.shares = new
     return outlay

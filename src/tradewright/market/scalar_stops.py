@@ -11,6 +11,7 @@ from tradewright.market.scalar_book import (
     Bars,
     Book,
     Policy,
+    Position,
     Record,
     fill_price,
     flatten,
@@ -20,48 +21,51 @@ from tradewright.market.scalar_book import (
 )
 
 
-def find_levels(book: Book, n: int, side: float) -> tuple[float, float, bool]:
+def find_levels(position: Position, side: float) -> tuple[float, float, bool]:
     """Return stop and target, mirrored for shorts (NaN: none), and whether the stop trails."""
-    entry_stop = side * (book.entry[n] * (1.0 - side * book.stop_loss[n]))
-    trail_stop = side * (book.anchor[n] * (1.0 - side * book.trailing[n]))
+    entry_stop = side * (position.entry * (1.0 - side * position.stop_loss))
+    trail_stop = side * (position.anchor * (1.0 - side * position.trailing))
     is_trail = trail_stop == trail_stop and not entry_stop >= trail_stop
-    target = side * (book.entry[n] * (1.0 + side * book.take_profit[n]))
+    target = side * (position.entry * (1.0 + side * position.take_profit))
     return (trail_stop if is_trail else entry_stop), target, is_trail
 
 
 def run_stops(policy: Policy, bars: Bars, i: int, book: Book, records: list[Record]) -> float:
     """Close positions whose stop or target was hit, raise the anchors of the others; return the cash spent."""
     terms, uses, outlay = policy.terms, bars.uses, 0.0
-    for n in range(len(book.shares)):
-        shares = book.shares[n]
+    for n in range(len(book)):
+        position = book[n]
+        shares = position.shares
         if shares == 0 or not bars.tradable[n][i]:
             continue
         side = 1.0 if shares > 0 else -1.0
-        is_new, is_more = uses.entries and book.is_new[n], uses.entries and book.is_more[n]
-        open_ = side * (book.reference[n] if is_new else bars.open[n][i])
+        is_new, is_more = uses.entries and position.is_new, uses.entries and position.is_more
+        open_ = side * (position.reference if is_new else bars.open[n][i])
         best = side * (bars.upper[n][i] if side > 0 else bars.lower[n][i])
         worst = side * (bars.lower[n][i] if side > 0 else bars.upper[n][i])
-        stop, target, is_trail = find_levels(book, n, side)
+        stop, target, is_trail = find_levels(position, side)
         is_stop = worst <= stop
         if not is_stop and (is_more or not best >= target):
             if not is_new:
-                book.anchor[n] = side * max(side * book.anchor[n], best)
+                position.anchor = side * max(side * position.anchor, best)
             continue
         if uses.finer and not is_more:
             is_stop, open_ = _look_closer(bars, i, n, side, stop, target, is_stop, open_)
         if is_stop:
             reference = side * min(open_, stop)
-            price = fill_price(terms, reference, -shares, impact_of(bars, n, i), book.tick[n], False)
+            price = fill_price(terms, reference, -shares, impact_of(bars, n, i), position.tick, False)
             reason = TRAILING_STOP if is_trail else STOP_LOSS
         else:
             reference = side * max(open_, target)
-            price = round_to_tick(reference, -side, book.tick[n])
+            price = round_to_tick(reference, -side, position.tick)
             reason = TAKE_PROFIT
-        notional = -shares * (price * book.multiplier[n])
+        notional = -shares * (price * position.multiplier)
         outlay += notional + (abs(notional) * terms.fee + abs(shares) * terms.per_share_fee + terms.fixed_fee)
-        note_fill(terms, book, records, (bars.start + i, STOP, n, reason), -shares, 0.0, reference, price)
-        flatten(book, n)
-        book.blocked[n] = side
+        note_fill(
+            terms, position.multiplier, records, (bars.start + i, STOP, n, reason), -shares, 0.0, reference, price
+        )
+        flatten(position)
+        position.blocked = side
     return outlay
 
 
