@@ -28,7 +28,8 @@ def sma_signals(close_T: Float, pairs: Sequence[tuple[int, int]], rows: Range) -
     """Yield where each SMA cross is long, in chunks of rows.
 
     Args:
-        close_T: Closes of one instrument that has every bar; bars before ``rows.start`` serve as warm-up.
+        close_T: Closes of one instrument that has every bar, of the series for signals (``Panel.for_signals``); bars
+            before ``rows.start`` serve as warm-up.
         pairs: Fast and slow window of every row, in bars, ``1 <= fast < slow``.
         rows: Bars decided on.
 
