@@ -163,9 +163,7 @@ def test_margin_call_liquidates_at_the_next_open() -> None:
     backtester = Vectorized(leverage=2.0, maintenance_margin=0.4, costs=Costs(fee_bps=10))
     weights_TN = np.array([[0.9, 0.9], *[[np.nan, np.nan]] * 3, [0.5, 0.5], [np.nan, np.nan]])
     held = rebalance(panel, rows, backtester.rules, weights_TN)
-    np.testing.assert_array_equal(
-        held.weights_TN[3], 0.0
-    )  # bar 2: 46 of equity, less fees, below 0.4 * 126
+    np.testing.assert_array_equal(held.weights_TN[3], 0.0)  # bar 2: 46 of equity, less fees, below 0.4 * 126
     assert held.num_stepped == 2
     assert_same_account(held, panel, backtester, weights_TN)
 
