@@ -1,4 +1,4 @@
-"""A second accounting, written from the rules' text alone: slow, plain, one object per order, no market code but names.
+"""A second accounting, written from the rules' text alone: slow, plain, one object per order, no market code at all.
 
 It exists to disagree with ``tradewright.market``: prices of longs and shorts are spelled out instead of mirrored, costs
 come from fill prices instead of rates, and every fill moves the cash by itself.
@@ -6,81 +6,24 @@ Legend: t bar, n instrument, k finer bar.
 """
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-NAN = math.nan
-DUST = 1e-9
-TICK_NOISE = 1e-6
-LOT_NOISE = 1e-9
+from independent_exchange import DUST, LOT_NOISE, NAN, Exchange, Order
 
 
 @dataclass
-class Holding:
-    """A position in one instrument and what belongs to it."""
+class Simulation(Exchange):
+    """One account through all bars."""
 
-    shares: float = 0.0
-    mark: float = 0.0
-    entry: float = 0.0
-    best: float = 0.0
-    stop_loss: float | None = None
-    take_profit: float | None = None
-    trailing: float | None = None
-    blocked: int = 0
-    entered_at: float | None = None
-    was_increased: bool = False
-
-    def close(self) -> None:
-        self.shares = self.entry = self.best = 0.0
-
-
-@dataclass
-class Order:
-    """An order of one bar, from decision to fill."""
-
-    n: int
-    weight: float
-    wanted: float | None
-    limit: float | None
-    stop: float | None
-    distances: list[float | None]
-    price: float = 0.0
-    target: float = 0.0
-    is_market: bool = True
-    executed: float = 0.0
-
-    @property
-    def waits(self) -> bool:
-        return self.limit is not None or self.stop is not None
-
-
-@dataclass
-class Simulation:
-    """One account through all bars; ``case`` is a ``market_cases.Case``."""
-
-    case: Any
-    cash: float = 0.0
-    holdings: list[Holding] = field(default_factory=list)
     is_called: bool = False
     is_ended: bool = False
     ended_at: int | None = None
-    num_fills: int = 0
 
     def run(self) -> list[float]:
         """Return the equity at every close."""
-        quotes, rules = self.case.quotes, self.case.rules
-        num_bars, num = quotes.close.shape
-        contract = self.case.contract
-        self.multiplier = contract["multiplier"] or [1.0] * num
-        self.lot = contract["lot"] or [0.0] * num
-        self.tick = contract["tick"] or [0.0] * num
-        self.cash = rules.initial_cash
-        for n in range(num):
-            first = float(quotes.close[0, n])
-            distances = (rules.stop_loss, rules.take_profit, rules.trailing)
-            self.holdings.append(Holding(0.0, 0.0 if math.isnan(first) else first, 0.0, 0.0, *distances))
+        self.open_account()
         equity = [self.cash]
-        for t in range(1, num_bars):
+        for t in range(1, len(self.case.quotes.close)):
             orders = self.decide(t - 1)
             self.pay_carry(t)
             self.apply_splits(t, orders)
@@ -89,25 +32,6 @@ class Simulation:
             self.check_exits(t)
             equity.append(self.mark(t))
         return equity
-
-    # What the data say.
-
-    def at(self, name: str, t: int, n: int, default: float) -> float:
-        column = getattr(self.case.quotes, name)
-        return default if column is None else float(column[t, n])
-
-    def decision(self, name: str, t: int, n: int) -> float | None:
-        column = getattr(self.case.decided, name)
-        return None if column is None or math.isnan(column[t, n]) else float(column[t, n])
-
-    def has_bar(self, t: int, n: int) -> bool:
-        return bool(self.case.quotes.tradable[t, n])
-
-    def money(self, n: int, price: float) -> float:
-        return price * self.multiplier[n]
-
-    def value(self, prices: list[float]) -> float:
-        return sum(h.shares * self.money(n, prices[n]) for n, h in enumerate(self.holdings))
 
     # Deciding.
 
@@ -170,37 +94,6 @@ class Simulation:
                 holding.best += coming - leaving
             if holding.mark > 0:
                 holding.mark += coming - leaving
-
-    # Prices and money of fills.
-
-    def fill_price(self, t: int, n: int, quantity: float, reference: float, is_market: bool) -> float:
-        costs, tick = self.case.rules.costs, self.tick[n]
-        price = reference
-        if quantity == 0:
-            return price
-        if is_market:
-            slip = costs.slippage_bps / 10_000 + self.at("impact", t, n, 0.0) * math.sqrt(abs(quantity))
-            away = reference * slip + costs.slippage_ticks * tick
-            price = reference + away if quantity > 0 else reference - away
-        if tick > 0:
-            ticks = price / tick
-            price = tick * (math.ceil(ticks - TICK_NOISE) if quantity > 0 else math.floor(ticks + TICK_NOISE))
-        return price
-
-    def costs_of(self, t: int, n: int, quantity: float, reference: float, priced_as: float, is_market: bool) -> float:
-        """Slippage and fees without the fixed one, at the price of an order of ``priced_as`` shares."""
-        costs = self.case.rules.costs
-        price = self.fill_price(t, n, priced_as, reference, is_market)
-        slippage = abs(quantity) * self.money(n, abs(price - reference))
-        return slippage + abs(quantity) * (self.money(n, price) * costs.fee_bps / 10_000 + costs.per_share_fee)
-
-    def fill(self, t: int, n: int, quantity: float, reference: float, is_market: bool) -> float:
-        costs = self.case.rules.costs
-        price = self.fill_price(t, n, quantity, reference, is_market)
-        fee = abs(quantity) * (self.money(n, price) * costs.fee_bps / 10_000 + costs.per_share_fee) + costs.fixed_fee
-        self.cash -= quantity * self.money(n, price) + fee
-        self.num_fills += 1
-        return price
 
     # The open and the inside of the bar.
 

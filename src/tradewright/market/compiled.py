@@ -24,6 +24,7 @@ from tradewright.market import (
     scalar_book,
     scalar_carry,
     scalar_entries,
+    scalar_fills,
     scalar_idle,
     scalar_loop,
     scalar_orders,
@@ -34,7 +35,8 @@ from tradewright.market.scalar import Machine
 from tradewright.market.scalar_book import Book, Position, Record
 
 LOOP = (
-    scalar_book, scalar_carry, scalar_reasons, scalar_orders, scalar_stops, scalar_entries, scalar_idle, scalar_loop,
+    scalar_book, scalar_fills, scalar_carry, scalar_reasons, scalar_orders, scalar_stops, scalar_entries, scalar_idle,
+    scalar_loop,
 )  # fmt: skip
 """The modules that are compiled."""
 

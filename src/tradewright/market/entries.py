@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from tradewright.market.account import Array, Bar, Fills, State
 from tradewright.market.form import DUST, Form
-from tradewright.market.orders import Filled, Orders, fill_orders
+from tradewright.market.orders import Filled, fill_orders
 from tradewright.market.rules import Reason
 from tradewright.market.stops import Entered, average_entry, find_levels, replace_distances
+from tradewright.market.targets import Orders
 
 Distances = tuple[Array | None, Array | None, Array | None]
 

@@ -3,22 +3,8 @@
 Plain functions, as in ``scalar_book.py``. Legend: n instrument, i bar of the chunk.
 """
 
-from tradewright.market.scalar_book import (
-    JOIN,
-    LEAVE,
-    ROLL,
-    Bars,
-    Book,
-    Output,
-    Policy,
-    Position,
-    cost_over_reference,
-    excess_of,
-    fill_price,
-    impact_of,
-    note_fill,
-    optional,
-)
+from tradewright.market.scalar_book import JOIN, LEAVE, ROLL, Bars, Book, Output, Policy, Position
+from tradewright.market.scalar_fills import cost_over_reference, excess_of, fill_price, impact_of, note_fill, optional
 
 
 def carry_account(policy: Policy, bars: Bars, i: int, cash: float, book: Book, is_ended: bool, out: Output) -> float:

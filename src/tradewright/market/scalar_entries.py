@@ -4,7 +4,8 @@ Plain functions, as in ``scalar_book.py``. Legend: n instrument, i bar of the ch
 """
 
 from tradewright.market.form import DUST, TINY
-from tradewright.market.scalar_book import ENTRY, NAN, Bars, Book, Output, Policy, Position, optional, sign
+from tradewright.market.scalar_book import ENTRY, NAN, Bars, Book, Output, Policy, Position
+from tradewright.market.scalar_fills import optional, sign
 from tradewright.market.scalar_orders import fill_orders, replace_distances
 from tradewright.market.scalar_stops import find_levels
 

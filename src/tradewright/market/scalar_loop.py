@@ -5,22 +5,12 @@ Plain functions, as in ``scalar_book.py``. Legend: n instrument, i bar of the ch
 
 from typing import NamedTuple
 
-from tradewright.market.scalar_book import (
-    OPEN,
-    Bars,
-    Book,
-    Output,
-    Policy,
-    end_at_close,
-    mark_book,
-    open_equity,
-    size_decisions,
-)
+from tradewright.market.scalar_book import OPEN, Bars, Book, Output, Policy, mark_book, open_equity, size_decisions
 from tradewright.market.scalar_carry import carry_account, roll_contracts, split_shares
 from tradewright.market.scalar_entries import run_entries
 from tradewright.market.scalar_idle import skip_quiet
 from tradewright.market.scalar_orders import accept, fill_orders
-from tradewright.market.scalar_stops import run_stops
+from tradewright.market.scalar_stops import end_at_close, run_stops
 
 
 class Account(NamedTuple):

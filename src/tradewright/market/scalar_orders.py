@@ -7,16 +7,8 @@ reference price: the open, or the entry price of a touched entry.
 
 from tradewright.market.form import DUST, TINY
 from tradewright.market.rules import Terms
-from tradewright.market.scalar_book import (
-    ENTRY,
-    INFINITY,
-    NAN,
-    OPEN,
-    Bars,
-    Book,
-    Policy,
-    Position,
-    Record,
+from tradewright.market.scalar_book import ENTRY, INFINITY, NAN, OPEN, Bars, Book, Policy, Position, Record
+from tradewright.market.scalar_fills import (
     cost_over_reference,
     excess_of,
     fill_price,

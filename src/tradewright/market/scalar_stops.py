@@ -4,6 +4,8 @@ Plain functions, as in ``scalar_book.py``. Legend: n instrument, i bar of the ch
 """
 
 from tradewright.market.scalar_book import (
+    BANKRUPT,
+    CLOSE,
     STOP,
     STOP_LOSS,
     TAKE_PROFIT,
@@ -13,8 +15,12 @@ from tradewright.market.scalar_book import (
     Policy,
     Position,
     Record,
-    fill_price,
     flatten,
+)
+from tradewright.market.scalar_fills import (
+    cost_over_reference,
+    excess_of,
+    fill_price,
     impact_of,
     note_fill,
     round_to_tick,
@@ -85,3 +91,22 @@ def _look_closer(
         if max(lower, upper) >= target:
             return False, side * float(opens[t][k][n])
     return is_stop, open_
+
+
+def end_at_close(policy: Policy, book: Book, bars: Bars, i: int, records: list[Record]) -> float:
+    """Liquidate a bankrupt account at the close with normal costs; return the cash spent."""
+    terms, outlay = policy.terms, 0.0
+    for n in range(len(book)):
+        position = book[n]
+        shares, reference = position.shares, position.mark
+        if shares == 0 or not bars.tradable[n][i]:
+            continue
+        notional = -shares * (reference * position.multiplier)
+        price = fill_price(terms, reference, -shares, impact_of(bars, n, i), position.tick, False)
+        excess = excess_of(terms, reference, price, position.multiplier)
+        outlay += notional + cost_over_reference(terms, notional, -shares, excess, policy.is_priced, False)
+        note_fill(
+            terms, position.multiplier, records, (bars.start + i, CLOSE, n, BANKRUPT), -shares, 0.0, reference, price
+        )
+        flatten(position)
+    return outlay

@@ -13,7 +13,7 @@ from tradewright.market.account import Array, Bar, Fills, Outcome, State, choose
 from tradewright.market.carry import carry_accounts, roll_contracts, split_shares
 from tradewright.market.entries import Distances, Waiting, has_price, run_entries, settle
 from tradewright.market.form import Form, choose_form
-from tradewright.market.orders import Orders, accepted_orders, fill_orders
+from tradewright.market.orders import fill_orders
 from tradewright.market.pricing import (
     book_fills,
     cost_over_reference,
@@ -24,6 +24,7 @@ from tradewright.market.pricing import (
 )
 from tradewright.market.rules import AccountRules, Reason
 from tradewright.market.stops import refuse_reentry, run_stops
+from tradewright.market.targets import Orders, accepted_orders
 
 __all__ = ["Array", "Bar", "Fills", "Outcome", "State", "choose", "initial_state", "step", "unrealised"]
 
