@@ -44,6 +44,7 @@ NOT_A_CHOICE = (
     "report",
     "logger",
     "task",
+    "backtest.compiled",
     "data.store",
     "evaluate.baselines",
     "evaluate.significance",

@@ -216,3 +216,30 @@ def test_backtest_needs_no_torch() -> None:
         " tradewright.strategy.buy_and_hold; assert not {'torch', 'lightning', 'torchrl'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_many_strategies_and_many_instruments_are_scored_like_single_accounts(panel_of) -> None:
+    panel = panel_of(300, 3)
+    backtest = Vectorized(costs=Costs(fee_bps=2.0))
+    rows = Range(20, 300)
+    weights = np.random.default_rng(1).dirichlet(np.ones(4), 280)[:, :3]
+    result = backtest.run(panel, Positions(weights_TN=weights), rows, name="own")
+    held = backtest.rebalance(panel, weights, rows)
+    np.testing.assert_allclose(held.equity_T, result.equity_T, rtol=1e-12)
+    scored = backtest.score_many(panel, [weights[None]], rows)
+    assert scored["total_return"][0] == pytest.approx(result.equity_T[-1] / result.equity_T[0] - 1, rel=1e-9)
+
+
+def test_compiled_account_equals_the_plain_one(panel_of) -> None:
+    pytest.importorskip("numba", reason="numba is optional: pip install 'tradewright[numba]'")
+    panel = panel_of(200)
+    weights = np.where(np.random.default_rng(2).random((200, 1)) < 0.3, 1.0, np.nan)
+    weights[::7] = 0.0
+    plain, fast = (
+        Vectorized(compiled=compiled, stop_loss=0.02, costs=Costs(fee_bps=2.0)).run(
+            panel, Positions(weights_TN=weights), Range(0, 200), name="own"
+        )
+        for compiled in (False, True)
+    )
+    np.testing.assert_array_equal(plain.equity_T, fast.equity_T)
+    assert plain.fills == fast.fills

@@ -5,9 +5,10 @@ for many and for batches. The panel's own prices are traded; splits, dividends, 
 Legend: B accounts, T bars of the range, N instruments.
 """
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from tradewright.market.ledger import Ledger, Quotes
 from tradewright.market.positions import Positions
 from tradewright.market.rules import Costs
 from tradewright.market.scalar import run_account
+
+if TYPE_CHECKING:
+    from tradewright.backtest.rebalance import Held
 
 Float = npt.NDArray[np.float64]
 Array = Any
@@ -53,6 +57,7 @@ class Vectorized:
         min_notional: Least money an order must be worth; full closings are exempt.
         max_participation: Largest fraction of the average volume per bar that one order may take; None: any.
         impact_bars: Bars of the averages behind ``max_participation`` and ``costs.impact``.
+        compiled: Carry single accounts by the loop that ``numba`` compiled: the same bits, faster over many busy bars.
         costs: What trading and holding costs.
 
     Raises:
@@ -78,8 +83,10 @@ class Vectorized:
         min_notional: float = 0.0,
         max_participation: float | None = None,
         impact_bars: int = 20,
+        compiled: bool = False,
         costs: Costs,
     ) -> None:
+        self.compiled = compiled
         self.rules = ExecutionRules(
             initial_cash=initial_cash,
             leverage=leverage,
@@ -135,7 +142,9 @@ class Vectorized:
 
             ledger = run_wide(quotes, decided, rules, multiplier=multiplier, lot=lot, tick=tick)
         else:
-            ledger = run_account(quotes, decided, rules, multiplier=multiplier, lot=lot, tick=tick)
+            ledger = run_account(
+                quotes, decided, rules, multiplier=multiplier, lot=lot, tick=tick, compiled=self.compiled
+            )
         return _result(panel, ts_T, quotes, ledger, positions.confidence_TN, self.rules, name)
 
     def run_many(self, panel: Panel, weights_BTN: Array, rows: Range, *, xp: Any = np) -> Array:
@@ -163,6 +172,37 @@ class Vectorized:
             state, outcome = walk.step(state, weights_BN, t, detail=False)
             equity_TB.append(outcome.equity_B)
         return xp.stack(equity_TB, 1)
+
+    def score_many(self, panel: Panel, tracks: Iterable[Array], rows: Range, **options: Any) -> dict[str, Array]:
+        """Return figures ``[B]`` of any number of strategies without keeping their equity curves.
+
+        Args:
+            panel: Bars.
+            tracks: Chunks of targets ``[b, T, N]``, or of long/flat signals ``[b, T]``, in any number.
+            rows: The judged bars.
+            **options: See ``backtest.many.score``.
+
+        Raises:
+            MarketError: Prices or weights that no account can trade.
+        """
+        from tradewright.backtest.many import score
+
+        return score(panel, rows, self.rules, tracks, **options)
+
+    def rebalance(self, panel: Panel, weights_TN: Float, rows: Range) -> "Held":
+        """Return equity, held weights and costs of one account that trades many instruments, without a journal.
+
+        Args:
+            panel: Bars.
+            weights_TN: Targets, as the rows of ``Positions``.
+            rows: The judged bars.
+
+        Raises:
+            MarketError: Prices or weights that no account can trade.
+        """
+        from tradewright.backtest.rebalance import rebalance
+
+        return rebalance(panel, rows, self.rules, weights_TN)
 
 
 def _result(
