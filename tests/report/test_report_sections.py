@@ -115,7 +115,7 @@ def test_terminal_names_each_kind_of_evidence_in_a_line(content: ReportContent, 
         "With 12 trials, the best of 12",
         "Warning: Always long",
         "Sharpe ratio against buy and hold",
-        "Superior predictive ability over all baselines: p-value 0.620.",
+        "Beats at least one baseline in mean return (Hansen's SPA): p-value 0.620.",
         "Random entry: ",
         "Cross-validation: ",
         "Accuracy: ",
@@ -180,6 +180,14 @@ def test_table_of_comparisons_has_p_values_and_their_correction(content: ReportC
     for other in content.evidence["significance"].comparisons:
         row = rows[other.name.replace("_", " ")]
         assert row[4:6] == (show_p(other.p_value), show_p(other.adjusted_p_value))
+
+
+def test_superiority_is_said_to_be_over_at_least_one_baseline_and_never_over_all(content: ReportContent) -> None:
+    item = section(content, "significance")
+    row = next(row for table in item.grids for row in table.rows if "SPA" in row[2])
+    assert row[:2] == ("Beats at least one baseline", "0.620")
+    assert "at least one baseline, not each, is beaten" in row[2]
+    assert not any("all baselines" in text or "no baseline" in text for text in (*item.lines, *row))
 
 
 @pytest.mark.parametrize(

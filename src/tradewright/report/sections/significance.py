@@ -113,9 +113,9 @@ def _facts(found: Significance) -> Grid:
     if not math.isnan(found.superiority_p_value):
         rows.append(
             (
-                "Superior predictive ability",
+                "Beats at least one baseline",
                 show_p(found.superiority_p_value),
-                "p-value that it beats no baseline (Hansen)",
+                "p-value of Hansen's SPA test on mean returns: small if at least one baseline, not each, is beaten",
             )
         )
     return Grid(
@@ -126,7 +126,7 @@ def _facts(found: Significance) -> Grid:
 def _superiority(found: Significance) -> tuple[str, ...]:
     if math.isnan(found.superiority_p_value):
         return ()
-    return (f"Superior predictive ability over all baselines: p-value {show_p(found.superiority_p_value)}.",)
+    return (f"Beats at least one baseline in mean return (Hansen's SPA): p-value {show_p(found.superiority_p_value)}.",)
 
 
 def _ratio(value: float) -> str:
