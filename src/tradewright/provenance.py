@@ -58,24 +58,26 @@ NOT_A_CHOICE = (
     "callbacks.throughput",
     "callbacks.curves",
     "callbacks.leaks",
-    "callbacks.leaks",
 )
 """Keys that do not make a different trial: how it is obtained, shown and tested, where results go, and the seed."""
 
 
-def trial_id(config: Mapping[str, Any], data_fingerprint: str) -> str:
+def trial_id(config: Mapping[str, Any], data_fingerprint: str, own_code: Mapping[str, str] | None = None) -> str:
     """Return the identity of a trial: its configuration without the seed, and the data it saw.
 
     Args:
         config: The resolved configuration as plain dictionaries.
         data_fingerprint: Of the panel.
+        own_code: Digests of the packages that the configuration allows besides ours: another rule in the same file is
+            another trial.
     """
     kept = {key: value for key, value in config.items() if key not in NOT_A_CHOICE}
     for dotted in NOT_A_CHOICE:
         group, _, key = dotted.partition(".")
         if key and isinstance(kept.get(group), Mapping):
             kept[group] = {k: v for k, v in kept[group].items() if k != key}
-    text = json.dumps([kept, data_fingerprint], sort_keys=True, default=str)
+    facts = [kept, data_fingerprint, *([dict(own_code)] if own_code else [])]
+    text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -144,13 +146,15 @@ def write_provenance(directory: Path, *, cfg: DictConfig, origin: Origin, panel:
 def _new_record(directory: Path, cfg: DictConfig, origin: Origin, panel: Panel) -> dict[str, Any]:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
+    code = code_digests(list(cfg.get("allow") or []))
+    own_code = {name: digest for name, digest in code.items() if name != "tradewright"}
     return {
         "created_at": now(),
         "command_line": ["tradewright", *sys.argv[1:]],
         "choices": dict(origin.choices),
         "overrides": origin.overrides,
         "seed": cfg.seed,
-        "trial": trial_id({str(key): value for key, value in plain.items()}, panel.fingerprint),
+        "trial": trial_id({str(key): value for key, value in plain.items()}, panel.fingerprint, own_code),
         "data": {
             "dataset": panel.dataset,
             "fingerprint": panel.fingerprint,
@@ -162,7 +166,7 @@ def _new_record(directory: Path, cfg: DictConfig, origin: Origin, panel: Panel) 
             "last": str(panel.ts_T[-1]),
             "is_synthetic": panel.is_synthetic,
         },
-        "code": code_digests(list(cfg.get("allow") or [])),
+        "code": code,
         "git": _git(directory),
         "packages": _versions(),
         "python": platform.python_version(),

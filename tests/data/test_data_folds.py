@@ -129,6 +129,7 @@ def test_too_few_bars_are_refused_with_numbers() -> None:
         (PurgedKFold, {"validation": 0.0}, "validation must be a fraction"),
         (Combinatorial, {"num_tests": 6}, r"num_tests must be in \[2, num_blocks = 6\), was 6"),
         (Combinatorial, {"num_blocks": 2}, "num_blocks must be >= 3, was 2"),
+        (Combinatorial, {"num_blocks": 30, "num_tests": 15}, "num_blocks must give at most 1000 fits, but 15 of 30"),
     ],
 )
 def test_settings_out_of_range_are_refused(planner: type, values: dict[str, float], message: str) -> None:

@@ -1,10 +1,14 @@
 """What every run is judged beside, on one split and on folds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rule_fit import RuleFit
 
+from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.ranges import Range, Ranges
+from tradewright.errors import ConfigError
 from tradewright.evaluate.backtest import DELAYED, SHUFFLED, BacktestEvaluation
 from tradewright.evaluate.combinatorial import Combinatorial
 from tradewright.evaluate.evidence import Folds, RandomEntry, Significance, Trials, Universe
@@ -13,6 +17,7 @@ from tradewright.evaluate.significance import SignificanceTest
 from tradewright.evaluate.universe import UniverseTest
 from tradewright.evaluate.walk_forward import WalkForward
 from tradewright.market.positions import Positions
+from tradewright.market.rules import Costs
 from tradewright.metrics.relative import correlation
 from tradewright.metrics.returns import simple_returns
 from tradewright.strategy.buy_and_hold import BuyAndHold
@@ -134,6 +139,41 @@ def test_combinatorial_paths_differ_where_fits_differ(bench_of) -> None:
     assert correlation(first, second) < 1
 
 
+def test_folds_have_a_control_fitted_on_shuffled_features_per_fold(bench_of) -> None:
+    bench = bench_of(700)
+    fit = RuleFit(SmaCross(fast=5, slow=20), bench, is_learned=True)
+    judged = evaluation_of(folds=WalkForward(num_folds=3)).judge(bench, fit, Trials())
+    assert [(name, shuffled) for _, name, shuffled in fit.asked][3:] == [
+        (f"fold_{i}_shuffled", True) for i in (1, 2, 3)
+    ]
+    own, control = judged.results["test", "sma_cross"], judged.results["test", SHUFFLED]
+    np.testing.assert_array_equal(own.equity_T, control.equity_T)  # the same rule whatever the features
+
+
+def test_folds_start_where_the_configured_features_are_known_also_for_rules(bench_of) -> None:
+    bench = replace(bench_of(700), ready_from=60)
+    judged = evaluation_of(folds=PurgedKFold(num_folds=4)).judge(bench, RuleFit(SmaCross(), bench), Trials())
+    assert judged.results["test", "sma_cross"].ts_T[0] == bench.panel.ts_T[60]
+
+
+def test_equal_weight_and_buy_and_hold_are_held_without_the_stops_of_the_strategy(bench_of) -> None:
+    bench = replace(bench_of(), backtest=Vectorized(stop_loss=0.001, costs=Costs()))
+    judged = evaluation_of().judge(bench, RuleFit(SmaCross(fast=5, slow=20), bench), Trials())
+    for name in ("buy_and_hold", "equal_weight"):
+        assert judged.metrics[f"baseline/{name}/exposure"] > 0.9
+    assert judged.metrics["baseline/momentum/exposure"] < 0.5
+
+
+def test_universe_of_an_agent_with_folds_is_refused(bench_of) -> None:
+    bench = bench_of(300, 2)
+    fit = RuleFit(SmaCross(), bench, is_learned=True)
+    with pytest.raises(ConfigError, match="judge an agent on its training bars"):
+        evaluation_of(folds=WalkForward(), universe=UniverseTest(num_accuracy=2, num_backtest=1)).judge(
+            bench, fit, Trials()
+        )
+    assert fit.asked == []
+
+
 @pytest.mark.row("B37")
 def test_universe_has_accuracy_on_50_instruments_and_backtests_on_10(bench_of) -> None:
     bench = bench_of(400, 50)
@@ -151,6 +191,7 @@ def test_universe_has_accuracy_on_50_instruments_and_backtests_on_10(bench_of) -
     [
         ({"baselines": {"buy_and_hold": BuyAndHold()}}, "baselines must contain equal_weight, had buy_and_hold"),
         ({"num_random": -1}, "num_random must be >= 0, was -1"),
+        ({"seed": -1}, "seed must be >= 0, was -1"),
     ],
 )
 def test_settings_out_of_range_are_refused(values: dict, message: str) -> None:

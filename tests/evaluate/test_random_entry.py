@@ -1,11 +1,15 @@
 """Random entry: the strategy's own positions at random times, so that only timing separates them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.ranges import Range
-from tradewright.evaluate.random_entry import ROTATION, SPELLS, random_entry
+from tradewright.evaluate.random_entry import ROTATION, SPELLS, _draw, random_entry
 from tradewright.market.positions import Positions
+from tradewright.market.rules import Costs
 
 ALL = {"num_random": 99, "risk_free": 0.0, "seed": 0}
 
@@ -96,6 +100,50 @@ def test_rotation_carries_the_position_around_the_end(bench_of) -> None:
     assert found is not None
     assert found.method == ROTATION
     assert len(np.unique(found.total_return_R.round(12))) > 20
+
+
+def test_rotated_strategies_keep_the_position_that_is_in_force_at_the_seam(bench_of) -> None:
+    """Always long but for two bars: rotated, the account is long from its first row on."""
+    bench = bench_of(200)
+    rows = Range(0, 200)
+    weights = np.full((200, 1), np.nan)
+    weights[0], weights[100], weights[102] = 1.0, 0.0, 1.0
+    moved = [_draw(Positions(weights_TN=weights), bench.panel.close_TN, np.random.default_rng(s))[0] for s in range(9)]
+    for positions in moved:
+        held = bench.backtest.run(bench.panel, positions, rows, name="moved").weights_TN[:, 0] != 0
+        assert 195 <= held.sum() <= 199
+
+
+def test_ties_count_against_the_strategy(bench_of) -> None:
+    """A market that never moves: every random strategy earns exactly what the strategy earned, or is undefined."""
+    bench = bench_of(200)
+    flat = {name: np.full((200, 1), 100.0) for name in ("open_TN", "high_TN", "low_TN", "close_TN")}
+    still = replace(bench, panel=replace(bench.panel, **flat), backtest=Vectorized(costs=Costs(fee_bps=1.0)))
+    rows = Range(0, 200)
+    weights = np.full((200, 1), np.nan)
+    weights[50], weights[60] = 1.0, 0.0
+    positions, result = decide(still, rows, weights)
+    found = random_entry(still, positions, result, rows, **ALL)
+    assert found is not None
+    assert found.p_value == 1.0
+
+
+@pytest.mark.parametrize("column", ["trailing_TN", "stop_loss_TN", "limit_TN"])
+def test_random_strategies_trade_by_the_same_orders(bench_of, column: str) -> None:
+    bench = bench_of(300)
+    rows = Range(0, 300)
+    target = np.repeat(np.random.default_rng(3).integers(0, 2, 30), 10).astype(float)
+    values = {"trailing_TN": 0.01, "stop_loss_TN": 0.01, "limit_TN": bench.panel.close_TN * 0.5}
+    column_TN = np.where(target[:, None] > 0, values[column], np.nan)
+    positions = Positions(weights_TN=changes(target), **{column: column_TN})
+    result = bench.backtest.run(bench.panel, positions, rows, name="own")
+    found = random_entry(bench, positions, result, rows, **ALL)
+    plain = random_entry(bench, Positions(weights_TN=positions.weights_TN), result, rows, **ALL)
+    assert found is not None
+    assert plain is not None
+    if column == "limit_TN":  # half the price is never reached, at any time
+        assert not found.total_return_R.any()
+    assert (found.total_return_R != plain.total_return_R).any()
 
 
 def test_strategy_without_a_position_has_no_random_twin(bench_of) -> None:

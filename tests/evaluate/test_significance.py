@@ -89,7 +89,7 @@ def test_keys_of_metrics_json_are_in_the_catalogue() -> None:
 
 def test_ten_recorded_trials_the_present_one_included_set_the_ceiling() -> None:
     own = account("a", 1)
-    recorded = tuple(0.3 * k for k in range(9))
+    recorded = tuple(0.6 * k for k in range(9))
     found = SignificanceTest(num_resamples=100).assess(own, {}, Trials(num=30, sharpe_K=recorded), 0.0)
     mine = summarise(own)["sharpe"]
     assert found.deviation_source == "trials"

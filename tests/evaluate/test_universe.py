@@ -1,5 +1,7 @@
 """Judging a universe: accuracy beside the base rate, and instruments backtested alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,15 @@ def test_instrument_alone_keeps_its_own_bars(bench_of) -> None:
     np.testing.assert_array_equal(only.close_TN[:, 0], bench.panel.close_TN[:, 2])
     np.testing.assert_array_equal(only.tradable_TN[:, 0], bench.panel.tradable_TN[:, 2])
     assert only.fingerprint != bench.panel.fingerprint
+
+
+def test_instrument_alone_keeps_its_own_finer_bars(bench_of) -> None:
+    bench = bench_of(80, 3)
+    panel = replace(bench.panel, finer=bench.panel)
+    only = alone(replace(bench, panel=panel), 1).panel
+    assert only.finer is not None
+    assert only.finer.symbols == only.symbols
+    np.testing.assert_array_equal(only.finer.close_TN[:, 0], panel.close_TN[:, 1])
 
 
 @pytest.mark.parametrize(

@@ -93,11 +93,17 @@ def test_standard_error_equals_the_spread_over_many_samples_of_skewed_returns() 
 
 
 def test_ten_recorded_trials_tell_their_own_spread_and_nine_do_not() -> None:
-    recorded = [0.1 * k for k in range(10)]
+    recorded = [0.4 * k for k in range(10)]
     spread, source = trial_deviation(recorded, 500, 252.0)
     assert (spread, source) == (pytest.approx(np.std(recorded, ddof=1)), "trials")
     assert trial_deviation(recorded[:9], 500, 252.0) == (pytest.approx(math.sqrt(252 / 499)), "sampling")
     assert trial_deviation([*recorded[:9], math.nan, math.inf], 500, 252.0)[1] == "sampling"
+
+
+def test_repeated_trials_do_not_lower_the_ceiling() -> None:
+    """Ten near-copies of one trial spread less than luck does; without a floor they would deflate nothing."""
+    copies = [0.8 + 0.001 * k for k in range(40)]
+    assert trial_deviation(copies, 500, 252.0) == (pytest.approx(math.sqrt(252 / 499)), "sampling")
 
 
 @pytest.mark.parametrize("returns", [np.zeros(0), np.array([0.01]), np.zeros(50), np.append(np.ones(50), np.nan)])

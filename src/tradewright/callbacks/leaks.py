@@ -42,6 +42,10 @@ class LeakCheck(Callback):
         """The evidence (``evaluate.evidence.Leaks``), once the training has started."""
 
     def on_fit_start(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Run the checks; see ``run``."""
+        self.run()
+
+    def run(self) -> None:
         """Run the checks.
 
         Raises:

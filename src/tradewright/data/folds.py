@@ -126,7 +126,10 @@ def fold_ranges(
     """
     parts = training_around(rows, tests, purge_bars, embargo_bars)
     if not parts:
-        raise DataError("evaluate.folds: no training bars are left beside the test blocks; use more data")
+        raise DataError(
+            f"evaluate.folds: purge_bars={purge_bars} and embargo_bars={embargo_bars} leave no training bars beside the"
+            f" test blocks of {len(rows)} bars; lower them or use more data"
+        )
     training, chosen = cut_validation(parts, validation, embargo_bars)
     return Ranges(
         train=Range(training[0].start, training[-1].stop),

@@ -222,7 +222,13 @@ class Source(ABC):
                 f"backtest.finer_timeframe={timeframe} must be shorter than the bars of "
                 f"{format_timeframe(panel.timeframe_s)} and divide them"
             )
-        finer = replace(self, symbols=list(panel.symbols)).panel(timeframe=timeframe)
+        try:
+            finer = replace(self, symbols=list(panel.symbols)).panel(timeframe=timeframe)
+        except DataError as error:
+            raise DataError(
+                f"backtest.finer_timeframe={timeframe}: {error}; it needs finer bars in the store, of which"
+                f" data.timeframe={format_timeframe(panel.timeframe_s)} are made"
+            ) from None
         return replace(panel, finer=finer)
 
     def actions(self) -> tuple[Action, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 from tradewright.backtest.result import BacktestResult
 from tradewright.data.folds import Planner
 from tradewright.data.ranges import Range
+from tradewright.errors import ConfigError
 from tradewright.evaluate import degenerate
 from tradewright.evaluate.bench import Bench, Fit, Judgement
 from tradewright.evaluate.crossval import judge_folds
@@ -23,6 +24,7 @@ from tradewright.evaluate.rearrange import delay
 from tradewright.evaluate.significance import SignificanceTest
 from tradewright.evaluate.tested import Tested
 from tradewright.evaluate.universe import UniverseTest
+from tradewright.market.positions import Positions
 from tradewright.metrics.summary import summarise
 from tradewright.strategy.strategy import Strategy
 
@@ -65,6 +67,8 @@ class BacktestEvaluation:
         for name in REQUIRED:
             if name not in baselines:
                 raise ValueError(f"baselines must contain {name}, had {', '.join(baselines) or 'none'}")
+        if seed < 0:
+            raise ValueError(f"seed must be >= 0, was {seed}")
         if num_random < 0:
             raise ValueError(f"num_random must be >= 0, was {num_random}")
         self.baselines = baselines
@@ -87,7 +91,14 @@ class BacktestEvaluation:
             bench: The market.
             fit: Gives the strategy.
             trials: Of the experiment, the present one included.
+
+        Raises:
+            ConfigError: A universe is to be judged with folds of an agent.
         """
+        if self.universe is not None and self.folds is not None and fit.is_learned:
+            raise ConfigError(
+                "evaluate.universe with evaluate.folds would judge an agent on its training bars; choose one of them"
+            )
         tested = self._test_split(bench, fit) if self.folds is None else judge_folds(self, bench, fit, self.folds)
         rows, result = tested.rows, tested.result
         results = {("validation", result.name): tested.validation} if tested.validation else {}
@@ -103,8 +114,7 @@ class BacktestEvaluation:
 
     def benchmark(self, bench: Bench, rows: Range) -> BacktestResult:
         """Hold without the default stops: those are for strategies, and a holder who is stopped out does not hold."""
-        held = replace(bench, backtest=bench.backtest.without_stops())
-        return held.run(self.baselines[BUY_AND_HOLD], rows, BUY_AND_HOLD)
+        return _without_stops(bench).run(self.baselines[BUY_AND_HOLD], rows, BUY_AND_HOLD)
 
     def summarise(self, bench: Bench, result: BacktestResult, benchmark: BacktestResult) -> dict[str, float]:
         """Return the figures of a result."""
@@ -117,6 +127,11 @@ class BacktestEvaluation:
         validation = fitted.bench.run(strategy, bench.ranges.validation)
         benchmark = self.benchmark(bench, bench.ranges.validation)
         positions = strategy.decide(bench.panel, fitted.bench.features, rows)
+
+        def control(fit: Fit) -> Positions:
+            blind = fit(bench.ranges, name=SHUFFLED, is_shuffled=True).strategy
+            return blind.decide(bench.panel, fitted.bench.features, rows)
+
         return Tested(
             rows=rows,
             positions=positions,
@@ -125,23 +140,23 @@ class BacktestEvaluation:
             validation_metrics=self.summarise(bench, validation, benchmark),
             strategy=strategy,
             bench=fitted.bench,
+            control=control,
         )
 
     def _baselines(self, bench: Bench, fit: Fit, tested: Tested) -> dict[str, BacktestResult]:
         """Return the backtests of the baselines on the test bars by name."""
         rows, own = tested.rows, tested.result
+        held = _without_stops(bench)
         found = {}
         for name, baseline in self.baselines.items():
             title = f"{name}_baseline" if name == own.name else name
-            result = self.benchmark(bench, rows) if name == BUY_AND_HOLD else bench.run(baseline, rows, title)
+            result = (held if name in REQUIRED else bench).run(baseline, rows, title)
             if name != own.name or not np.array_equal(result.equity_T, own.equity_T):
                 found[title] = replace(result, name=title)
         delayed = delay(tested.positions, 1)
         found[DELAYED] = bench.backtest.run(bench.panel, delayed, rows, name=DELAYED)
-        if fit.is_learned and self.shuffled_control and self.folds is None:
-            control = fit(bench.ranges, name=SHUFFLED, is_shuffled=True)
-            positions = control.strategy.decide(bench.panel, tested.bench.features, rows)
-            found[SHUFFLED] = bench.backtest.run(bench.panel, positions, rows, name=SHUFFLED)
+        if fit.is_learned and self.shuffled_control:
+            found[SHUFFLED] = bench.backtest.run(bench.panel, tested.control(fit), rows, name=SHUFFLED)
         return found
 
     def _evidence(
@@ -170,6 +185,10 @@ class BacktestEvaluation:
         if self.universe is not None:
             evidence["universe"] = self.universe.judge(self, bench, tested)
         return evidence, metrics
+
+
+def _without_stops(bench: Bench) -> Bench:
+    return replace(bench, backtest=bench.backtest.without_stops())
 
 
 def _prefixed(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:

@@ -23,6 +23,7 @@ class Bench:
         ranges: Train, validation and test.
         backtest: The backtester.
         scaler: The scaler of the features, if any.
+        ready_from: First bar from which the configured features are known, whether or not they were computed.
     """
 
     panel: Panel
@@ -30,6 +31,7 @@ class Bench:
     ranges: Ranges
     backtest: Vectorized
     scaler: Scaler | None = None
+    ready_from: int = 0
 
     def run(self, strategy: Strategy, rows: Range, name: str | None = None) -> BacktestResult:
         """Backtest ``strategy`` on ``rows``."""

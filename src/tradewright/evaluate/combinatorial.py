@@ -5,6 +5,7 @@ Source: López de Prado (2018), ch. 12.
 """
 
 from dataclasses import dataclass
+from math import comb
 
 from tradewright.data.folds import (
     FoldPlan,
@@ -15,6 +16,9 @@ from tradewright.data.folds import (
     fold_ranges,
 )
 from tradewright.data.ranges import Range
+
+MAX_FITS = 1_000
+"""More trainings than anybody waits for, and more paths than a page can hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,12 @@ class Combinatorial:
             raise ValueError(f"num_blocks must be >= 3, was {self.num_blocks}")
         if not 2 <= self.num_tests < self.num_blocks:
             raise ValueError(f"num_tests must be in [2, num_blocks = {self.num_blocks}), was {self.num_tests}")
+        num_fits = comb(self.num_blocks, self.num_tests)
+        if num_fits > MAX_FITS:
+            raise ValueError(
+                f"num_blocks must give at most {MAX_FITS} fits, but {self.num_tests} of {self.num_blocks} blocks give"
+                f" {num_fits:,}; lower num_blocks or num_tests"
+            )
         check_fold_settings(purge_bars=self.purge_bars, embargo_bars=self.embargo_bars, validation=self.validation)
 
     def plan(self, rows: Range) -> Plan:

@@ -24,23 +24,33 @@ def judge_folds(evaluation: "BacktestEvaluation", bench: Bench, fit: Fit, planne
         evaluation: Summarises results.
         bench: The market.
         fit: Gives the strategy of a fold.
-        planner: Lays out the folds over the bars from which features are known.
+        planner: Lays out the folds over the bars from which features are known, for rules and agents alike.
     """
-    first = bench.features.ready_from if bench.features is not None else 0
-    plan = planner.plan(Range(first, bench.panel.num_bars))
+    plan = planner.plan(Range(bench.ready_from, bench.panel.num_bars))
     decided: dict[tuple[int, Range], Positions] = {}
-    folds, validations = [], []
+    folds, validations, fitted_benches = [], [], []
     for i, fold in enumerate(plan.folds):
         fitted = fit(fold.ranges, name=fold.name)
         for block in fold.tests:
             decided[i, block] = fitted.strategy.decide(bench.panel, fitted.bench.features, block)
         judged, validation = _judge_fold(evaluation, bench, fitted, fold, [decided[i, block] for block in fold.tests])
         folds.append(judged)
+        fitted_benches.append(fitted.bench)
         validations.append(validation)
     paths = [_run_path(bench, plan, path, decided, fitted.strategy.name) for path in plan.paths]
     benchmark = evaluation.benchmark(bench, plan.rows)
     metrics = tuple(evaluation.summarise(bench, result, benchmark) for _, result in paths)
     chosen = _median([figures["sharpe"] for figures in metrics])
+
+    def control(fit: Fit) -> Positions:
+        blind = {
+            i: fit(plan.folds[i].ranges, name=f"{plan.folds[i].name}_shuffled", is_shuffled=True).strategy
+            for i in dict.fromkeys(i for i, _ in plan.paths[chosen])
+        }
+        return stitch(
+            [blind[i].decide(bench.panel, fitted_benches[i].features, block) for i, block in plan.paths[chosen]]
+        )
+
     return Tested(
         rows=plan.rows,
         positions=paths[chosen][0],
@@ -49,6 +59,7 @@ def judge_folds(evaluation: "BacktestEvaluation", bench: Bench, fit: Fit, planne
         validation_metrics=_means(validations),
         strategy=fitted.strategy,
         bench=fitted.bench,
+        control=control,
         folds=Folds(
             kind=plan.kind,
             folds=tuple(folds),

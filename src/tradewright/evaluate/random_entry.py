@@ -4,6 +4,8 @@ Turnover, exposure, holding times and costs stay the strategy's; only the timing
 was never timing. Legend: R random strategies, T bars, N instruments.
 """
 
+from dataclasses import fields, replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,9 @@ CHUNK_NUMBERS = 4_000_000
 """Target weights held in memory at a time."""
 
 Float = npt.NDArray[np.float64]
+
+TIE = 1e-9
+"""Sharpe ratios this close are equal: their rounding depends on where in time the same returns lie."""
 
 ROTATION = "all decisions shifted together by a random number of bars, around the end"
 
@@ -51,7 +56,8 @@ def random_entry(
     if not targets(positions.weights_TN).any():
         return None
     generator = np.random.default_rng(seed)
-    drawn = [_draw(positions, generator) for _ in range(num_random)]
+    close_TN = bench.panel.close_TN[rows.start : rows.stop]
+    drawn = [_draw(positions, close_TN, generator) for _ in range(num_random)]
     equity_RT = _equity(bench, [moved for moved, _ in drawn], rows)
     marks, periods = calendar.annualised_marks(result.ts_T, result.timeframe_s, result.periods_per_year)
 
@@ -60,7 +66,7 @@ def random_entry(
 
     own = sharpe(result.equity_T)
     sharpe_R = np.array([sharpe(equity_T) for equity_T in equity_RT])
-    at_least = int(np.sum(~(sharpe_R < own)))
+    at_least = int(np.sum(~(sharpe_R < own - TIE * max(abs(own), 1.0))))
     return RandomEntry(
         sharpe_R=sharpe_R,
         total_return_R=np.array([returns.total_return(equity_T) for equity_T in equity_RT]),
@@ -71,15 +77,19 @@ def random_entry(
     )
 
 
-def _draw(positions: Positions, generator: np.random.Generator) -> tuple[Positions, str]:
-    """Return the decisions at random times, and how the times were drawn."""
+def _draw(positions: Positions, close_TN: Float, generator: np.random.Generator) -> tuple[Positions, str]:
+    """Return the decisions at random times, and how the times were drawn.
+
+    Entry prices move with the closes: a limit one percent below stays one percent below.
+    """
     num_rows, num = positions.weights_TN.shape
     if num == 1:
         rows_T = shuffle_spells(positions.weights_TN[:, 0], generator)
         if rows_T is not None:
-            return take(positions, rows_T), SPELLS
+            return _repriced(take(positions, rows_T), rows_T, close_TN), SPELLS
     shift = int(generator.integers(1, max(num_rows, 2)))
-    shifted = take(positions, rotate(num_rows, shift))
+    rows_T = rotate(num_rows, shift)
+    shifted = _repriced(take(positions, rows_T), rows_T, close_TN)
     weights_TN = shifted.weights_TN
     weights_TN[0] = targets(positions.weights_TN)[-shift]
     first_N = weights_TN[shift % num_rows]
@@ -87,10 +97,28 @@ def _draw(positions: Positions, generator: np.random.Generator) -> tuple[Positio
     return shifted, ROTATION
 
 
+def _repriced(moved: Positions, rows_T: npt.NDArray[np.int64], close_TN: Float) -> Positions:
+    """Scale entry prices by the close at the new row over that at the old one; NaN where either has no bar."""
+    if moved.limit_TN is None and moved.stop_TN is None:
+        return moved
+    ratio_TN = close_TN / close_TN[np.maximum(rows_T, 0)]
+    return replace(
+        moved,
+        limit_TN=None if moved.limit_TN is None else moved.limit_TN * ratio_TN,
+        stop_TN=None if moved.stop_TN is None else moved.stop_TN * ratio_TN,
+    )
+
+
+def _has_more_than_weights(positions: Positions) -> bool:
+    """Return whether orders carry prices or distances, which batches of weights do not know."""
+    plain = ("weights_TN", "confidence_TN")
+    return any(getattr(positions, entry.name) is not None for entry in fields(positions) if entry.name not in plain)
+
+
 def _equity(bench: Bench, drawn: list[Positions], rows: Range) -> Float:
     """Return the equity ``[R, T]`` of every drawn strategy, in chunks that fit the memory."""
     backtest = bench.backtest
-    if any(positions.stop_loss_TN is not None or positions.take_profit_TN is not None for positions in drawn):
+    if _has_more_than_weights(drawn[0]):
         return np.stack([backtest.run(bench.panel, positions, rows, name="random").equity_T for positions in drawn])
     size = max(1, CHUNK_NUMBERS // drawn[0].weights_TN.size)
     chunks = [drawn[i : i + size] for i in range(0, len(drawn), size)]

@@ -7,6 +7,7 @@ Legend: S results (the strategy first), K others, n returns.
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class SignificanceTest:
         num_resamples: int = 1000,
         confidence: float = 0.95,
         seed: int = 0,
-        correction: Correction = "romano_wolf",
+        correction: Literal["romano_wolf", "holm", "none"] = "romano_wolf",
         superiority: bool = False,
     ) -> None:
         if num_resamples < 100:

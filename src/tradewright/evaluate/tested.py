@@ -1,11 +1,11 @@
 """``Tested``: a strategy's decisions and backtest on the test bars, from one fit or stitched from several."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tradewright.backtest.result import BacktestResult
 from tradewright.data.ranges import Range
-from tradewright.evaluate.bench import Bench
+from tradewright.evaluate.bench import Bench, Fit
 from tradewright.evaluate.evidence import Folds
 from tradewright.market.positions import Positions
 from tradewright.strategy.strategy import Strategy
@@ -23,6 +23,7 @@ class Tested:
         validation_metrics: Figures that choose: those of ``validation``, or their means over the folds.
         strategy: The strategy, or the one of the last fold.
         bench: What that strategy was fitted on.
+        control: Gives the decisions of the same training on shuffled features.
         folds: The cross-validation, if there was one.
     """
 
@@ -33,4 +34,5 @@ class Tested:
     validation_metrics: Mapping[str, float]
     strategy: Strategy
     bench: Bench
+    control: Callable[[Fit], Positions]
     folds: Folds | None = None

@@ -5,7 +5,7 @@ Legend: T bars, N instruments.
 """
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,7 @@ class UniverseTest:
         if len(panel.symbols) < self.num_accuracy:
             raise DataError(
                 f"evaluate.universe.num_accuracy={self.num_accuracy} but '{panel.dataset}' has {len(panel.symbols)}"
-                " instruments; lower it or add symbols"
+                " instruments; lower it (and num_backtest) or add symbols"
             )
         side_TN = np.sign(targets(tested.positions.weights_TN))
         returns_TN = next_returns(panel)[rows.start : rows.stop]
@@ -94,18 +94,20 @@ def is_counted(side_T: Float, returns_T: Float) -> npt.NDArray[np.bool_]:
 
 def alone(bench: Bench, n: int) -> Bench:
     """Return the bench with instrument ``n`` alone."""
-    columns = {
-        entry.name: getattr(bench.panel, entry.name)[:, [n]]
-        for entry in fields(bench.panel)
-        if entry.name.endswith("_TN") and getattr(bench.panel, entry.name) is not None
-    }
-    panel = replace(
-        bench.panel,
-        instruments=(bench.panel.instruments[n],),
-        fingerprint=f"{bench.panel.fingerprint}:{n}",
-        **columns,
-    )
+    panel = _column(bench.panel, n)
+    if panel.finer is not None:
+        panel = replace(panel, finer=_column(panel.finer, n))
     features = bench.features
     if features is not None:
         features = replace(features, x_TNF=features.x_TNF[:, [n]])
     return replace(bench, panel=panel, features=features)
+
+
+def _column(panel: Panel, n: int) -> Panel:
+    columns: dict[str, Any] = {
+        entry.name: getattr(panel, entry.name)[:, [n]]
+        for entry in fields(panel)
+        if entry.name.endswith("_TN") and getattr(panel, entry.name) is not None
+    }
+    instruments = (panel.instruments[n],)
+    return replace(panel, instruments=instruments, fingerprint=f"{panel.fingerprint}:{n}", **columns)

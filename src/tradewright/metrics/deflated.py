@@ -135,13 +135,14 @@ def trial_deviation(recorded: Sequence[float], num_returns: int, periods_per_yea
         periods_per_year: A.
 
     Returns:
-        The deviation and ``trials`` where at least 10 are recorded (ddof 1); else ``sqrt(A / (n - 1))``, the sampling
-        deviation without skill, and ``sampling``; NaN with fewer than two returns.
+        The deviation (ddof 1) and ``trials`` where at least 10 are recorded and it is the larger one; else
+        ``sqrt(A / (n - 1))``, the sampling deviation without skill, and ``sampling``; NaN with fewer than two returns.
+        Without that floor, repeating a trial with keys that change nothing would lower the ceiling.
     """
     known = np.array([ratio for ratio in recorded if math.isfinite(ratio)])
-    if len(known) >= MIN_RECORDED:
-        return float(np.std(known, ddof=1)), "trials"
-    return (math.sqrt(periods_per_year / (num_returns - 1)) if num_returns > 1 else math.nan), "sampling"
+    sampling = math.sqrt(periods_per_year / (num_returns - 1)) if num_returns > 1 else math.nan
+    across = float(np.std(known, ddof=1)) if len(known) >= MIN_RECORDED else 0.0
+    return (across, "trials") if across > sampling else (sampling, "sampling")
 
 
 def deflated_sharpe(record: TrackRecord, num_trials: int, deviation: float) -> float:

@@ -12,7 +12,6 @@ import numpy as np
 from tradewright.metrics import activity, calendar, drawdown, ratios, relative, returns, tails, trades
 from tradewright.metrics.history import Float, History
 
-
 KINDS = ("fees", "slippage", "borrow", "funding", "dividends", "interest")
 """Kinds of cost, in money; what was received is negative."""
 

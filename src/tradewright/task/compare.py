@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from tradewright.errors import RunError
 from tradewright.metrics.multiple import CORRECTIONS, Correction
@@ -56,7 +56,7 @@ class Compare:
         max_rows: int = 40,
         num_resamples: int = 1000,
         confidence: float = 0.95,
-        correction: Correction = "romano_wolf",
+        correction: Literal["romano_wolf", "holm", "none"] = "romano_wolf",
     ) -> None:
         for name in formats:
             if name not in TABLE_FORMATS:

@@ -14,6 +14,8 @@ from tradewright.features.scaler import Scaler
 from tradewright.provenance import Origin
 
 SCALER = "scaler.json"
+FITS = "fits"
+"""Folder of the fits of folds and controls inside a run directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +64,9 @@ def read_market(cfg: DictConfig, *, with_features: bool, fitted: Scaler | None =
     backtest: Vectorized = build(cfg.backtest, key="backtest")
     panel = source.with_finer(source.panel(), backtest.rules.finer_timeframe)
     ranges = source.ranges(panel)
-    if not with_features:
-        return Bench(panel, None, ranges, backtest)
     feature_set = build(cfg.features, key="features")
+    ready_from = min(feature_set.warmup_bars, panel.num_bars)
+    if not with_features:
+        return Bench(panel, None, ranges, backtest, ready_from=ready_from)
     features, scaler = build_features(feature_set, panel, ranges.training, Path(cfg.store) / "features", fitted=fitted)
-    return Bench(panel, features, ranges, backtest, scaler)
+    return Bench(panel, features, ranges, backtest, scaler, ready_from)

@@ -9,13 +9,10 @@ from tradewright.data.ranges import Ranges
 from tradewright.evaluate.bench import Bench, Fitted
 from tradewright.features.pipeline import build_features
 from tradewright.features.shuffle import shuffle_rows
-from tradewright.task.context import Context
+from tradewright.task.context import FITS, Context
 from tradewright.task.task import Task
 
 log = logging.getLogger(__name__)
-
-FITS = "fits"
-"""Folder of the fits of folds and controls inside a run directory."""
 
 
 class Fitting:

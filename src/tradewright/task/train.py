@@ -74,6 +74,7 @@ class Train(Task):
         algorithm = build_algorithm(context)
         finished = context.directory / CHECKPOINTS / BEST
         if context.fit and finished.is_file():
+            self._check_leaks(context, algorithm)
             load_weights(algorithm, finished.parent / read_json(finished)["checkpoint"])
             return _as_strategy(context, algorithm)
         callbacks = build_callbacks(context, algorithm, is_checked="leaks" in self.evidence)
@@ -91,6 +92,15 @@ class Train(Task):
         if not load_best(algorithm, callbacks) and not context.fit:
             self.notes.append("The last weights are judged: callbacks.best is off or nothing was validated.")
         return _as_strategy(context, algorithm)
+
+    def _check_leaks(self, context: Context, algorithm: AgentModule) -> None:
+        """Run the leak detector where a resumed run has nothing left to train, so that its answer is not missing."""
+        if "leaks" in self.evidence:
+            return
+        for callback in build_callbacks(context, algorithm).values():
+            if isinstance(callback, LeakCheck):
+                callback.run()
+                self.evidence["leaks"] = callback.found
 
 
 def _as_strategy(context: Context, algorithm: AgentModule) -> Strategy:

@@ -13,7 +13,7 @@ from tradewright.features.scaler import Scaler
 from tradewright.output import BEST, CHECKPOINTS, CONFIG, read_json
 from tradewright.provenance import Origin, run_origin
 from tradewright.strategy.strategy import Strategy
-from tradewright.task.context import SCALER, Context, read_market
+from tradewright.task.context import FITS, SCALER, Context, read_market
 
 REPLACEABLE = ("data", "backtest", "evaluate", "strategy", "report", "logger")
 """Groups that the command line may change; the others belong to the trained model."""
@@ -35,6 +35,8 @@ class TrainedRun:
         if not (directory / CONFIG).is_file():
             raise RunError(f"{directory}: no {CONFIG}; expected a run directory such as outputs/default/<run>")
         chosen = directory / CHECKPOINTS / BEST
+        if not chosen.is_file() and (directory / FITS).is_dir():
+            raise RunError(f"{directory}: keeps one agent per fold or control in {FITS}/, and none for all bars")
         if not chosen.is_file():
             raise RunError(f"{directory}: no best checkpoint; only a run that was trained and validated can be used")
         self.directory = directory
