@@ -16,7 +16,13 @@ from tradewright.evaluate.evidence import Degenerate, Interval, Leaks
 from tradewright.metrics.deflated import noise_ceiling
 from tradewright.metrics.figures import DASH
 from tradewright.report.axes import Chart, blank, fill_rows
-from tradewright.report.chance import is_beyond_chance, noise_sentence, show_p
+from tradewright.report.chance import (
+    comparison_sentence,
+    is_beyond_chance,
+    is_run_beyond_chance,
+    noise_sentence,
+    show_p,
+)
 from tradewright.report.content import ReportContent
 from tradewright.report.html import HtmlReport
 from tradewright.report.markdown import MarkdownReport
@@ -199,6 +205,7 @@ def test_superiority_is_said_to_be_over_at_least_one_baseline_and_never_over_all
         (1, 0.0, 0.62, 0.30, "is 62.0%, below the 95% that are asked for: no evidence of skill."),
         (1, 0.0, 0.97, 1.30, "is 97.0%, above the 95% that are asked for; one range is still one range."),
         (1, 0.0, math.nan, math.nan, "The Sharpe ratio is undefined, so nothing can be said about chance."),
+        (1, 0.0, math.nan, 1.30, "Skill was not tested: the probability that the Sharpe ratio is more than chance"),
     ],
 )
 def test_noise_sentence_says_what_the_ceiling_means(
@@ -247,10 +254,12 @@ def winner(p_value: float = 0.01, deflated: float = 0.97, **changes: object) -> 
 def test_beating_buy_and_hold_is_claimed_only_beyond_chance(p_value: float, deflated: float, is_claimed: bool) -> None:
     content = winner(p_value, deflated)
     verdict = judge(content)
-    assert is_beyond_chance(content.evidence["significance"]) == is_claimed  # type: ignore[arg-type]
+    assert is_run_beyond_chance(content) == is_claimed
     assert verdict.outcome == ("better" if is_claimed else "mixed")
     assert verdict.headline.startswith("ppo beat buy-and-hold") == is_claimed
-    assert verdict.headline.endswith("but not distinguishable from chance.") != is_claimed
+    is_tested = not math.isnan(p_value + deflated)
+    assert verdict.headline.endswith("but not distinguishable from chance.") == (is_tested and not is_claimed)
+    assert ("not tested, as the test is undefined here" in verdict.headline) == (not is_tested)
     assert section(content, "significance").tone == ("good" if is_claimed else "warning")
 
 
@@ -261,8 +270,36 @@ def test_significant_loss_against_buy_and_hold_is_no_win() -> None:
         dataclasses.replace(other, sharpe=Interval(value=-0.5, low=-0.9, high=-0.1))
         for other in found.comparisons  # type: ignore[attr-defined]
     )
-    assert not is_beyond_chance(dataclasses.replace(found, comparisons=lost))  # type: ignore[type-var]
-    assert not is_beyond_chance(dataclasses.replace(found, comparisons=()))  # type: ignore[type-var]
+    assert is_run_beyond_chance(content)
+    assert not is_run_beyond_chance(winner(comparisons=lost))
+    assert not is_run_beyond_chance(winner(comparisons=()))
+
+
+def test_run_report_claims_exactly_what_a_comparison_may_recommend() -> None:
+    content = winner()
+    found = content.evidence["significance"]
+    hold = next(other for other in found.comparisons if other.name == "buy_and_hold")  # type: ignore[attr-defined]
+    for flag in (0.0, 1.0):
+        metrics = dict(content.metrics) | {"test/is_degenerate": flag}
+        verdict = judge(dataclasses.replace(content, metrics=metrics))
+        is_recommended = is_beyond_chance(hold, deflated_sharpe=0.97, confidence=0.95, metrics=metrics)
+        assert is_recommended == (flag == 0.0)
+        assert (verdict.outcome == "better") == is_recommended
+        assert ("decides little or nothing, so that is no sign of skill" in verdict.headline) == (flag == 1.0)
+
+
+def test_undefined_comparison_is_not_tested_rather_than_chance() -> None:
+    undefined = Interval(value=math.nan, low=math.nan, high=math.nan)
+    content = winner()
+    found = content.evidence["significance"]
+    others = tuple(
+        dataclasses.replace(other, sharpe=undefined, p_value=math.nan, adjusted_p_value=math.nan)
+        for other in found.comparisons  # type: ignore[attr-defined]
+    )
+    content = winner(comparisons=others)
+    sentence = comparison_sentence(content.evidence["significance"], others[0])  # type: ignore[arg-type]
+    assert sentence.endswith("not tested, as the difference is undefined.")
+    assert {row[6] for row in grid(content, "significance", "Baseline").rows} == {"not tested"}
 
 
 def test_statistics_repeat_no_figure_of_judging_and_keep_unknown_ones() -> None:
@@ -291,8 +328,28 @@ def test_random_entry_shows_the_strategy_among_the_random_ones_even_outside_thei
     assert max(x for trace in drawn.figure.data for x in trace.x) == 9.0
     assert section(content, "random-entry").findings == (
         "0 of 1,000 strategies that hold the same positions at random times have a Sharpe ratio of 9.00 or more "
-        "(p = < 0.001): its timing is more than chance explains.",
+        "(p < 0.001): its timing is more than chance explains, before correcting for the 12 trials.",
     )
+
+
+@pytest.mark.parametrize(
+    ("p_value", "num_trials", "end"),
+    [
+        (0.049, 1, "(p = 0.049): its timing is more than chance explains."),
+        (0.049, 7, "more than chance explains, before correcting for the 7 trials."),
+        (0.05, 7, "(p = 0.050): its timing is not better than chance."),
+    ],
+)
+def test_timing_is_claimed_below_the_level_only_and_with_the_trials_in_mind(
+    p_value: float, num_trials: int, end: str
+) -> None:
+    content = winner(num_trials=num_trials)
+    drawn = dataclasses.replace(samples.random_entry(), p_value=p_value)
+    item = section(
+        dataclasses.replace(content, evidence=dict(content.evidence) | {"random_entry": drawn}), "random-entry"
+    )
+    assert item.findings[0].endswith(end)
+    assert item.tone == ("good" if p_value < 0.05 else "warning")
 
 
 def test_timeline_covers_exactly_the_spans_of_the_folds(content: ReportContent) -> None:

@@ -4,25 +4,63 @@ One wording for the verdict, the section and the terminal, so that they never sa
 """
 
 import math
+from collections.abc import Mapping
 
 from tradewright.evaluate.evidence import Comparison, Interval, Significance
 from tradewright.metrics.figures import DASH, show
-from tradewright.report.content import BUY_AND_HOLD, readable
+from tradewright.report.content import BUY_AND_HOLD, ReportContent, readable
 
 
-def is_beyond_chance(found: Significance) -> bool:
-    """Return whether the strategy may be said to beat buy-and-hold.
+def is_beyond_chance(
+    hold: Comparison | None, *, deflated_sharpe: float, confidence: float, metrics: Mapping[str, float]
+) -> bool:
+    """Return whether a run may be said to beat buy-and-hold; the one rule of a run's report and of a comparison.
 
-    The corrected paired test against buy-and-hold must be significant in the strategy's favour, and the deflated Sharpe
-    ratio must reach the confidence level; an undefined one does not.
+    The corrected paired test against buy-and-hold must be significant in the strategy's favour, the deflated Sharpe
+    ratio must reach the confidence level (an undefined one does not), and the strategy must decide something.
+
+    Args:
+        hold: The comparison with buy-and-hold, None without one.
+        deflated_sharpe: Probability that the true Sharpe ratio is above the noise ceiling.
+        confidence: Level that is asked for.
+        metrics: The run's figures, which say whether its strategy is degenerate.
     """
-    other = against_hold(found)
     return (
-        other is not None
-        and other.sharpe.value > 0
-        and other.adjusted_p_value <= 1.0 - found.confidence
-        and found.deflated_sharpe >= found.confidence
+        hold is not None
+        and hold.sharpe.value > 0
+        and hold.adjusted_p_value <= 1.0 - confidence
+        and deflated_sharpe >= confidence
+        and not is_degenerate(metrics)
     )
+
+
+def is_run_beyond_chance(content: ReportContent) -> bool:
+    """Return ``is_beyond_chance`` of the strategy of a report; without evidence nothing is."""
+    found = content.find("significance", Significance)
+    return found is not None and is_beyond_chance(
+        against_hold(found),
+        deflated_sharpe=found.deflated_sharpe,
+        confidence=found.confidence,
+        metrics=content.metrics,
+    )
+
+
+def is_degenerate(metrics: Mapping[str, float]) -> bool:
+    """Return whether a run's figures say that its strategy decides little or nothing."""
+    return bool(metrics.get("test/is_degenerate"))
+
+
+def doubt(content: ReportContent) -> str:
+    """Return why a strategy that did better than buy-and-hold may not be said to beat it; empty where it may."""
+    found = content.find("significance", Significance)
+    hold = against_hold(found) if found else None
+    if found is None or hold is None:
+        return "; whether that is more than chance was not tested"
+    if math.isnan(hold.adjusted_p_value) or math.isnan(found.deflated_sharpe):
+        return "; whether that is more than chance was not tested, as the test is undefined here"
+    if is_degenerate(content.metrics):
+        return ", but it decides little or nothing, so that is no sign of skill"
+    return "" if is_run_beyond_chance(content) else ", but not distinguishable from chance"
 
 
 def against_hold(found: Significance) -> Comparison | None:
@@ -38,8 +76,10 @@ def noise_sentence(found: Significance, sharpe: float) -> str:
         sharpe: The strategy's annualised Sharpe ratio.
     """
     level = f"{found.confidence:.0%}"
-    if math.isnan(sharpe) or math.isnan(found.deflated_sharpe):
+    if math.isnan(sharpe):
         return "The Sharpe ratio is undefined, so nothing can be said about chance."
+    if math.isnan(found.deflated_sharpe):
+        return "Skill was not tested: the probability that the Sharpe ratio is more than chance is undefined here."
     if found.num_trials == 1:
         start = (
             "With one trial nothing was selected: the probability that the true Sharpe ratio is above zero is "
@@ -62,11 +102,14 @@ def noise_sentence(found: Significance, sharpe: float) -> str:
 
 def comparison_sentence(found: Significance, other: Comparison) -> str:
     """Return what the paired test says about the strategy and one other."""
+    start = f"Sharpe ratio against {readable(other.name)}"
+    if math.isnan(other.adjusted_p_value):
+        return f"{start}: not tested, as the difference is undefined."
     is_significant = other.adjusted_p_value <= 1.0 - found.confidence
     sign = "higher" if other.sharpe.value > 0 else "lower"
     end = f"{sign} than chance explains" if is_significant else "not distinguishable from chance"
     return (
-        f"Sharpe ratio against {readable(other.name)}: {show_signed(other.sharpe.value)} "
+        f"{start}: {show_signed(other.sharpe.value)} "
         f"({show_bounds(other.sharpe)}), corrected p-value {show_p(other.adjusted_p_value)}: {end}."
     )
 

@@ -7,9 +7,9 @@ from functools import partial
 from tradewright.evaluate.evidence import Comparison
 from tradewright.metrics.figures import DASH, show
 from tradewright.report.axes import Chart
-from tradewright.report.chance import show_bounds, show_p, show_share, show_signed
+from tradewright.report.chance import is_degenerate, show_bounds, show_p, show_share, show_signed
 from tradewright.report.content import BUY_AND_HOLD, readable
-from tradewright.report.recommendation import Recommendation, is_beyond_chance
+from tradewright.report.recommendation import Recommendation, is_worthy
 from tradewright.report.sections.section import Grid, Section
 from tradewright.report.sections.significance_charts import forest
 from tradewright.report.standings import MAX_PAIRED, MIN_OVERFITTING, Standing, Standings
@@ -27,7 +27,7 @@ MAX_OPEN = 12
 MAX_LISTED = 200
 """Runs listed."""
 
-BEYOND, WORSE = "beyond chance", "worse than holding"
+BEYOND, WORSE, DIFFER = "beyond chance", "worse than holding", "differ"
 STYLES = {BEYOND: "best", WORSE: "worst"}
 
 
@@ -92,13 +92,13 @@ def _verdict(run: Standing, found: Standings) -> str:
         return "cannot be judged"
     if run.hold.sharpe.low == run.hold.sharpe.high:
         return "the same"
-    if is_beyond_chance(run, found.confidence):
+    if is_worthy(run, found.confidence):
         return BEYOND
     if run.hold.adjusted_p_value > 1.0 - found.confidence:
         return "may be chance"
     if run.hold.sharpe.value < 0:
         return WORSE
-    if run.deflated_sharpe >= found.confidence:
+    if is_degenerate(run.record.metrics):
         return "decides little or nothing"
     return "explained by the number of trials"
 
@@ -108,11 +108,9 @@ def _pairs(found: Standings) -> Grid | None:
         return None
     rows, classes = [], {}
     for place, (label, one) in enumerate(found.pairs):
-        is_significant = one.adjusted_p_value <= 1.0 - found.confidence
-        is_same = one.sharpe.low == one.sharpe.high
-        finding = "differ" if is_significant else "the same" if is_same else "may be chance"
+        finding = _pair_finding(one, found.confidence)
         rows.append((label, one.name, *_cells(one), finding))
-        if is_significant:
+        if finding == DIFFER:
             classes[place, 6] = "best"
     is_whole = len(rows) == math.comb(len(found.runs), 2)
     return Grid(
@@ -123,6 +121,14 @@ def _pairs(found: Standings) -> Grid | None:
         words=(0, 1, 6),
         kind="tall" if len(rows) > MAX_OPEN else "wide",
     )
+
+
+def _pair_finding(one: Comparison, confidence: float) -> str:
+    if one.adjusted_p_value <= 1.0 - confidence:
+        return DIFFER
+    if one.sharpe.low == one.sharpe.high:
+        return "the same"
+    return "not tested" if math.isnan(one.adjusted_p_value) else "may be chance"
 
 
 def _facts(found: Standings) -> Grid:

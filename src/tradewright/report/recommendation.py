@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tradewright.metrics.figures import describe
-from tradewright.report.chance import show_bounds, show_p, show_share, show_signed
+from tradewright.report.chance import is_beyond_chance, show_bounds, show_p, show_share, show_signed
 from tradewright.report.content import BUY_AND_HOLD, readable
 from tradewright.report.standings import Standing, Standings
 
@@ -36,7 +36,7 @@ def recommend(found: Standings | None, sort: str) -> Recommendation:
         return Recommendation(
             None, (f"No model is recommended: no run was judged beside {readable(BUY_AND_HOLD)}, the least to beat.",)
         )
-    worthy = [run for run in found.runs if is_beyond_chance(run, found.confidence)]
+    worthy = [run for run in found.runs if is_worthy(run, found.confidence)]
     if not worthy:
         return Recommendation(None, (_refusal(found), *_details(found)))
     chosen, how = _choose(worthy, sort)
@@ -54,14 +54,10 @@ def recommend(found: Standings | None, sort: str) -> Recommendation:
     )
 
 
-def is_beyond_chance(run: Standing, confidence: float) -> bool:
+def is_worthy(run: Standing, confidence: float) -> bool:
     """Return whether a run beats buy-and-hold beyond chance and beyond what its number of trials explains."""
-    return (
-        run.hold is not None
-        and run.hold.sharpe.value > 0
-        and run.hold.adjusted_p_value <= 1.0 - confidence
-        and run.deflated_sharpe >= confidence
-        and not run.record.metrics.get("test/is_degenerate")
+    return is_beyond_chance(
+        run.hold, deflated_sharpe=run.deflated_sharpe, confidence=confidence, metrics=run.record.metrics
     )
 
 
@@ -104,5 +100,5 @@ def _seeds(chosen: Standing, found: Standings) -> tuple[str, ...]:
     alike = [run for run in found.runs if chosen.record.trial and run.record.trial == chosen.record.trial]
     if len(alike) < 2:
         return ("It was run with one seed; repeat it with others before believing it.",)
-    good = sum(is_beyond_chance(run, found.confidence) for run in alike)
+    good = sum(is_worthy(run, found.confidence) for run in alike)
     return (f"{good} of its {len(alike)} seeds beat {readable(BUY_AND_HOLD)} beyond chance.",)

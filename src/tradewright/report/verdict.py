@@ -1,16 +1,18 @@
 """The verdict line: whether the strategy beat buy-and-hold on the test range, in words, with the numbers.
 
 Return and risk-adjusted return are judged apart. That it *beat* buy-and-hold is only said where the evidence of
-significance excludes chance (``chance.is_beyond_chance``), so that a lucky range does not read like a proof.
+significance excludes chance (``chance.is_beyond_chance``), so that a lucky range does not read like a proof. What
+never traded, the strategy or buy-and-hold, is said to, as its figures are those of cash.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
+from tradewright.backtest.result import BacktestResult
 from tradewright.evaluate.evidence import Significance
 from tradewright.metrics.figures import show
-from tradewright.report.chance import against_hold, is_beyond_chance, noise_sentence, show_p
+from tradewright.report.chance import against_hold, doubt, noise_sentence, show_p
 from tradewright.report.content import BUY_AND_HOLD, ReportContent, readable
 
 Outcome = Literal["better", "mixed", "worse", "unknown"]
@@ -49,45 +51,66 @@ def judge(content: ReportContent) -> Verdict:
     hold = against_hold(found) if found else None
     if hold:
         details.append(f"corrected p-value of the difference {show_p(hold.adjusted_p_value)}")
-    outcome, sentence = _compare(mine, theirs, found)
+    outcome, sentence = _compare(content, mine, theirs)
     return Verdict(outcome, f"{name} {sentence}", f"{' · '.join(details)}.", caution)
 
 
-def _compare(mine: dict[str, float], theirs: dict[str, float], found: Significance | None) -> tuple[Outcome, str]:
+def _compare(content: ReportContent, mine: dict[str, float], theirs: dict[str, float]) -> tuple[Outcome, str]:
     if mine.get("bankrupt"):
         return "worse", "went bankrupt on the test range."
+    hold = next(result for result in content.results if result.name == BUY_AND_HOLD)
+    if not _has_traded(hold):
+        return "unknown", f"cannot be judged: buy-and-hold never traded ({_refusals(hold)}); nothing can be compared."
     earned = _is_better(mine, theirs, "total_return")
     adjusted = _is_better(mine, theirs, "sharpe")
     if earned is None:
         return "unknown", "cannot be compared with buy-and-hold: a return is undefined."
+    if not _has_traded(content.strategy):
+        returns = f"its return is {_figure(mine, 'total_return')} against {_figure(theirs, 'total_return')}"
+        return "mixed" if earned else "worse", f"never traded: {returns} of buy-and-hold, and no sign of skill."
+    start = f"{_return_words(mine['total_return'], theirs['total_return'])} buy-and-hold on the test range"
     if adjusted is None:
-        return "mixed" if earned else "worse", (
-            f"earned {'more' if earned else 'no more'} than buy-and-hold on the test range; "
-            "a Sharpe ratio is undefined, so the risk taken cannot be compared."
-        )
+        end = "a Sharpe ratio is undefined, so the risk taken cannot be compared."
+        return "mixed" if earned else "worse", f"{start}; {end}"
     if earned and adjusted:
-        return _better(found)
+        return _better(content, start)
     if adjusted:
-        start = "earned no more than buy-and-hold on the test range, but more per unit of risk"
-        hold = against_hold(found) if found else None
-        is_doubtful = found is not None and hold is not None and not hold.adjusted_p_value <= 1.0 - found.confidence
-        return "mixed", f"{start}, by no more than chance allows." if is_doubtful else f"{start}."
+        return "mixed", f"{start}, but did better per unit of risk{doubt(content)}."
     if earned:
-        return "mixed", "earned more than buy-and-hold on the test range, but no more per unit of risk."
+        return "mixed", f"{start}, but did no better per unit of risk."
     return "worse", "did not beat buy-and-hold on the test range, neither in return nor per unit of risk."
 
 
-def _better(found: Significance | None) -> tuple[Outcome, str]:
-    """Return what may be said of a strategy that earned more, also per unit of risk."""
-    start = "earned more than buy-and-hold on the test range, also per unit of risk"
-    if found is None:
-        return "mixed", f"{start}; whether that is more than chance was not tested."
-    if not is_beyond_chance(found):
-        return "mixed", f"{start}, but not distinguishable from chance."
+def _better(content: ReportContent, start: str) -> tuple[Outcome, str]:
+    """Return what may be said of a strategy that did better, also per unit of risk."""
+    reason = doubt(content)
+    if reason:
+        return "mixed", f"{start}, also per unit of risk{reason}."
     return (
         "better",
         "beat buy-and-hold on the test range, in return and per unit of risk, by more than chance explains.",
     )
+
+
+def _return_words(mine: float, theirs: float) -> str:
+    """Return how one total return stands to another, with signs in mind: a smaller loss is no gain."""
+    if mine == theirs:
+        return "ended where it began, like" if mine == 0 else "earned as much as" if mine > 0 else "lost as much as"
+    if mine == 0:
+        return "ended where it began, above" if theirs < 0 else "ended where it began, below"
+    if mine > 0:
+        return "earned money, unlike" if theirs < 0 else "earned more than" if mine > theirs else "earned less than"
+    return "lost money, unlike" if theirs >= 0 else "lost less than" if mine > theirs else "lost more than"
+
+
+def _has_traded(result: BacktestResult) -> bool:
+    return any(fill.quantity != 0 for fill in result.fills)
+
+
+def _refusals(result: BacktestResult) -> str:
+    """Return why no order of a result was executed."""
+    reasons = dict.fromkeys(readable(fill.reason) for fill in result.fills)
+    return f"rejected: {', '.join(reasons)}" if reasons else "it placed no order"
 
 
 def _is_better(mine: dict[str, float], theirs: dict[str, float], key: str) -> bool | None:

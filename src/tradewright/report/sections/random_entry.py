@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from tradewright.evaluate.evidence import RandomEntry
+from tradewright.evaluate.evidence import RandomEntry, Significance
 from tradewright.metrics.figures import show
 from tradewright.report.axes import HOLD_COLOUR, INK, STRATEGY_COLOUR, Chart, blank, mark_x
 from tradewright.report.chance import show_p
@@ -14,7 +14,7 @@ from tradewright.report.sections.section import Grid, Section
 
 KEY = "random_entry"
 LEVEL = 0.05
-"""p-value up to which timing is called more than chance."""
+"""p-value below which timing is called more than chance."""
 
 NUM_BINS = 40
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -25,12 +25,13 @@ def build(content: ReportContent) -> Section | None:
     found = content.find(KEY, RandomEntry)
     if found is None:
         return None
-    finding = _finding(found)
+    judged = content.find("significance", Significance)
+    finding = _finding(found, judged.num_trials if judged else 1)
     return Section(
         title="Random entry",
         anchor="random-entry",
         findings=(finding,),
-        tone="good" if found.p_value <= LEVEL else "warning",
+        tone="good" if found.p_value < LEVEL else "warning",
         paragraphs=(found.method,),
         grids=(_quantiles(content, found),),
         lines=(f"Random entry: {finding}",),
@@ -38,17 +39,19 @@ def build(content: ReportContent) -> Section | None:
     )
 
 
-def _finding(found: RandomEntry) -> str:
+def _finding(found: RandomEntry, num_trials: int) -> str:
     number = len(found.sharpe_R)
     if math.isnan(found.p_value):
         return "The Sharpe ratio is undefined, so it cannot be compared with random times."
-    end = (
-        "its timing is more than chance explains" if found.p_value <= LEVEL else "its timing is not better than chance"
-    )
+    end = "its timing is not better than chance"
+    if found.p_value < LEVEL:
+        trials = f", before correcting for the {num_trials:,} trials" if num_trials > 1 else ""
+        end = f"its timing is more than chance explains{trials}"
+    p = show_p(found.p_value)
     as_good = int(np.sum(found.sharpe_R >= found.sharpe))
     return (
         f"{as_good:,} of {number:,} strategies that hold the same positions at random times have a Sharpe ratio of "
-        f"{found.sharpe:.2f} or more (p = {show_p(found.p_value)}): {end}."
+        f"{found.sharpe:.2f} or more ({f'p {p}' if p[0] == '<' else f'p = {p}'}): {end}."
     )
 
 

@@ -8,7 +8,7 @@ from tradewright.metrics.figures import DASH, describe
 from tradewright.report.chance import (
     against_hold,
     comparison_sentence,
-    is_beyond_chance,
+    is_run_beyond_chance,
     noise_sentence,
     show_interval,
     show_p,
@@ -35,7 +35,7 @@ def build(content: ReportContent) -> Section | None:
         title="Significance",
         anchor=KEY,
         findings=(noise, *tests),
-        tone="good" if is_beyond_chance(found) else "warning",
+        tone="good" if is_run_beyond_chance(content) else "warning",
         paragraphs=(
             f"Intervals hold {found.confidence:.0%} of {found.num_resamples:,} stationary bootstrap resamples of "
             f"{found.num_periods:,} returns in blocks of {found.block_length:.1f} on average, which keep the "
@@ -78,7 +78,9 @@ def _comparisons(found: Significance) -> Grid | None:
         is_significant = other.adjusted_p_value <= 1.0 - found.confidence
         if is_significant:
             classes[place, 6] = "best" if other.sharpe.value > 0 else "worst"
-        rows.append((readable(other.name), *_comparison(other), "beyond chance" if is_significant else "may be chance"))
+        is_undefined = math.isnan(other.adjusted_p_value)
+        finding = "beyond chance" if is_significant else "not tested" if is_undefined else "may be chance"
+        rows.append((readable(other.name), *_comparison(other), finding))
     return Grid(
         caption="The strategy minus each baseline, paired",
         titles=("Baseline", "Sharpe ratio", "Interval", "Annual return", "p-value", "Corrected", "Difference"),
