@@ -70,7 +70,15 @@ def test_trained_agents_have_a_control_trained_on_shuffled_features(command) -> 
 def test_single_agent_of_folds_cannot_be_evaluated_or_predicted_with(command, capsys) -> None:
     run = command(*FOLDED)
     assert main(("evaluate", f"run={run}")) == 2
-    assert "no best checkpoint" in capsys.readouterr().err
+    assert f"{run}: keeps one agent per fold or control in fits/" in capsys.readouterr().err
+
+
+def test_run_stopped_before_its_report_is_checked_for_leaks_when_it_is_resumed(command) -> None:
+    run = command(*FOLDED)
+    (run / "summary.txt").unlink()
+    (run / "status.json").write_text('{"state": "running", "started_at": "2020-01-01", "duration_s": 1}')
+    assert main((f"resume={run}",)) == 0
+    assert "No leak in" in (run / "summary.txt").read_text()
 
 
 def test_evaluation_of_a_trained_run_refuses_folds(command, capsys) -> None:

@@ -282,6 +282,13 @@ def test_evaluation_on_bars_of_the_training_is_refused(command, capsys) -> None:
     assert "was trained and chosen on bars up to" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("validation", "code"), [(0.238, 2), (0.24, 0)])
+def test_evaluation_may_start_on_the_bar_after_the_last_one_seen(command, validation: float, code: int) -> None:
+    """The run saw bars 0 to 424; the two splits start their test ranges at bars 424 and 425."""
+    run = command(*TINY, "trainer.max_epochs=1")
+    assert main(("evaluate", f"run={run}", "data.split.train=0.6", f"data.split.validation={validation}")) == code
+
+
 def test_stops_do_not_touch_the_buy_and_hold_baseline(command) -> None:
     rule = ("backtest", "strategy=sma_cross", "data=synthetic", "data.num_bars=500", "report=none")
     plain, stopped = (read_metrics(command(*rule, *words)) for words in ((), ("backtest.stop_loss=0.005",)))
