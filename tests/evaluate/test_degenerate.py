@@ -147,12 +147,37 @@ def test_profit_of_one_trade_out_of_many_is_named() -> None:
     assert len(usual.trades) > 5
     trades = tuple(replace(trade, pnl=5_000.0 if place == 3 else -100.0) for place, trade in enumerate(usual.trades))
     lucky = trades[3]
-    assert find_degenerate(replace(usual, trades=trades)).findings == (
+    found = find_degenerate(replace(usual, trades=trades))
+    assert found.cautions == (
         f"All profit comes from one trade: 5,000 of S0 from {str(lucky.entry_ts)[:10]} to {str(lucky.exit_ts)[:10]}; "
         f"the other {len(trades) - 1} trades together made {-100 * (len(trades) - 1):,}.",
     )
+    assert found.findings == ()
+    assert metrics(found) == {"is_degenerate": 0.0}
     even = tuple(replace(trade, pnl=100.0) for trade in usual.trades)
-    assert find_degenerate(replace(usual, trades=even)).findings == ()
+    assert find_degenerate(replace(usual, trades=even)) == Degenerate()
+
+
+@pytest.mark.parametrize(("pnl", "is_said"), [(100.0, True), (99.0, True), (101.0, False)])
+def test_profit_rests_on_one_trade_when_the_others_made_none(pnl: float, is_said: bool) -> None:
+    usual = backtest(np.where(np.arange(300) // 10 % 2 == 0, 1.0, 0.0))
+    others = [pnl - 100.0, *[0.0] * (len(usual.trades) - 2)]
+    trades = tuple(replace(trade, pnl=value) for trade, value in zip(usual.trades, [100.0, *others], strict=True))
+    assert bool(find_degenerate(replace(usual, trades=trades)).cautions) == is_said
+
+
+def test_trend_rules_on_random_walks_with_drift_are_not_called_degenerate() -> None:
+    engine = Vectorized(costs=Costs(fee_bps=5.0, slippage_bps=3.0))
+    cautioned = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        panel = make_panel(100 * np.exp(np.cumsum(rng.normal(4e-4, 0.01, 750)))[:, None])
+        rows = Range(60, 750)
+        rule = SmaCross(fast=20, slow=50)
+        found = find_degenerate(engine.run(panel, rule.decide(panel, None, rows), rows, name="sma_cross"))
+        assert found.findings == (), f"seed {seed}"
+        cautioned += bool(found.cautions)
+    assert cautioned >= 5  # so that the rule that flagged them before is exercised
 
 
 def test_single_trade_is_named() -> None:
@@ -200,7 +225,7 @@ def test_random_policy_that_decides_now_and_then_is_not_called_idle(seed: int) -
     rng = np.random.default_rng(seed)
     weights = np.where(rng.random(300) < 0.9, np.nan, rng.choice([-0.8, 0.0, 0.8], 300))
     kinds = {finding.partition(":")[0] for finding in find_degenerate(backtest(weights)).findings}
-    assert kinds <= {"All profit comes from one trade"}
+    assert kinds == set()
 
 
 def test_short_ranges_are_only_searched_for_trades() -> None:

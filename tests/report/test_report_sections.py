@@ -536,3 +536,14 @@ def test_chart_alone_in_its_row_becomes_wide(wide: str, expected: str) -> None:
     filled = fill_rows(charts)
     assert "".join("w" if item.is_wide else "n" for item in filled) == expected
     assert [item.key for item in filled] == [item.key for item in charts]
+
+
+def test_caution_is_a_note_and_neither_a_warning_nor_degenerate(tmp_path: Path) -> None:
+    words = "All profit comes from one trade: 5,000 of XYZ."
+    content = judged(degenerate=Degenerate(cautions=(words,)))
+    assert "degenerate" not in {item.anchor for item in gather(content, 5)}
+    assert words in section(content, "trades").notes
+    assert words in page_of(content, tmp_path).words
+    summary = write_summary(tmp_path, content).read_text()
+    assert f"Note: {words}" in summary
+    assert "Warning" not in summary

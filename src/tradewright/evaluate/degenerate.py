@@ -1,7 +1,8 @@
 """The degenerate-policy detector: ways in which a strategy decides nothing, so that its figures are no sign of skill.
 
 It reads one backtest and needs no training, so it judges a policy, a rule and a language model alike. Each finding is
-one sentence with its numbers; thresholds are named below with their reason.
+one sentence with its numbers; thresholds are named below with their reason. What sane rules show as well, such as a
+profit that rests on one trade, is a caution and no finding.
 Legend: T bars, n = T - 1 bars that have an action, N instruments.
 """
 
@@ -73,7 +74,11 @@ def find_degenerate(result: BacktestResult) -> Degenerate:
         None if held else _one_action(actions_n),
         None if held else _one_trade(result.trades, num_decided),
     ]
-    return Degenerate(findings=tuple(finding for finding in findings if finding is not None))
+    cautions = [None if held else _rests_on_one(result.trades)]
+    return Degenerate(
+        findings=tuple(finding for finding in findings if finding is not None),
+        cautions=tuple(caution for caution in cautions if caution is not None),
+    )
 
 
 def metrics(degenerate: Degenerate) -> dict[str, float]:
@@ -144,20 +149,27 @@ def _one_action(actions_n: Int) -> str | None:
 
 
 def _one_trade(trades: tuple[Trade, ...], num_decided: int) -> str | None:
-    if not trades:
+    if len(trades) != 1 or num_decided > ENTRY_AND_EXIT:
         return None
-    best = max(trades, key=lambda trade: trade.pnl)
-    end = "the end" if best.exit_ts is None else str(best.exit_ts)[:10]
-    when = f"{best.symbol} from {str(best.entry_ts)[:10]} to {end}"
-    if len(trades) == 1 and num_decided <= ENTRY_AND_EXIT:
-        return f"One trade: all of the profit, {best.pnl:,.0f}, is that of {when}."
-    total = sum(trade.pnl for trade in trades)
-    if len(trades) < MIN_TRADES or not 0 < total <= best.pnl:
+    return f"One trade: all of the profit, {trades[0].pnl:,.0f}, is that of {_when(trades[0])}."
+
+
+def _rests_on_one(trades: tuple[Trade, ...]) -> str | None:
+    """Return that the other trades made no profit: trend rules live on few trades, so it is no sign of idleness."""
+    if len(trades) < MIN_TRADES:
+        return None
+    best, total = max(trades, key=lambda trade: trade.pnl), sum(trade.pnl for trade in trades)
+    if not 0 < total <= best.pnl:
         return None
     return (
-        f"All profit comes from one trade: {best.pnl:,.0f} of {when}; the other {len(trades) - 1:,} trades together "
-        f"made {total - best.pnl:,.0f}."
+        f"All profit comes from one trade: {best.pnl:,.0f} of {_when(best)}; the other {len(trades) - 1:,} trades "
+        f"together made {total - best.pnl:,.0f}."
     )
+
+
+def _when(trade: Trade) -> str:
+    end = "the end" if trade.exit_ts is None else str(trade.exit_ts)[:10]
+    return f"{trade.symbol} from {str(trade.entry_ts)[:10]} to {end}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -148,9 +148,15 @@ class Folds:
 
 @dataclass(frozen=True, kw_only=True)
 class Degenerate:
-    """Ways in which a policy decides nothing: sentences, empty when there are none."""
+    """Ways in which a policy decides nothing.
+
+    Args:
+        findings: Sentences, empty when there are none; any makes the policy degenerate.
+        cautions: What a reader should know although a sane policy may show it too; makes nothing degenerate.
+    """
 
     findings: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

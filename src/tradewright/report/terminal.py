@@ -11,6 +11,7 @@ from rich.text import Text
 from tradewright.metrics.figures import describe
 from tradewright.output import write_text
 from tradewright.report.content import ReportContent, readable
+from tradewright.report.sections.degenerate import cautions
 from tradewright.report.sections.gather import terminal_lines
 from tradewright.report.tables import KEY_FIGURES, figure_rows, period
 from tradewright.report.verdict import judge
@@ -60,7 +61,7 @@ def _summary(content: ReportContent, report: Path | None) -> RenderableType:
         Text(verdict.caution, style="dim"),
     ]
     parts += [Text(line, style=TONE_STYLES[tone]) for tone, line in terminal_lines(content)]
-    parts += [Text(f"Note: {note}") for note in content.notes]
+    parts += [Text(f"Note: {note}") for note in (*cautions(content), *content.notes)]
     parts += [Text(f"Rejected orders: {count:,} {readable(reason)}") for reason, count in content.rejections().items()]
     if report is not None:
         parts.append(Text(f"Report: {report}", overflow="fold"))

@@ -1,4 +1,4 @@
-"""The warning that a strategy decides nothing; no section where it does."""
+"""The warning that a strategy decides nothing, no section where it does; and the cautions, which are notes."""
 
 from tradewright.evaluate.evidence import Degenerate
 from tradewright.report.content import ReportContent
@@ -22,3 +22,9 @@ def build(content: ReportContent) -> Section | None:
         lines=tuple(f"Warning: {finding}" for finding in found.findings),
         is_urgent=True,
     )
+
+
+def cautions(content: ReportContent) -> tuple[str, ...]:
+    """Return what to keep in mind about the trades of a strategy that may well be sane."""
+    found = content.find(KEY, Degenerate)
+    return found.cautions if found else ()

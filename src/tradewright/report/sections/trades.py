@@ -8,6 +8,7 @@ from tradewright.backtest.result import Trade
 from tradewright.report import charts, tables
 from tradewright.report.axes import BAD_COLOUR, GOOD_COLOUR, MAX_POINTS, Chart, blank, thin
 from tradewright.report.content import ReportContent
+from tradewright.report.sections.degenerate import cautions
 from tradewright.report.sections.section import Grid, Section
 
 
@@ -41,7 +42,7 @@ def build(content: ReportContent, max_trades: int) -> Section:
         title="Trades",
         anchor="trades",
         grids=tuple(grids),
-        notes=tuple(notes if closed else ["No trade was closed."]),
+        notes=(*(notes if closed else ["No trade was closed."]), *cautions(content)),
         draw=partial(_charts, content, closed),
     )
 
