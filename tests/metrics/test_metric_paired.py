@@ -63,7 +63,7 @@ def test_draws_equal_explicit_resampling(length: int) -> None:
     np.testing.assert_allclose(found.mean.draws_RK[:, 0], mean, rtol=1e-5)
 
 
-@pytest.mark.parametrize("length", [1, 4])
+@pytest.mark.parametrize("length", [1, 4, 7])
 def test_error_of_the_sample_is_that_of_all_its_overlapping_blocks(length: int) -> None:
     first, second = pair(120)
     gaps = first - second
