@@ -372,6 +372,20 @@ def test_paths_are_drawn_once_and_the_reported_one_stands_out(content: ReportCon
     assert "over 5 paths" in section(content, "folds").findings[0]
 
 
+def test_undefined_folds_and_paths_are_not_counted_as_failures() -> None:
+    found = samples.folds(sample_results(200)[0], 5, 4, "combinatorial")
+    ratios = (0.4, math.nan, -0.1, math.nan, 0.2)
+    folds = tuple(
+        dataclasses.replace(fold, metrics={"sharpe": ratio}) for fold, ratio in zip(found.folds, ratios, strict=True)
+    )
+    paths = tuple({"sharpe": ratio} for ratio in (0.1, math.nan, 0.3, 0.5))
+    item = section(judged(folds=dataclasses.replace(found, folds=folds, path_metrics=paths)), "folds")
+    assert item.findings == (
+        "The Sharpe ratio is above zero in 2 of 3 folds with a defined ratio (2 undefined); over 3 paths with a "
+        "defined ratio (1 undefined) it runs from 0.10 to 0.50, median 0.30.",
+    )
+
+
 def test_many_paths_are_thinned_but_all_are_in_the_spread(tmp_path: Path) -> None:
     content = judged(folds=samples.folds(sample_results(100)[0], 4, 60, "combinatorial"))
     assert len(chart(content, "folds", "folds-paths").figure.data) <= 21

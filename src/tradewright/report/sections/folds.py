@@ -48,16 +48,25 @@ def _sharpes(found: Folds) -> np.ndarray:
 
 def _finding(found: Folds, sharpes_P: np.ndarray) -> str:
     own = np.array([fold.metrics.get("sharpe", math.nan) for fold in found.folds])
-    text = f"The Sharpe ratio is above zero in {int(np.sum(own > 0))} of {len(own)} folds"
+    judged = own[~np.isnan(own)]
+    text = f"The Sharpe ratio is above zero in {int(np.sum(judged > 0))} of {len(judged)} folds"
+    if len(judged) < len(own):
+        text += f" with a defined ratio ({len(own) - len(judged)} undefined)"
     defined = sharpes_P[np.isfinite(sharpes_P)]
     if are_alike(found):
         text += f"; all {len(sharpes_P):,} paths are the same, because no fit differs from another"
     elif len(defined) > 1:
         text += (
-            f"; over {len(sharpes_P):,} paths it runs from {defined.min():.2f} to {defined.max():.2f}, "
-            f"median {np.median(defined):.2f}"
+            f"; over {_count_paths(len(defined), len(sharpes_P))} it runs from {defined.min():.2f} "
+            f"to {defined.max():.2f}, median {np.median(defined):.2f}"
         )
     return f"{text}."
+
+
+def _count_paths(num_defined: int, num: int) -> str:
+    if num_defined == num:
+        return f"{num:,} paths"
+    return f"{num_defined:,} paths with a defined ratio ({num - num_defined:,} undefined)"
 
 
 def _fold_table(found: Folds) -> Grid:
