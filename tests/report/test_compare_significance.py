@@ -233,6 +233,37 @@ def test_degenerate_policy_is_not_recommended(tmp_path: Path) -> None:
     assert "decides little or nothing" in (tmp_path / TEXT_REPORT).read_text()
 
 
+def test_runs_with_equal_returns_are_one_strategy_and_the_rest_is_named(tmp_path: Path) -> None:
+    drifts = {"a": 2e-3, "b": 0.0, "c": 1e-3, "d": -1e-3}
+    alone = ranked(write_runs(tmp_path / "alone", drifts), num_resamples=200)
+    write_runs(tmp_path / "both", drifts)
+    for place in range(3):  # the same trial again, and one of another configuration with the same returns
+        write_run(tmp_path / "both" / f"e{place}", config(lr=0.001 if place else 0.7), walk_seed=0, drift=2e-3)
+    found = ranked(tmp_path / "both", num_resamples=200)
+    assert [run.label for run in found.runs] == ["a", "b", "c", "d"]
+    assert found.repeated == (("e0", "a"), ("e1", "a"), ("e2", "a"))
+    assert (alone.num_trials, found.num_trials) == (4, 5)
+    assert found.overfitting.probability == alone.overfitting.probability
+    assert found.superiority_p_value == alone.superiority_p_value
+    assert found.pairs == alone.pairs
+    assert [run.hold for run in found.runs] == [run.hold for run in alone.runs]
+    assert alone.repeated == ()
+    Compare(runs=str(tmp_path / "both"), metrics=("sharpe",)).execute(None)
+    text = (tmp_path / "both" / TEXT_REPORT).read_text()
+    assert "Runs left out because they repeat another" in text
+    page = (tmp_path / "both" / "compare.html").read_text()
+    assert "3 runs repeat the returns of another and are left out of the tests: " in page
+
+
+def test_repeating_a_run_is_not_said_to_be_another_seed(tmp_path: Path) -> None:
+    write_runs(tmp_path, {"b": 0.0})
+    for seed in range(3):
+        write_run(tmp_path / f"star{seed}", config(lr=0.5, seed=seed), walk_seed=7, drift=EDGE)
+    advice = recommend(ranked(tmp_path), "test/sharpe")
+    assert advice.run is not None
+    assert "Repeating it 2 more times gave equal returns, which proves no more than one run." in advice.sentences
+
+
 def test_few_runs_have_no_probability_of_overfitting(tmp_path: Path) -> None:
     write_runs(tmp_path, {"a": 0.0, "b": 0.0, "c": 0.0})
     found = ranked(tmp_path)

@@ -53,7 +53,10 @@ def significance_section(found: Standings | None, advice: Recommendation) -> Sec
             f"({found.num_resamples:,} resamples, {found.confidence:.0%} intervals), p-values corrected for the number "
             "of comparisons in each table.",
         ),
-        grids=tuple(grid for grid in (_runs(found), _pairs(found), _facts(found), _excluded(found)) if grid),
+        grids=tuple(
+            grid for grid in (_runs(found), _pairs(found), _facts(found), _repeated(found), _excluded(found)) if grid
+        ),
+        notes=_notes(found)[:1] if found.repeated else (),
         lines=(*advice.sentences, *_notes(found)),
         draw=partial(_charts, found),
         num_columns=1,
@@ -165,13 +168,32 @@ def _facts(found: Standings) -> Grid:
 
 
 def _notes(found: Standings) -> tuple[str, ...]:
-    """Return the sentence about runs that were left out."""
-    if not found.excluded:
-        return ()
-    num = len(found.excluded)
-    label, reason = found.excluded[0]
-    runs, others = ("run", "") if num == 1 else ("runs", f" and {num - 1:,} more")
-    return (f"{num:,} finished {runs} cannot be compared with the others: {label}, {reason}{others}.",)
+    """Return the sentences about runs that were left out."""
+    notes = []
+    if found.repeated:
+        num, (label, kept) = len(found.repeated), found.repeated[0]
+        runs = "run repeats" if num == 1 else "runs repeat"
+        others = "" if num == 1 else f" and {num - 1:,} more"
+        notes.append(
+            f"{num:,} {runs} the returns of another and {'is' if num == 1 else 'are'} left out of the tests: {label} "
+            f"equals {kept}{others}."
+        )
+    if found.excluded:
+        num, (label, reason) = len(found.excluded), found.excluded[0]
+        runs, others = ("run", "") if num == 1 else ("runs", f" and {num - 1:,} more")
+        notes.append(f"{num:,} finished {runs} cannot be compared with the others: {label}, {reason}{others}.")
+    return tuple(notes)
+
+
+def _repeated(found: Standings) -> Grid | None:
+    if not found.repeated:
+        return None
+    return Grid(
+        caption="Runs left out because they repeat another",
+        titles=("Run", "Has the returns of"),
+        rows=found.repeated,
+        words=(0, 1),
+    )
 
 
 def _excluded(found: Standings) -> Grid | None:

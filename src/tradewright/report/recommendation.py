@@ -98,6 +98,9 @@ def _choose(worthy: Sequence[Standing], sort: str) -> tuple[Standing, str]:
 def _seeds(chosen: Standing, found: Standings) -> tuple[str, ...]:
     """Return how the other seeds of the same configuration did."""
     alike = [run for run in found.runs if chosen.record.trial and run.record.trial == chosen.record.trial]
+    num_equal = sum(kept == chosen.label for _, kept in found.repeated)
+    if len(alike) < 2 and num_equal:
+        return (f"Repeating it {num_equal:,} more times gave equal returns, which proves no more than one run.",)
     if len(alike) < 2:
         return ("It was run with one seed; repeat it with others before believing it.",)
     good = sum(is_worthy(run, found.confidence) for run in alike)

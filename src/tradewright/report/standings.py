@@ -1,14 +1,15 @@
 """``Standings``: what can be said about comparable runs once chance, and the number of tries, are accounted for.
 
 Against buy-and-hold and against each other by the paired block bootstrap, each family corrected for its number of
-comparisons; deflated Sharpe ratios with the trials of the ledgers; PBO and SPA/StepM over all runs.
+comparisons; deflated Sharpe ratios with the trials of the ledgers; PBO and SPA/StepM over all runs. Runs with equal
+returns are one strategy: all but the first are left out of the tests, though their trials count.
 Legend: S runs, n returns, P pairs of runs.
 """
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ class Standings:
         span: First and last bar of the test range.
         num_returns: n.
         excluded: Label and reason of every finished run that cannot be compared.
+        repeated: Label of every run that is left out because its returns equal those of another, and that one's label.
         confidence: Level of the intervals and of every claim.
         num_resamples: Of every bootstrap.
         num_trials: Distinct trials of the ledgers and runs.
@@ -78,6 +80,7 @@ class Standings:
     span: tuple[np.datetime64, np.datetime64]
     num_returns: int
     excluded: tuple[tuple[str, str], ...]
+    repeated: tuple[tuple[str, str], ...]
     confidence: float
     num_resamples: int
     num_trials: int
@@ -109,8 +112,9 @@ def rank_runs(
     """
     periods, num = found.periods_per_year, found.returns_Sn.shape[1]
     options = {"num_resamples": num_resamples, "confidence": confidence, "correction": correction}
+    by_trial = _sharpes(found, [TrackRecord.of(one, periods, found.risk_free) for one in found.returns_Sn])
+    found, repeated = _distinct(found)
     tracks = [TrackRecord.of(one, periods, found.risk_free) for one in found.returns_Sn]
-    by_trial = _sharpes(found, tracks)
     deviation, source = trial_deviation(list(by_trial.values()), num, periods)
     ceiling = noise_ceiling(len(by_trial), deviation)
     superior, p_value = _superiority(found, num_resamples, confidence)
@@ -124,6 +128,7 @@ def rank_runs(
         span=found.span,
         num_returns=num,
         excluded=found.excluded,
+        repeated=repeated,
         confidence=confidence,
         num_resamples=num_resamples,
         num_trials=len(by_trial),
@@ -132,6 +137,24 @@ def rank_runs(
         overfitting=backtest_overfitting(found.returns_Sn) if len(tracks) >= MIN_OVERFITTING else UNDEFINED,
         superiority_p_value=p_value,
     )
+
+
+def _distinct(found: Candidates) -> tuple[Candidates, tuple[tuple[str, str], ...]]:
+    """Return the runs without those that repeat an earlier one's returns, and the labels of both of each such pair."""
+    first: dict[bytes, int] = {}
+    repeated = []
+    for place, returns_n in enumerate(found.returns_Sn):
+        kept = first.setdefault((returns_n + 0.0).tobytes(), place)  # -0.0 becomes 0.0
+        if kept != place:
+            repeated.append((found.labels[place], found.labels[kept]))
+    places = list(first.values())
+    distinct = replace(
+        found,
+        records=tuple(found.records[place] for place in places),
+        labels=tuple(found.labels[place] for place in places),
+        returns_Sn=found.returns_Sn[places],
+    )
+    return distinct, tuple(repeated)
 
 
 def _stand(
