@@ -24,7 +24,7 @@ Record = tuple[int, int, int, int, float, float, float, float, float]
 
 A roll leaves two: its position is flat after LEAVE and back after JOIN."""
 
-NAN, INFINITY = float("nan"), float("inf")
+NAN = float("nan")
 
 Column = list[float]
 Columns = list[list[float]]
@@ -181,8 +181,8 @@ def open_equity(book: Book, bars: Bars, i: int, cash: float) -> float:
     return cash + total
 
 
-def mark_book(book: Book, bars: Bars, i: int, cash: float) -> tuple[float, float]:
-    """Mark at the close (the last mark where there is no bar); return equity and gross exposure."""
+def mark_book(book: Book, bars: Bars, i: int, cash: float, out: Output) -> tuple[float, float]:
+    """Mark at the close (the last mark where there is no bar), note the shares; return equity and gross exposure."""
     total = gross = 0.0
     for n in range(len(book)):
         position = book[n]
@@ -191,6 +191,7 @@ def mark_book(book: Book, bars: Bars, i: int, cash: float) -> tuple[float, float
         value = position.shares * (position.mark * position.multiplier)
         total += value
         gross += abs(value)
+        out.shares[n][i] = position.shares
     return cash + total, gross
 
 

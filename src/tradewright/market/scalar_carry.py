@@ -18,8 +18,10 @@ def carry_account(policy: Policy, bars: Bars, i: int, cash: float, book: Book, i
         borrow = 0.0
         for n in range(len(book)):
             position = book[n]
+            if position.shares >= 0:
+                continue
             rate = optional(bars, uses.borrow, n, i, policy.borrow_rate)
-            paid = max(-position.shares, 0.0) * (position.mark * position.multiplier) * (rate * years)
+            paid = -position.shares * (position.mark * position.multiplier) * (rate * years)
             out.carry[n][i] = paid
             borrow += paid
         cash -= borrow

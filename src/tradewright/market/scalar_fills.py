@@ -36,17 +36,18 @@ def optional(bars: Bars, place: int, n: int, i: int, default: float) -> float:
 
 def impact_of(bars: Bars, n: int, i: int) -> float:
     """Return the slippage fraction per square root of a share."""
-    return optional(bars, bars.uses.impact, n, i, 0.0)
+    return bars.given[bars.uses.impact][n][i] if bars.uses.impact >= 0 else 0.0
 
 
 def fill_price(terms: Terms, reference: float, quantity: float, impact: float, tick: float, is_limit: bool) -> float:
     """Return the fill price of a quantity, as ``pricing.fill_price``."""
-    side = sign(quantity)
-    price = reference
+    if quantity == 0:
+        return reference
+    side, price = 1.0 if quantity > 0 else -1.0, reference
     if not is_limit:
-        price = reference * (1.0 + side * (impact * sqrt(abs(quantity)) + terms.slippage))
-        price = price + side * (tick * terms.slippage_ticks)
-    return round_to_tick(price, side, tick)
+        slippage = impact * sqrt(abs(quantity)) + terms.slippage if impact else terms.slippage
+        price = reference * (1.0 + side * slippage) + side * (tick * terms.slippage_ticks)
+    return round_to_tick(price, side, tick) if tick > 0 else price
 
 
 def round_to_tick(price: float, side: float, tick: float) -> float:

@@ -43,20 +43,17 @@ def run_bars(policy: Policy, bars: Bars, account: Account, book: Book, out: Outp
                 cash = _trade(policy, bars, i, cash, equity, book, is_ended or is_call, is_ended, out)
         if bars.uses.stops:
             cash -= run_stops(policy, bars, i, book, out.records)
-        equity, gross = mark_book(book, bars, i, cash)
+        equity, gross = mark_book(book, bars, i, cash, out)
         if policy.can_break:
             line = gross * policy.maintenance_margin
             is_call = equity > 0 and not is_ended and (equity < line or (is_call and gross > 0))
             if equity <= 0 and not is_ended:
                 is_ended = True
                 cash -= end_at_close(policy, book, bars, i, out.records)
-                equity, gross = mark_book(book, bars, i, cash)
+                equity, gross = mark_book(book, bars, i, cash, out)
             if is_ended and ended_at < 0:
                 ended_at = bars.start + i
         out.equity[i], out.cash[i] = equity, cash
-        for n in range(len(book)):
-            position = book[n]
-            out.shares[n][i] = position.shares
         i += 1
     return Account(cash, is_call, is_ended, ended_at)
 

@@ -7,7 +7,7 @@ reference price: the open, or the entry price of a touched entry.
 
 from tradewright.market.form import DUST, TINY
 from tradewright.market.rules import Terms
-from tradewright.market.scalar_book import ENTRY, INFINITY, NAN, OPEN, Bars, Book, Policy, Position, Record
+from tradewright.market.scalar_book import ENTRY, NAN, OPEN, Bars, Book, Policy, Position, Record
 from tradewright.market.scalar_fills import (
     cost_over_reference,
     excess_of,
@@ -130,7 +130,8 @@ def _keep_and_reduce(
             price = fill_price(terms, reference, target - shares, impact, position.tick, is_limit)
             position.excess = excess_of(terms, reference, price, position.multiplier)
         value = kept * unit
-        cost += cost_over_reference(terms, value - shares * unit, kept - shares, position.excess, is_priced, False)
+        if kept != shares:
+            cost += cost_over_reference(terms, value - shares * unit, kept - shares, position.excess, is_priced, False)
         # Inside the bar it is unknown which came first: a reduction frees no buying power for others.
         gross += abs(shares * unit) if phase == ENTRY and target == kept else abs(value)
     return equity - cost, gross
@@ -142,10 +143,9 @@ def _sized(terms: Terms, bars: Bars, i: int, position: Position, n: int, size: f
     change = target - shares
     if abs(change) < DUST * (size / unit):
         return shares
-    capacity = optional(bars, bars.uses.capacity, n, i, INFINITY)
-    if abs(change) > capacity:
+    if bars.uses.capacity >= 0 and abs(change) > bars.given[bars.uses.capacity][n][i]:
         position.is_over = True
-        change = sign(change) * capacity
+        change = sign(change) * bars.given[bars.uses.capacity][n][i]
         target = shares + change
     if lot > 0 and target != 0:
         whole = whole_lots(change, lot)
@@ -215,10 +215,12 @@ def _book_orders(
         new = kept + position.opened
         quantity = new - shares
         is_limit = phase == ENTRY and position.is_limit
-        price = fill_price(terms, reference, quantity, impact_of(bars, n, i), position.tick, is_limit)
+        impact = impact_of(bars, n, i) if is_priced else 0.0
+        price = fill_price(terms, reference, quantity, impact, position.tick, is_limit)
         excess = excess_of(terms, reference, price, position.multiplier) if is_priced else 0.0
-        notional = quantity * unit
-        outlay += notional + cost_over_reference(terms, notional, quantity, excess, is_priced, False)
+        if quantity != 0:
+            notional = quantity * unit
+            outlay += notional + cost_over_reference(terms, notional, quantity, excess, is_priced, False)
         reason = reason_of(policy, bars, i, position, n, phase, quantity, is_forced, is_ended)
         if reason:
             note_fill(

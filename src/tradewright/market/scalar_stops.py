@@ -46,15 +46,17 @@ def run_stops(policy: Policy, bars: Bars, i: int, book: Book, records: list[Reco
             continue
         side = 1.0 if shares > 0 else -1.0
         is_new, is_more = uses.entries and position.is_new, uses.entries and position.is_more
-        open_ = side * (position.reference if is_new else bars.open[n][i])
-        best = side * (bars.upper[n][i] if side > 0 else bars.lower[n][i])
-        worst = side * (bars.lower[n][i] if side > 0 else bars.upper[n][i])
+        if side > 0:
+            best, worst = bars.upper[n][i], bars.lower[n][i]
+        else:
+            best, worst = -bars.lower[n][i], -bars.upper[n][i]
         stop, target, is_trail = find_levels(position, side)
         is_stop = worst <= stop
         if not is_stop and (is_more or not best >= target):
             if not is_new:
                 position.anchor = side * max(side * position.anchor, best)
             continue
+        open_ = side * (position.reference if is_new else bars.open[n][i])
         if uses.finer and not is_more:
             is_stop, open_ = _look_closer(bars, i, n, side, stop, target, is_stop, open_)
         if is_stop:
