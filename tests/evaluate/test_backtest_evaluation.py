@@ -174,6 +174,12 @@ def test_universe_of_an_agent_with_folds_is_refused(bench_of) -> None:
     assert fit.asked == []
 
 
+def test_delay_beyond_the_judged_bars_is_refused(bench_of) -> None:
+    bench = replace(bench_of(600), backtest=Vectorized(delay_bars=119, costs=Costs()))
+    with pytest.raises(ConfigError, match=r"backtest\.delay_bars=119 leaves no bar to trade in the 120 bars"):
+        evaluation_of().judge(bench, RuleFit(SmaCross(), bench), Trials())
+
+
 @pytest.mark.row("B37")
 def test_universe_has_accuracy_on_50_instruments_and_backtests_on_10(bench_of) -> None:
     bench = bench_of(400, 50)

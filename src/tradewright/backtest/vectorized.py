@@ -20,7 +20,6 @@ from tradewright.backtest.quotes import decided_of, quotes_of
 from tradewright.backtest.result import BacktestResult
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
-from tradewright.errors import MarketError
 from tradewright.market.check import check_currency, check_distances, check_quotes, check_weights
 from tradewright.market.ledger import Ledger, Quotes
 from tradewright.market.positions import Positions
@@ -125,12 +124,8 @@ class Vectorized:
             name: Strategy name as tables print it.
 
         Raises:
-            MarketError: Prices, weights or distances that no account can trade, or a delay beyond the last bar.
+            MarketError: Prices, weights or distances that no account can trade.
         """
-        if self.rules.delay_bars and self.rules.delay_bars >= len(rows) - 1:
-            raise MarketError(
-                f"backtest.delay_bars={self.rules.delay_bars} leaves no bar to trade in the {len(rows)} bars judged"
-            )
         quotes = quotes_of(panel, self.rules, rows)
         ts_T = panel.ts_T[rows.start : rows.stop]
         check_weights(positions.weights_TN, panel.symbols, quotes.close.shape)

@@ -93,11 +93,17 @@ class BacktestEvaluation:
             trials: Of the experiment, the present one included.
 
         Raises:
-            ConfigError: A universe is to be judged with folds of an agent.
+            ConfigError: A universe is to be judged with folds of an agent, or orders would come after the last bar.
         """
         if self.universe is not None and self.folds is not None and fit.is_learned:
             raise ConfigError(
                 "evaluate.universe with evaluate.folds would judge an agent on its training bars; choose one of them"
+            )
+        shortest = min(len(bench.ranges.validation), len(bench.ranges.test))
+        if bench.backtest.rules.delay_bars >= shortest - 1:
+            raise ConfigError(
+                f"backtest.delay_bars={bench.backtest.rules.delay_bars} leaves no bar to trade in the {shortest} bars of"
+                " validation or test"
             )
         tested = self._test_split(bench, fit) if self.folds is None else judge_folds(self, bench, fit, self.folds)
         rows, result = tested.rows, tested.result
