@@ -100,10 +100,10 @@ class BacktestEvaluation:
                 "evaluate.universe with evaluate.folds would judge an agent on its training bars; choose one of them"
             )
         shortest = min(len(bench.ranges.validation), len(bench.ranges.test))
-        if bench.backtest.rules.delay_bars >= shortest - 1:
+        delay_bars = bench.backtest.rules.delay_bars
+        if delay_bars >= shortest - 1:
             raise ConfigError(
-                f"backtest.delay_bars={bench.backtest.rules.delay_bars} leaves no bar to trade in the {shortest} bars of"
-                " validation or test"
+                f"backtest.delay_bars={delay_bars} leaves no bar to trade in the {shortest} bars of validation or test"
             )
         tested = self._test_split(bench, fit) if self.folds is None else judge_folds(self, bench, fit, self.folds)
         rows, result = tested.rows, tested.result
