@@ -58,22 +58,32 @@ addEventListener("load", () => setTimeout(() => {
   const root = document.documentElement, edge = root.clientWidth + 1;
   const outside = [...document.querySelectorAll("main *, header *, footer *")].filter(
     part => !part.closest(".scroll") && part.getBoundingClientRect().right > edge);
-  const cut = [...document.querySelectorAll(".plot text")].filter(text => {
+  const clipped = [...document.querySelectorAll(".plot text")].filter(text => {
     const box = text.getBoundingClientRect(), plot = text.closest(".plot").getBoundingClientRect();
     return box.width && (box.right > plot.right + 1 || box.left < plot.left - 1); });
-  const names = [...outside, ...cut].map(part => part.tagName + " " + part.textContent.slice(0, 30));
-  parent.postMessage(JSON.stringify([root.scrollWidth - root.clientWidth, ...names.slice(0, 5)]), "*");
+  const names = [...outside, ...clipped].map(part => part.tagName + " " + part.textContent.slice(0, 30));
+  const tables = [...document.querySelectorAll(".scroll")].filter(part => part.clientWidth);
+  const isCut = part => part.scrollWidth > part.clientWidth + 1;
+  const silent = tables.filter(part => isCut(part) === part.previousElementSibling.hidden);
+  const cut = tables.filter(part => isCut(part) && part.querySelector("table.stacked"));
+  names.push(...silent.map(part => "no cue " + part.textContent.trim().slice(0, 20)));
+  const out = [root.scrollWidth - root.clientWidth, ...names.slice(0, 5)];
+  if (location.hash === "#tables") out.push(cut.length);
+  parent.postMessage(JSON.stringify(out), "*");
 }, 4000));
 </script>"""
 FRAME = """<!doctype html><iframe src="{src}" width="{width}" height="900" style="border: 0"></iframe>
 <script>addEventListener("message", event => document.body.setAttribute("data-seen", event.data))</script>"""
 
 
-def seen_at(page: Path, width: int, folder: Path) -> list[object]:
-    """Return how far the page can be scrolled sideways in a frame of ``width`` pixels, and what of it lies outside."""
+def seen_at(page: Path, width: int, folder: Path, part: str = "") -> list[object]:
+    """Return how far the page can be scrolled sideways in a frame of ``width`` pixels, and what of it lies outside.
+
+    With ``part="#tables"`` the last entry is the number of stacked tables that are wider than their place.
+    """
     copy, frame = folder / f"measured-{width}.html", folder / f"frame-{width}.html"
     copy.write_text(page.read_text().replace("</body>", f"{MEASURE}</body>"))
-    frame.write_text(FRAME.format(src=copy.name, width=width))
+    frame.write_text(FRAME.format(src=copy.name + part, width=width))
     document, _ = look(frame, folder / f"profile-{width}")
     found = re.search(r'data-seen="([^"]*)"', document)
     assert found, document[-500:]
@@ -93,6 +103,16 @@ def test_report_with_all_evidence_draws_every_chart(tmp_path: Path) -> None:
 def test_report_with_all_evidence_fits_the_width_of_the_screen(width: int, tmp_path: Path) -> None:
     page = HtmlReport().write(tmp_path, judged_content())
     assert seen_at(page, width, tmp_path) == [0]
+
+
+@pytest.mark.parametrize(("width", "is_cut"), [(400, True), (1280, False)])
+def test_headline_table_fits_a_wide_screen_and_every_cut_table_has_a_cue(
+    width: int, is_cut: bool, tmp_path: Path
+) -> None:
+    page = HtmlReport().write(tmp_path, judged_content())
+    scroll, *problems, num_cut = seen_at(page, width, tmp_path, "#tables")
+    assert (scroll, problems) == (0, [])
+    assert num_cut == int(is_cut)
 
 
 def test_measure_sees_what_lies_outside(tmp_path: Path) -> None:

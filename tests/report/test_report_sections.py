@@ -15,7 +15,7 @@ from test_report_pages import Page, edge_cases, page_of
 from tradewright.evaluate.evidence import Degenerate, Interval, Leaks
 from tradewright.metrics.deflated import noise_ceiling
 from tradewright.metrics.figures import DASH
-from tradewright.report.axes import Chart, blank, fill_rows
+from tradewright.report.axes import HOLD_COLOUR, STRATEGY_COLOUR, Chart, blank, fill_rows
 from tradewright.report.chance import (
     comparison_sentence,
     is_beyond_chance,
@@ -258,7 +258,7 @@ def test_beating_buy_and_hold_is_claimed_only_beyond_chance(p_value: float, defl
     assert verdict.outcome == ("better" if is_claimed else "mixed")
     assert verdict.headline.startswith("ppo beat buy-and-hold") == is_claimed
     is_tested = not math.isnan(p_value + deflated)
-    assert verdict.headline.endswith("but not distinguishable from chance.") == (is_tested and not is_claimed)
+    assert verdict.headline.endswith(", which is not distinguishable from chance.") == (is_tested and not is_claimed)
     assert ("not tested, as the test is undefined here" in verdict.headline) == (not is_tested)
     assert section(content, "significance").tone == ("good" if is_claimed else "warning")
 
@@ -309,6 +309,78 @@ def test_statistics_repeat_no_figure_of_judging_and_keep_unknown_ones() -> None:
     labels = [row[0] for row in rows]
     assert "own figure" in labels
     assert not [label for label in labels if "skill" in label]
+
+
+def test_headline_figures_have_a_row_per_strategy_with_the_interval_on_a_line_of_its_own(
+    content: ReportContent, tmp_path: Path
+) -> None:
+    table = grid(content, "significance", "Strategy")
+    assert [row[0] for row in table.rows] == [name.replace("_", " ") for name in content.names]
+    assert table.titles[1:4] == ("Total return", "Annual growth (CAGR)", "Sharpe ratio")
+    own = content.evidence["significance"].intervals["ppo"]["total_return"]
+    assert table.rows[0][1] == f"{own.value:.2%}\n({own.low:.2%} to {own.high:.2%})"
+    text = MarkdownReport().render(content)
+    assert f"| {own.value:.2%} ({own.low:.2%} to {own.high:.2%}) |" in text
+
+
+def with_twin() -> ReportContent:
+    """Return a judged run with a baseline that stands before buy-and-hold and has its equity."""
+    content = sample_content()
+    hold = next(result for result in content.results if result.name == "buy_and_hold")
+    twin = dataclasses.replace(hold, name="equal_weight")
+    results = (content.results[0], twin, *content.results[1:])
+    metrics = dict(content.metrics) | {
+        key.replace("buy_and_hold", "equal_weight"): value
+        for key, value in content.metrics.items()
+        if key.startswith("baseline/buy_and_hold/")
+    }
+    found = samples.significance(results, metrics)
+    return dataclasses.replace(content, results=results, metrics=metrics, evidence={"significance": found})
+
+
+def test_baseline_with_the_equity_of_another_is_shown_once_and_named(tmp_path: Path) -> None:
+    content = with_twin()
+    assert content.twins == {"equal_weight": "buy_and_hold"}
+    assert content.names == ("ppo", "buy_and_hold", "sma_cross", "momentum")
+    assert content.figures("equal_weight") == content.figures("buy_and_hold")
+    note = "Equal weight is identical to buy and hold with one instrument; it is shown once."
+    for item in gather(content, 5):
+        if item.anchor in {"course", "statistics", "significance", "costs"}:
+            assert note in (*item.notes, *item.paragraphs), item.anchor
+        for table in item.grids:
+            assert "equal weight" not in (*table.titles, *(cell for row in table.rows for cell in row)), table.caption
+        for drawn in item.draw():
+            assert "equal weight" not in drawn.figure.to_json(), drawn.key
+    lines = {line.name: line.line.color for line in chart(content, "course", "equity").figure.data}
+    assert lines["buy and hold"] == HOLD_COLOUR
+    assert lines["ppo"] == STRATEGY_COLOUR
+    assert len(set(lines.values())) == len(lines) == 4
+    assert "Equal weight is identical to buy and hold" in write_summary(tmp_path, content).read_text()
+
+
+def test_baseline_that_differs_in_one_bar_or_equals_the_strategy_is_shown() -> None:
+    content = with_twin()
+    _, twin, hold = content.results[:3]
+    equity = twin.equity_T.copy()
+    equity[-1] = np.nextafter(equity[-1], np.inf)
+    differing = dataclasses.replace(
+        content, results=(content.strategy, hold, dataclasses.replace(twin, equity_T=equity))
+    )
+    assert differing.twins == {}
+    same = dataclasses.replace(content.strategy, name="copy")
+    assert dataclasses.replace(content, results=(content.strategy, hold, same)).twins == {}
+
+
+def test_curves_of_one_point_are_a_table_and_no_charts(tmp_path: Path) -> None:
+    curves = {"train/lr": ([20480], [3e-4]), "train/loss": ([20480], [3.694114]), "train/kl": ([1, 2], [0.1, 0.2])}
+    item = section(sample_content(curves=curves | {"train/none": ([], [])}), "learning")
+    assert item.grids[0].rows == (("train/lr", "20,480", "0.0003"), ("train/loss", "20,480", "3.69411"))
+    assert [drawn.title for drawn in item.draw()] == ["train/kl"]
+    only = sample_content(curves={"train/lr": ([20480], [3e-4])})
+    assert section(only, "learning").draw() == ()
+    assert "train/lr 20,480 0.0003" in page_of(only, tmp_path).words
+    many = {f"train/once_{place}": ([1], [0.5]) for place in range(20)} | {"train/kl": ([1, 2], [0.1, 0.2])}
+    assert [drawn.title for drawn in section(sample_content(curves=many), "learning").draw()] == ["train/kl"]
 
 
 def test_verdict_carries_the_corrected_p_value_and_the_ceiling() -> None:

@@ -59,8 +59,8 @@ def doubt(content: ReportContent) -> str:
     if math.isnan(hold.adjusted_p_value) or math.isnan(found.deflated_sharpe):
         return "; whether that is more than chance was not tested, as the test is undefined here"
     if is_degenerate(content.metrics):
-        return ", but it decides little or nothing, so that is no sign of skill"
-    return "" if is_run_beyond_chance(content) else ", but not distinguishable from chance"
+        return "; it decides little or nothing, so that is no sign of skill"
+    return "" if is_run_beyond_chance(content) else ", which is not distinguishable from chance"
 
 
 def against_hold(found: Significance) -> Comparison | None:
@@ -121,12 +121,12 @@ def show_bounds(interval: Interval, digits: int = 2) -> str:
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
-def show_interval(key: str, interval: Interval) -> str:
-    """Return a figure with its bounds in its own unit, e.g. ``12.31% (-4.20% to 30.11%)``."""
+def show_interval(key: str, interval: Interval, gap: str = " ") -> str:
+    """Return a figure with its bounds in its own unit, e.g. ``12.31% (-4.20% to 30.11%)``; ``gap`` parts the two."""
     value = show(key, interval.value)
     if math.isnan(interval.low) or math.isnan(interval.high):
         return value
-    return f"{value} ({show(key, interval.low)} to {show(key, interval.high)})"
+    return f"{value}{gap}({show(key, interval.low)} to {show(key, interval.high)})"
 
 
 def show_signed(value: float, digits: int = 2) -> str:

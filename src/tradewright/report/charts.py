@@ -52,12 +52,12 @@ def equity(content: ReportContent) -> Chart | None:
     if len(content.strategy.ts_T) < 2:
         return None
     figure = blank("Growth of 1 (equity ÷ start)", "")
-    for index, result in enumerate(content.results):
+    for result in content.shown:
         marks = chart_marks(result.ts_T)
         figure.add_scatter(
             x=times(result.ts_T[marks], result.timeframe_s),
             y=result.equity_T[marks] / result.equity_T[0],
-            **_line(content, index),
+            **_line(content, result.name),
         )
     figure.add_hline(y=1.0, line={"color": "#9ca3af", "width": 1})
     return Chart(
@@ -65,7 +65,7 @@ def equity(content: ReportContent) -> Chart | None:
         "Equity against the baselines",
         "Equity at each close divided by its start, on the test range: the strategy and every baseline.",
         figure,
-        has_log_toggle=all(bool(np.all(result.equity_T > 0)) for result in content.results),
+        has_log_toggle=all(bool(np.all(result.equity_T > 0)) for result in content.shown),
         is_wide=True,
     )
 
@@ -75,14 +75,14 @@ def drawdown(content: ReportContent) -> Chart | None:
     if len(content.strategy.ts_T) < 2:
         return None
     figure = blank("Loss from the peak", "", percent=True)
-    for index, result in enumerate(content.results):
+    for result in content.shown:
         marks = chart_marks(result.ts_T)
         figure.add_scatter(
             x=times(result.ts_T[marks], result.timeframe_s),
             y=-_worst_between(drawdown_curve(result.equity_T), marks),
-            fill="tozeroy" if index == 0 else None,
-            fillcolor="rgba(11, 98, 196, 0.15)" if index == 0 else None,
-            **_line(content, index),
+            fill="tozeroy" if result is content.strategy else None,
+            fillcolor="rgba(11, 98, 196, 0.15)" if result is content.strategy else None,
+            **_line(content, result.name),
         )
     return Chart("drawdown", "Drawdown", "Loss from the highest equity so far, start included.", figure, is_wide=True)
 
@@ -96,11 +96,11 @@ def sharpe(content: ReportContent) -> Chart | None:
     if len(marks) < 2 * window:
         return None
     figure = blank("Annualised Sharpe ratio", "")
-    for index, result in enumerate(content.results):
+    for result in content.shown:
         rolled = rolling_sharpe(simple_returns(result.equity_T[marks]), window, periods, content.risk_free)
         shown = chart_marks(result.ts_T[marks])[1:]
         figure.add_scatter(
-            x=times(result.ts_T[marks][shown], result.timeframe_s), y=rolled[shown - 1], **_line(content, index)
+            x=times(result.ts_T[marks][shown], result.timeframe_s), y=rolled[shown - 1], **_line(content, result.name)
         )
     figure.add_hline(y=0.0, line={"color": "#9ca3af", "width": 1})
     return Chart("sharpe", f"Rolling Sharpe ratio ({window} returns)", "Sharpe ratio of a moving window.", figure)
@@ -152,7 +152,7 @@ def distribution(content: ReportContent) -> Chart | None:
     figure = blank("Number of returns", f"Return per {unit}")
     for name, values in by_name.items():
         counts, _ = np.histogram(np.clip(values[values != 0], edges[0], edges[-1]), edges)
-        style = _line(content, content.names.index(name))
+        style = _line(content, name)
         figure.add_bar(
             x=(edges[1:] + edges[:-1]) / 2,
             y=counts,
@@ -225,14 +225,13 @@ def ranges(content: ReportContent) -> tuple[Chart, ...]:
 
 
 def learning(content: ReportContent) -> tuple[Chart, ...]:
-    """Draw each learning curve on its own axes, at most ``MAX_CURVES`` of them."""
+    """Draw each learning curve of two points or more on its own axes, at most ``MAX_CURVES`` of them."""
     charts: list[Chart] = []
-    for name, (steps, values) in list(content.curves.items())[:MAX_CURVES]:
+    lines = {name: curve for name, curve in content.curves.items() if len(np.asarray(curve[0])) > 1}
+    for name, (steps, values) in list(lines.items())[:MAX_CURVES]:
         steps_K, values_K = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
-        if len(steps_K) == 0:
-            continue
         keep = thin(len(steps_K), MAX_POINTS // 4)
-        figure = blank(readable(name), "Step")
+        figure = blank("", "Step")
         figure.add_scatter(
             x=steps_K[keep],
             y=values_K[keep],
@@ -255,14 +254,14 @@ def _worst_between(curve_T: Float, marks: npt.NDArray[np.int64]) -> Float:
     return np.asarray(np.maximum.reduceat(curve_T[: marks[-1] + 1], starts))
 
 
-def _line(content: ReportContent, index: int) -> dict[str, Any]:
-    """Return the look of the ``index``-th result's line; the strategy stands out, each baseline keeps its colour."""
-    name = content.results[index].name
+def _line(content: ReportContent, name: str) -> dict[str, Any]:
+    """Return the look of a result's line; the strategy stands out, each baseline keeps its colour."""
+    is_own = name == content.strategy.name
     colour, dash = STRATEGY_COLOUR, "solid"
-    if index > 0:
+    if not is_own:
         others = [result.name for result in content.results[1:] if result.name != BUY_AND_HOLD]
         place = others.index(name) if name in others else 0
         colour = HOLD_COLOUR if name == BUY_AND_HOLD else BASELINE_COLOURS[place % len(BASELINE_COLOURS)]
         dash = "solid" if name == BUY_AND_HOLD else DASHES[place % len(DASHES)]
-    line = {"color": colour, "width": 2.0 if index == 0 else 1.3, "dash": dash}
+    line = {"color": colour, "width": 2.0 if is_own else 1.3, "dash": dash}
     return {"name": readable(name), "mode": "lines", "line": line}

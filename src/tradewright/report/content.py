@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -77,10 +78,37 @@ class ReportContent:
         """The judged strategy on the test range."""
         return self.results[0]
 
+    @cached_property
+    def twins(self) -> dict[str, str]:
+        """Baselines whose equity is that of another one, by name the name of the other; buy-and-hold is none."""
+        kept: list[BacktestResult] = []
+        found = {}
+        for result in sorted(self.results[1:], key=lambda result: result.name != BUY_AND_HOLD):
+            twin = next((other for other in kept if _are_equal(result, other)), None)
+            if twin is None:
+                kept.append(result)
+            else:
+                found[result.name] = twin.name
+        return found
+
+    @property
+    def twin_notes(self) -> tuple[str, ...]:
+        """One sentence per twin, so that nobody misses a baseline that is neither drawn nor listed."""
+        end = " with one instrument" if len(self.strategy.symbols) == 1 else ""
+        return tuple(
+            f"{readable(name).capitalize()} is identical to {readable(twin)}{end}; it is shown once."
+            for name, twin in self.twins.items()
+        )
+
+    @property
+    def shown(self) -> tuple[BacktestResult, ...]:
+        """The strategy and the baselines without twins, in column order."""
+        return tuple(result for result in self.results if result.name not in self.twins)
+
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the strategy and the baselines, in column order."""
-        return tuple(result.name for result in self.results)
+        """Names of what is shown, in column order."""
+        return tuple(result.name for result in self.shown)
 
     def figures(self, name: str) -> dict[str, float]:
         """Return the test figures of one result, keys without prefix.
@@ -113,6 +141,10 @@ class ReportContent:
     def fills_by_reason(self) -> dict[str, int]:
         """Return the number of the strategy's executed orders by reason, most frequent first."""
         return dict(Counter(fill.reason for fill in self.strategy.fills if fill.quantity != 0).most_common())
+
+
+def _are_equal(one: BacktestResult, other: BacktestResult) -> bool:
+    return np.array_equal(one.ts_T, other.ts_T) and np.array_equal(one.equity_T, other.equity_T, equal_nan=True)
 
 
 def figures_under(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:

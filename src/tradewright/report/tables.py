@@ -133,9 +133,9 @@ def ranges(content: ReportContent) -> tuple[list[str], list[Row]]:
 
 def costs(content: ReportContent) -> tuple[list[str], list[Row]]:
     """Return money by kind of cost for every result: column titles and one row per result, with the sum."""
-    kinds = list(dict.fromkeys(kind for result in content.results for kind in result.costs))
+    kinds = list(dict.fromkeys(kind for result in content.shown for kind in result.costs))
     rows = []
-    for result in content.results:
+    for result in content.shown:
         values = [result.costs.get(kind, 0.0) for kind in kinds]
         share = sum(values) / result.initial_cash
         cells = (*(f"{value:,.2f}" for value in values), f"{sum(values):,.2f}", f"{100 * share:,.2f}%")

@@ -61,7 +61,7 @@ def _summary(content: ReportContent, report: Path | None) -> RenderableType:
         Text(verdict.caution, style="dim"),
     ]
     parts += [Text(line, style=TONE_STYLES[tone]) for tone, line in terminal_lines(content)]
-    parts += [Text(f"Note: {note}") for note in (*cautions(content), *content.notes)]
+    parts += [Text(f"Note: {note}") for note in (*content.twin_notes, *cautions(content), *content.notes)]
     parts += [Text(f"Rejected orders: {count:,} {readable(reason)}") for reason, count in content.rejections().items()]
     if report is not None:
         parts.append(Text(f"Report: {report}", overflow="fold"))

@@ -26,7 +26,10 @@ def build(content: ReportContent) -> Section:
         title="Costs and orders",
         anchor="costs",
         grids=tuple(grids),
-        notes=("Slippage is inside the fill prices; interest, funding and dividends received are negative costs.",),
+        notes=(
+            *content.twin_notes,
+            "Slippage is inside the fill prices; interest, funding and dividends received are negative costs.",
+        ),
         draw=partial(_charts, content),
     )
 

@@ -24,6 +24,7 @@ def build_course(content: ReportContent) -> Section:
         link="Course",
         paragraphs=(
             "Drag over a chart to enlarge a part of it, double-click to go back; click a name in a legend to hide it.",
+            *content.twin_notes,
         ),
         draw=partial(charts.draw, content),
     )

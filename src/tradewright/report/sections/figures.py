@@ -24,7 +24,10 @@ def build_statistics(content: ReportContent) -> Section:
         title="Statistics",
         anchor="statistics",
         grids=(row_grid(["Test range", *names], rows, own=1, groups=groups),),
-        notes=(f"Green marks the best of a row. Money is in {content.currency}.{risk_free}",),
+        notes=(
+            *content.twin_notes,
+            f"Green marks the best of a row. Money is in {content.currency}.{risk_free}",
+        ),
     )
 
 
@@ -47,13 +50,20 @@ def build_ranges(content: ReportContent) -> Section | None:
 
 
 def build_learning(content: ReportContent) -> Section | None:
-    """Return the learning curves, or None for a strategy that was not trained."""
+    """Return the learning curves, or None for a strategy that was not trained; single points are a table."""
     if not any(len(np.asarray(steps)) for steps, _ in content.curves.values()):
         return None
+    points = tuple(
+        (readable(name), f"{np.asarray(steps)[0]:,.0f}", f"{np.asarray(values)[0]:.6g}")
+        for name, (steps, values) in content.curves.items()
+        if len(np.asarray(steps)) == 1
+    )
+    grid = Grid(caption="Recorded once", titles=("Figure", "Step", "Value"), rows=points, kind="narrow")
     return Section(
         title="Learning curves",
         anchor="learning",
         link="Learning",
+        grids=(grid,) if points else (),
         draw=partial(charts.learning, content),
         num_columns=3,
     )

@@ -39,7 +39,8 @@ class Grid:
         shades: CSS background by (row, column).
         groups: Heading before a row, by row.
         words: Columns that hold words and are aligned left.
-        kind: ``wide``; ``narrow`` stands beside its like; ``heat`` is centred; ``tall`` scrolls and sorts on a click.
+        kind: ``wide``; ``narrow`` stands beside its like; ``heat`` is centred; ``tall`` scrolls and sorts on a click;
+            ``stacked`` shows the lines of a cell below each other.
     """
 
     titles: tuple[str, ...]
@@ -49,7 +50,7 @@ class Grid:
     shades: Mapping[Place, str] = field(default_factory=dict)
     groups: Mapping[int, str] = field(default_factory=dict)
     words: tuple[int, ...] = (0,)
-    kind: Literal["wide", "narrow", "heat", "tall"] = "wide"
+    kind: Literal["wide", "narrow", "heat", "tall", "stacked"] = "wide"
 
     @property
     def is_folded(self) -> bool:

@@ -41,7 +41,8 @@ def build(content: ReportContent) -> Section | None:
             f"{found.num_periods:,} returns in blocks of {found.block_length:.1f} on average, which keep the "
             "dependence of neighbouring returns. Comparisons are paired: both are resampled on the same bars.",
         ),
-        grids=tuple(grid for grid in (_figures(content, found), _comparisons(found), _facts(found)) if grid),
+        grids=tuple(grid for grid in (_figures(content, found), _comparisons(content, found), _facts(found)) if grid),
+        notes=content.twin_notes,
         lines=(*tests, *_superiority(found)),
         draw=partial(draw_significance, content, found),
     )
@@ -54,27 +55,29 @@ def _figures(content: ReportContent, found: Significance) -> Grid | None:
         return None
     rows = tuple(
         (
-            describe(key).label,
+            readable(name),
             *(
-                show_interval(key, found.intervals[name][key]) if key in found.intervals[name] else DASH
-                for name in names
+                show_interval(key, found.intervals[name][key], "\n") if key in found.intervals[name] else DASH
+                for key in keys
             ),
         )
-        for key in keys
+        for name in names
     )
     return Grid(
         caption=f"Headline figures with {found.confidence:.0%} intervals",
-        titles=("Figure", *(readable(name) for name in names)),
+        titles=("Strategy", *(describe(key).label for key in keys)),
         rows=rows,
-        classes={(row, 1): "own" for row in range(len(rows))},
+        classes={(0, column): "own" for column in range(len(keys) + 1)},
+        kind="stacked",
     )
 
 
-def _comparisons(found: Significance) -> Grid | None:
-    if not found.comparisons:
+def _comparisons(content: ReportContent, found: Significance) -> Grid | None:
+    others = [other for other in found.comparisons if other.name not in content.twins]
+    if not others:
         return None
     rows, classes = [], {}
-    for place, other in enumerate(found.comparisons):
+    for place, other in enumerate(others):
         is_significant = other.adjusted_p_value <= 1.0 - found.confidence
         if is_significant:
             classes[place, 6] = "best" if other.sharpe.value > 0 else "worst"

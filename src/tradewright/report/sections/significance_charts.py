@@ -25,14 +25,15 @@ def draw_significance(content: ReportContent, found: Significance) -> tuple[Char
             about += f" The red line is what the best of {found.num_trials:,} without skill would be expected to show."
         ceiling = found.noise_ceiling if found.num_trials > 1 else math.nan
         charts.append(forest("forest", "Sharpe ratios", about, sharpes, own=content.strategy.name, ceiling=ceiling))
-    if found.comparisons:
+    others = {other.name: other.sharpe for other in found.comparisons if other.name not in content.twins}
+    if others:
         charts.append(
             forest(
                 "differences",
                 "Difference from each baseline",
                 "Sharpe ratio of the strategy minus that of the baseline on the same bars; where the bar crosses zero, "
                 "they cannot be told apart.",
-                {other.name: other.sharpe for other in found.comparisons},
+                others,
             )
         )
     sharpe = content.figures(content.strategy.name).get("sharpe", math.nan)

@@ -36,6 +36,20 @@
     head.addEventListener("click", sort);
     head.addEventListener("keydown", function (event) { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(); } });
   });
+  document.querySelectorAll(".scroll").forEach(function (part) {
+    var cue = document.createElement("p");
+    cue.className = "cue";
+    cue.textContent = "scroll sideways for more →";
+    part.before(cue);
+    function update() {
+      cue.hidden = part.scrollWidth <= part.clientWidth + 1;
+      part.classList.toggle("cut", !cue.hidden && part.scrollLeft + part.clientWidth < part.scrollWidth - 1);
+      if (cue.hidden) { part.removeAttribute("tabindex"); } else { part.tabIndex = 0; }
+    }
+    part.addEventListener("scroll", update);
+    new ResizeObserver(update).observe(part);
+    update();
+  });
   window.addEventListener("beforeprint", function () {
     document.querySelectorAll("details").forEach(function (part) { part.open = true; });
     document.querySelectorAll(".plot").forEach(function (plot) { Plotly.Plots.resize(plot); });
