@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from tradewright.config.compose import Composer
 
 TRACEBACK_VARIABLE = "TRADEWRIGHT_TRACEBACK"
-GC_THRESHOLD = 100_000
-"""Allocations between two collections. Start-up makes many objects that stay; with Python's 700, a tenth of a rule's
-backtest goes into looking through them."""
+GC_THRESHOLD = 1_000_000
+"""Allocations between two collections. Start-up makes many objects that stay; with Python's 700, a fifth of a rule's
+backtest goes into looking through them. A training returns to Python's own."""
 NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
 """Errors of the operating system that the user can mend: folders that cannot be written, full disks."""
 OPTION_FOLDERS = ("--config-dir", "-cd")

@@ -2,6 +2,7 @@
 validation becomes the strategy.
 """
 
+import gc
 import logging
 import warnings
 from collections.abc import Callable
@@ -33,6 +34,9 @@ from tradewright.task.task import Task
 
 log = logging.getLogger(__name__)
 
+PYTHONS_GC = (700, 10, 10)
+"""Python's own thresholds of garbage collection, which the command raises for its start: tensors in cycles must not
+wait."""
 QUIET = (
     "lightning.pytorch.utilities.rank_zero",
     "lightning.fabric.utilities.seed",
@@ -67,6 +71,7 @@ class Train(Task):
             RunError: A resumed run has no readable checkpoint although it has damaged ones.
         """
         torch.set_num_threads(self.num_threads)
+        gc.set_threshold(*PYTHONS_GC)
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
         context.save_scaler()
