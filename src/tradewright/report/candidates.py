@@ -138,7 +138,7 @@ def _read(records: Sequence[RunRecord], labels: Sequence[str]) -> tuple[list[_Ju
                 curves = read_curves(record, connection)
                 own = strategy_curve(record, curves)
             except (duckdb.Error, LookupError) as error:
-                excluded.append((label, f"its equity cannot be read, {' '.join(str(error).split())}"))
+                excluded.append((label, f"its equity cannot be read ({str(error).splitlines()[0]})"))
                 continue
             judged.append(_Judged(label, record, own, curves.get(BUY_AND_HOLD)))
     return judged, excluded
