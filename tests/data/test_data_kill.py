@@ -1,6 +1,7 @@
 """kill -9 at random moments of a load: the store opens with the old rows or the new ones, never anything between."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -80,12 +81,15 @@ def kill_loads(tmp_path: Path, kills: int, seed: int) -> None:
     assert sorted(path.name for path in (tmp_path / "store" / "bars").iterdir()) == ["mine.duckdb", "mine.lock"]
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="the killer forks")
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork, by which the loader is killed")
+
+
+@forks
 def test_fifty_kills_leave_old_or_new_rows(tmp_path):
     kill_loads(tmp_path, kills=50, seed=1)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="the killer forks")
+@forks
 def test_five_hundred_kills_leave_old_or_new_rows(tmp_path):
     kill_loads(tmp_path, kills=500, seed=2)

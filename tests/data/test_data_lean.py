@@ -16,10 +16,8 @@ from tradewright.errors import DataError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = Path(os.environ.get("TRADEWRIGHT_LEAN_DATA", REPOSITORY.parent / "shared" / "data" / "lean"))
-needs_sample = pytest.mark.skipif(
-    not (SAMPLE / "equity" / "usa" / "daily" / "spy.zip").is_file(),
-    reason="no LEAN sample data; set TRADEWRIGHT_LEAN_DATA to a LEAN data folder",
-)
+HAS_SAMPLE = (SAMPLE / "equity" / "usa" / "daily" / "spy.zip").is_file()
+needs_sample = pytest.mark.skipif(not HAS_SAMPLE, reason="no LEAN data: set TRADEWRIGHT_LEAN_DATA to its folder")
 
 
 @pytest.fixture

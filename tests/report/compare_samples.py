@@ -14,7 +14,12 @@ from tradewright.backtest.result import BacktestResult
 from tradewright.metrics.summary import summarise
 from tradewright.output import CONFIG, METRICS, PROVENANCE, STATUS, write_json, write_text
 from tradewright.provenance import trial_id
+from tradewright.report.comparison import Comparison, compare
 from tradewright.report.export import export_results
+from tradewright.report.runs import find_runs, read_run
+
+METRIC_KEYS = ("total_return", "sharpe", "max_drawdown")
+"""Figures of a comparison in these tests."""
 
 TS = np.busday_offset("2016-01-01", np.arange(300), roll="forward").astype("datetime64[us]")
 
@@ -123,3 +128,8 @@ def write_study(folder: Path) -> Path:
     write_run(folder / "20260101-000002-cccccc", config(seed=9), state="running", pid=2**22 - 3)
     write_text(write_run(folder / "20260101-000003-dddddd", config(seed=10)) / METRICS, "{")
     return folder
+
+
+def compared(folder: Path, **changes: Any) -> Comparison:
+    options: dict[str, Any] = {"metrics": METRIC_KEYS, "sort": "sharpe", "baseline": "buy_and_hold"}
+    return compare([read_run(path) for path in find_runs([folder])], folder=folder, **(options | changes))
