@@ -89,13 +89,13 @@ def test_final_values_bootstrap_truncated_episodes(setting_of) -> None:
     """The value after a truncation is that of the last observation of the episode, not of the new one."""
     torch.manual_seed(0)
     stream = ppo_of(setting_of(env=Discrete9(window=2, episode_bars=3))).stream()
-    observation = stream.simulator.observe()
+    observation = stream.world.observe()
     for step in range(6):
-        instrument, bar, account = stream.simulator.instrument_B, stream.simulator.bar_B, stream.simulator.account
+        instrument, bar, account = stream.world.instrument_B, stream.world.bar_B, stream.world.account
         row, observation = stream._step(observation)
         assert row["truncated"].all().item() == (step % 3 == 2)
         if row["truncated"].all():
-            expected_index = instrument * stream.simulator.market.num_bars + bar + 1
+            expected_index = instrument * stream.world.market.num_bars + bar + 1
             assert account.ended_B.any().item() is False
             assert torch.isfinite(row["final_value"]).all()
             assert not torch.equal(observation["index"], expected_index)
@@ -137,7 +137,7 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(setting_of, 
     assert str(streams[0]) == str(streams[1])
 
 
-def test_agent_learns_a_market_whose_next_return_follows_from_the_last(setting_of, tmp_path: Path) -> None:
+def test_agent_learns_a_market_whose_next_return_follows_from_the_last(setting_of, test_sharpe, tmp_path: Path) -> None:
     """Known optimum: side with the last return. A random policy loses its costs; the agent must beat Sharpe 2."""
     torch.set_num_threads(1)
     lightning.seed_everything(0, verbose=False)
@@ -145,9 +145,9 @@ def test_agent_learns_a_market_whose_next_return_follows_from_the_last(setting_o
     agent = ppo_of(
         setting, total_frames=60_000, num_envs=32, rollout_steps=32, iterations_per_epoch=10, lr=1e-3, gamma=0.5
     )
-    before = setting.judge(Policy(agent=agent), setting.ranges.test)["sharpe"]
+    before = test_sharpe(agent)
     trainer_of(tmp_path, agent.max_epochs).fit(agent, AgentDataModule(agent))
-    after = setting.judge(Policy(agent=agent), setting.ranges.test)["sharpe"]
+    after = test_sharpe(agent)
     assert after > 2.0 > before
 
 
@@ -178,10 +178,10 @@ def test_policy_decides_alike_alone_and_in_a_batch_and_on_other_data(setting_of,
 
 def test_acting_restores_the_features_of_the_training_market(setting_of) -> None:
     agent = ppo_of(setting_of())
-    trained_on = agent.actor.inputs.features
-    market = MarketTensors.build(agent.setting.panel, agent.setting.features)
+    trained_on = agent.inputs.bars.features
+    market = MarketTensors.build(agent.setting.stage.panel, agent.setting.stage.features)
     agent.act({"index": torch.tensor([50]), "portfolio": torch.zeros(1, len(PORTFOLIO))}, market, None)
-    assert agent.actor.inputs.features is trained_on
+    assert agent.inputs.bars.features is trained_on
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_acting_restores_the_features_of_the_training_market(setting_of) -> None
         ({"num_minibatches": 3}, r"num_minibatches must divide num_envs \* rollout_steps = 128, was 3"),
         ({"gamma": 1.5}, r"gamma must be in \(0, 1\], was 1.5"),
         ({"clip": 0.0}, r"clip must be in \(0, 1\), was 0"),
-        ({"rollout_steps": 0}, "rollout_steps must be >= 1, was 0"),
+        ({"rollout_steps": 0}, "rollout_steps must be > 0, was 0"),
     ],
 )
 def test_bad_arguments_are_refused(setting_of, keys: dict, message: str) -> None:

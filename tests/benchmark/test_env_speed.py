@@ -35,7 +35,7 @@ def test_environment_steps_per_second(panel_of, tmp_path, observation: str) -> N
             env=Continuous(window=8, observation=observation),
             rules=AccountRules(costs=Costs(fee_bps=1.0, slippage_bps=1.0)),
             rows=Range(0, 3000),
-            num_accounts=accounts,
+            num_envs=accounts,
             reward=LogReturn(),
             generator=torch.Generator().manual_seed(0),
         )
@@ -47,7 +47,7 @@ def test_environment_steps_per_second(panel_of, tmp_path, observation: str) -> N
 
 
 def _step_simulator(simulator: Simulator) -> None:
-    moved = simulator.step(torch.rand(simulator.num_accounts, 1) * 2 - 1)
+    moved = simulator.step(torch.rand(simulator.num_envs, 1) * 2 - 1)
     done = moved.terminated_B | moved.truncated_B
     if bool(done.any()):
         simulator.restart(done)

@@ -109,7 +109,7 @@ def simulator_on(
         env=Continuous(window=window, lowest_weight=-2.0, highest_weight=2.0, episode_bars=10),
         rules=rules,
         rows=rows,
-        num_accounts=num,
+        num_envs=num,
         generator=None if seed is None else torch.Generator().manual_seed(seed),
     )
 

@@ -43,7 +43,7 @@ def simulator_of(panel: Panel, cache: Path, backtester: Vectorized, seed: int | 
         env=Continuous(window=3, episode_bars=None if seed is None else 20),
         rules=backtester.rules,
         rows=Range(0, panel.num_bars),
-        num_accounts=len(panel.instruments) if seed is None else 4,
+        num_envs=len(panel.instruments) if seed is None else 4,
         generator=None if seed is None else torch.Generator().manual_seed(seed),
         figures=EpisodeFigures(panel, risk_free=RISK_FREE),
     )

@@ -16,7 +16,7 @@ from tradewright.env.discrete9 import ACTIONS, Discrete9
 from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.simulator import PORTFOLIO, Simulator
 from tradewright.env.torchrl_env import TradingTorchRLEnv
-from tradewright.env.trading import AccountView
+from tradewright.env.view import AccountView
 from tradewright.errors import DataError
 from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
@@ -44,7 +44,7 @@ def simulator_of(panel, cache: Path, env, *, rows=None, accounts=1, rules=None, 
         env=env,
         rules=rules or AccountRules(costs=COSTS),
         rows=rows or Range(0, panel.num_bars),
-        num_accounts=accounts,
+        num_envs=accounts,
         reward=LogReturn(scale=1.0),
         generator=None if seed is None else torch.Generator().manual_seed(seed),
     )

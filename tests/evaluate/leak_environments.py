@@ -44,7 +44,7 @@ def check_simulator(cls: type[Simulator], panel, seed: int, *, env=ENV, reward=T
     """Run the detector on a simulator class."""
     _, scaler = compute_features(FEATURES, panel, (Range(0, panel.num_bars // 2),), None)
 
-    def make(panel, features, rows, num_accounts):
+    def make(panel, features, rows, num_envs):
         market = MarketTensors.build(panel, features)
         tamper = getattr(cls, "of_market", None)
         return cls(
@@ -52,7 +52,7 @@ def check_simulator(cls: type[Simulator], panel, seed: int, *, env=ENV, reward=T
             env=env,
             rules=RULES,
             rows=rows,
-            num_accounts=num_accounts,
+            num_envs=num_envs,
             reward=LogReturn(scale=1.0) if reward else None,
         )
 

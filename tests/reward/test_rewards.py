@@ -35,7 +35,7 @@ def test_differential_sharpe_equals_its_recursion() -> None:
     first, second, equity = 0.0, volatility**2, 1.0
     for r in rng.normal(0.001, 0.01, 60):
         expected = (second * (r - first) - 0.5 * first * (r * r - second)) / (second - first**2) ** 1.5
-        got, state = reward(state, change(equity, equity * (1 + r)))
+        got, state, _ = reward(state, change(equity, equity * (1 + r)))
         assert float(got) == pytest.approx(expected, rel=1e-9)
         first, second = first + eta * (r - first), second + eta * (r * r - second)
         equity *= 1 + r
@@ -48,7 +48,7 @@ def test_differential_sharpe_is_the_slope_of_the_exponential_sharpe_ratio() -> N
     state = {
         name: torch.tensor([x], dtype=torch.float64) for name, x in (("first_moment", first), ("second_moment", second))
     }
-    got, moved = reward(state, change(1.0, 1.0 + r))
+    got, moved, _ = reward(state, change(1.0, 1.0 + r))
     sharpe = [
         a / math.sqrt(b - a * a)
         for a, b in ((first, second), (float(moved["first_moment"]), float(moved["second_moment"])))
@@ -58,7 +58,7 @@ def test_differential_sharpe_is_the_slope_of_the_exponential_sharpe_ratio() -> N
 
 @pytest.mark.parametrize("reward", [LogReturn(bankrupt_reward=-7.0), DifferentialSharpe(bankrupt_reward=-7.0)])
 def test_bankrupt_bar_earns_the_agreed_reward_and_no_nan(reward) -> None:
-    got, _ = reward(reward.initial(1, CPU), change(100.0, -20.0, ended=True))
+    got, *_ = reward(reward.initial(1, CPU), change(100.0, -20.0, ended=True))
     assert float(got) == -7.0
 
 

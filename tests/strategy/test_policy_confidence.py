@@ -3,7 +3,7 @@
 import torch
 
 from tradewright.env.discrete9 import ACTIONS, Discrete9
-from tradewright.env.trading import AccountView
+from tradewright.env.view import AccountView
 from tradewright.strategy.policy import side_confidence
 
 

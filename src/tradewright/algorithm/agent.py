@@ -1,11 +1,12 @@
 """``AgentModule``: what every reinforcement-learning algorithm shares under Lightning.
 
-One Lightning batch is one gradient minibatch; one Lightning epoch is a whole number of collect-and-update iterations,
-followed by a backtest on the validation range. The module owns the networks and the loss; the environment, its random
-generators and the frame counter live in the data module, whose state makes a resumed run equal to the bit.
+One Lightning batch is one gradient step; one Lightning epoch is a whole number of collect-and-update iterations,
+followed by a validation. The module owns the networks and the loss; the environments, their random generators, replay
+and the frame counter live in the data module, whose state makes a resumed run equal to the bit.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import lightning
@@ -13,11 +14,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from tradewright.algorithm.inputs import WindowInputs, make_inputs
 from tradewright.algorithm.setting import Setting
+from tradewright.algorithm.stream import Stream
 from tradewright.env.auto import Auto
 from tradewright.env.market_tensors import MarketTensors
-from tradewright.env.simulator import Simulator
-from tradewright.market.rules import AccountRules
+from tradewright.env.world import Env, World
 from tradewright.strategy.policy import Acted
 
 TRAIN_STREAM, NETWORK_STREAM = 1, 2
@@ -29,10 +31,14 @@ class AgentModule(lightning.LightningModule, ABC):
     """Base of the config nodes of group ``algorithm`` that learn to act.
 
     Args:
-        setting: Market, rules and goal.
-        num_envs: Parallel accounts in training, >= 1.
-        lr: Learning rate of Adam, > 0.
-        total_frames: Environment steps of the whole training, >= one epoch.
+        setting: World and goal.
+        total_frames: Environment steps of the whole training, >= 1.
+        episodes: Whole episodes of the training instead, >= 1: ``total_frames`` is then that many times the longest
+            episode. None: ``total_frames``.
+        num_envs: Parallel environments in training, >= 1.
+        iterations_per_epoch: Iterations of collecting and updating between two validations, >= 1.
+        lr: Learning rate, > 0.
+        gamma: Discount per step, in (0, 1].
 
     Raises:
         ValueError: An argument is out of range.
@@ -40,20 +46,39 @@ class AgentModule(lightning.LightningModule, ABC):
 
     action_kinds: ClassVar[tuple[str, ...]]
 
-    def __init__(self, *, setting: Setting, num_envs: int, lr: float, total_frames: int) -> None:
+    def __init__(
+        self,
+        *,
+        setting: Setting,
+        total_frames: int,
+        episodes: int | None,
+        num_envs: int,
+        iterations_per_epoch: int,
+        lr: float,
+        gamma: float,
+    ) -> None:
         super().__init__()
-        for name, value in (("num_envs", num_envs), ("lr", lr), ("total_frames", total_frames)):
-            if not value > 0:
-                raise ValueError(f"{name} must be > 0, was {value}")
+        require_positive(total_frames=total_frames, num_envs=num_envs, iterations_per_epoch=iterations_per_epoch, lr=lr)
+        if episodes is not None:
+            require_positive(episodes=episodes)
+        if not 0 < gamma <= 1:
+            raise ValueError(f"gamma must be in (0, 1], was {gamma}")
         self.setting = setting
-        self.num_envs, self.lr, self.total_frames = num_envs, lr, total_frames
-        self.env = setting.env.choose(self.action_kinds) if isinstance(setting.env, Auto) else setting.env
-        self.rules: AccountRules = setting.backtest.rules
+        self.env: Env = setting.env.choose(self.action_kinds) if isinstance(setting.env, Auto) else setting.env
+        self.total_frames = total_frames if episodes is None else episodes * self.env.episode_steps(setting.stage)
+        self.num_envs, self.iterations_per_epoch, self.lr, self.gamma = num_envs, iterations_per_epoch, lr, gamma
+        self.rules = setting.stage.rules if setting.stage else None
+        self.inputs = make_inputs(self.env, setting.stage)
 
     @property
     @abstractmethod
+    def frames_per_iteration(self) -> int:
+        """Environment steps of one iteration."""
+
+    @property
     def frames_per_epoch(self) -> int:
         """Environment steps of one Lightning epoch."""
+        return self.frames_per_iteration * self.iterations_per_epoch
 
     @property
     def max_epochs(self) -> int:
@@ -63,42 +88,75 @@ class AgentModule(lightning.LightningModule, ABC):
     @property
     def frames(self) -> int:
         """Environment steps so far; the x-axis of every curve."""
-        return int(self.stream_in_use.frames)
+        return self.stream_in_use.frames
 
     @property
-    def stream_in_use(self) -> Any:
+    def stream_in_use(self) -> Stream:
         """The stream of the data module that the trainer uses."""
-        return self.trainer.datamodule.stream  # type: ignore[attr-defined] # Lightning sets it in fit()
+        stream: Stream = self.trainer.datamodule.stream  # type: ignore[attr-defined] # Lightning sets it in fit()
+        return stream
 
     def generator(self, stream: int) -> torch.Generator:
         """Return a fresh generator of the given random stream."""
         return torch.Generator(device=self.device).manual_seed(self.setting.seed * SEED_STRIDE + stream)
 
-    def simulator(self) -> Simulator:
-        """Return the training accounts, on the networks' device."""
-        return Simulator(
-            market=MarketTensors.build(self.setting.panel, self.setting.features, self.device),
-            env=self.env,
-            rules=self.rules,
-            rows=self.setting.ranges.training,
-            num_accounts=self.num_envs,
-            reward=self.setting.reward,
-            generator=self.generator(TRAIN_STREAM),
+    def world(self) -> World:
+        """Return the training environments, on the networks' device."""
+        stage, market = self.setting.stage, None
+        if stage is not None:
+            market = MarketTensors.build(stage.panel, stage.features, self.device)
+            if isinstance(self.inputs, WindowInputs):
+                self.inputs.bars.features = market.features
+        return self.env.world(
+            num_envs=self.num_envs, generator=self.generator(TRAIN_STREAM), stage=stage, market=market
         )
 
-    @abstractmethod
-    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Acted:
-        """Return the action of every account, see ``strategy.policy.Agent``."""
+    def act(
+        self, observation: dict[str, Tensor], market: MarketTensors | None, generator: torch.Generator | None
+    ) -> Acted:
+        """Return the action of every environment, on any market of the same features; see ``strategy.policy.Agent``."""
+        with self.inputs.reading(market):
+            return self.choose(observation, generator)
 
     @abstractmethod
-    def stream(self) -> Any:
-        """Return the sized training stream; called once, when the networks are on their device."""
+    def choose(self, observation: dict[str, Tensor], generator: torch.Generator | None) -> Acted:
+        """Return the action of every environment; ``generator`` None means the best or most probable one."""
+
+    @abstractmethod
+    def stream(self) -> Stream:
+        """Return the training stream; called once, when the networks are on their device."""
 
     def configure_optimizers(self) -> Optimizer:
         """Adam over all parameters, epsilon 1e-5 as in the PPO reference implementation."""
         return torch.optim.Adam(self.parameters(), lr=self.lr, eps=1e-5)
 
+    def log_terms(self, terms: Mapping[str, Tensor | float], batch: Any, batch_idx: int) -> None:
+        """Log the terms of the last gradient step of an iteration, the learning rate and the stream's figures.
+
+        Args:
+            terms: By name, without the prefix ``train/``.
+            batch: The minibatch; its length is the batch size.
+            batch_idx: Number of the gradient step in the epoch.
+        """
+        stream = self.stream_in_use
+        if (batch_idx + 1) % stream.batches_per_iteration:
+            return
+        logged = {f"train/{name}": torch.as_tensor(term).detach() for name, term in {**terms, **stream.newest}.items()}
+        logged["train/lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log_dict(logged, batch_size=len(batch))
+
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Backtest the agent as the strategy that will be judged on the validation range and log every figure."""
-        figures = self.setting.judge(self.setting.as_strategy(self), self.setting.ranges.validation)
+        """Judge the agent as the strategy that will be tested, on the validation range, and log every figure."""
+        figures = self.setting.validate(self)
         self.log_dict({f"validation/{name}": value for name, value in figures.items()}, batch_size=1)
+
+
+def require_positive(**values: float) -> None:
+    """Check that keys are counts or rates.
+
+    Raises:
+        ValueError: One is not above zero.
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be > 0, was {value}")

@@ -1,7 +1,6 @@
-"""Actor and critic over a trading observation: the window of features, flattened, beside the portfolio state.
+"""Networks over an observation: ``Body``, and the on-policy pair of ``Actor`` and ``Critic``.
 
-Legend: B accounts, W window, F features, P portfolio features, A actions. Under index observations the window is
-gathered here, from the market's feature tensor, so that rollouts store one integer per step instead of W·F numbers.
+Legend: B environments, A actions, H features of the trunk.
 """
 
 import math
@@ -9,49 +8,51 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule
 from torch import Tensor, nn
+from torch.distributions import Categorical
+from torchrl.modules import IndependentNormal
 
-from tradewright.env.market_tensors import gather_window
-from tradewright.env.simulator import PORTFOLIO
-from tradewright.env.trading import TradingEnv
+from tradewright.algorithm.inputs import Inputs
+from tradewright.env.world import Env
 from tradewright.model.mlp import orthogonal_head
 
 ModelFactory = Callable[..., nn.Module]
 """Builds a trunk from ``in_features``; the trunk has an attribute ``out_features``."""
 
 
-def _width(trunk: nn.Module) -> int:
-    width = trunk.out_features
-    assert isinstance(width, int)
-    return width
-
-
-class WindowInput(nn.Module):
-    """Turns an observation into one row per account.
+class Body(nn.Module):
+    """Inputs and a trunk: from an observation to ``[B, H]``.
 
     Args:
-        features: ``[N*T, F]`` float32; not part of the state, so a checkpoint holds no market data.
-        window: W.
-        is_indexed: Whether observations are bar indices (else windows).
+        inputs: Shared by all networks of an agent.
+        model: Trunk factory.
+        extra_features: Width of one more value after those of the observation, such as an action.
     """
 
-    features: Tensor
-
-    def __init__(self, *, features: Tensor, window: int, is_indexed: bool) -> None:
+    def __init__(self, *, inputs: Inputs, model: ModelFactory, extra_features: int = 0) -> None:
         super().__init__()
-        self.register_buffer("features", features, persistent=False)
-        self.window = window
-        self.is_indexed = is_indexed
+        self.inputs = inputs
+        self.has_extra = extra_features > 0
+        self.trunk = model(in_features=inputs.width + extra_features)
 
     @property
-    def width(self) -> int:
-        """W·F + P."""
-        return self.window * self.features.shape[-1] + len(PORTFOLIO)
+    def in_keys(self) -> tuple[str, ...]:
+        """Keys of the observation."""
+        return self.inputs.in_keys
 
-    def forward(self, bars: Tensor, portfolio: Tensor) -> Tensor:
-        """Map indices ``[B]`` or windows ``[B, W, F]``, and portfolio ``[B, P]``, to ``[B, W·F + P]``."""
-        window_BWF = gather_window(self.features, bars, self.window) if self.is_indexed else bars
-        return torch.cat((window_BWF.flatten(-2), portfolio), dim=-1)
+    @property
+    def out_features(self) -> int:
+        """H."""
+        width = self.trunk.out_features
+        assert isinstance(width, int)
+        return width
+
+    def forward(self, *values: Tensor) -> Tensor:
+        """Map the values of ``in_keys``, and the extra one, to ``[B, H]``."""
+        if self.has_extra:
+            return self.trunk(torch.cat((self.inputs(*values[:-1]), values[-1]), dim=-1))
+        return self.trunk(self.inputs(*values))
 
 
 class Choice(NamedTuple):
@@ -75,36 +76,40 @@ class Actor(nn.Module):
     discrete: logits ``[B, A]``.
 
     Args:
-        inputs: Observation input shared with the critic (it has no weights).
-        model: Trunk factory.
+        body: Trunk over the observation.
         env: Action kind and count.
         log_deviation: Initial log of the deviation of continuous actions.
     """
 
-    def __init__(self, *, inputs: WindowInput, model: ModelFactory, env: TradingEnv, log_deviation: float) -> None:
+    def __init__(self, *, body: Body, env: Env, log_deviation: float) -> None:
         super().__init__()
-        self.inputs = inputs
-        self.trunk = model(in_features=inputs.width)
-        self.head = orthogonal_head(_width(self.trunk), env.num_actions, gain=0.01)
+        self.body = body
+        self.head = orthogonal_head(body.out_features, env.num_actions, gain=0.01)
         self.is_continuous = env.action_kind == "continuous"
         if self.is_continuous:
             self.log_deviation = nn.Parameter(torch.full((env.num_actions,), log_deviation))
 
-    def forward(self, bars: Tensor, portfolio: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    @property
+    def in_keys(self) -> tuple[str, ...]:
+        """Keys of the observation."""
+        return self.body.in_keys
+
+    def forward(self, *values: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return ``(mean, deviation)`` or logits."""
-        out_BA = self.head(self.trunk(self.inputs(bars, portfolio)))
+        out_BA = self.head(self.body(*values))
         if self.is_continuous:
             return out_BA, self.log_deviation.exp().expand_as(out_BA)
         return out_BA
 
-    def act(self, bars: Tensor, portfolio: Tensor, generator: torch.Generator | None) -> Choice:
+    def act(self, *values: Tensor, generator: torch.Generator | None) -> Choice:
         """Choose actions.
 
         Args:
+            values: The observation, in the order of ``in_keys``.
             generator: Source of randomness; None takes the mean or the most probable action.
 
         """
-        out = self(bars, portfolio)
+        out = self(*values)
         if isinstance(out, tuple):
             mean_BA, deviation_BA = out
             if generator is None:
@@ -130,16 +135,33 @@ class Critic(nn.Module):
     """State value ``[B, 1]``.
 
     Args:
-        inputs: Observation input shared with the actor.
-        model: Trunk factory.
+        body: Trunk over the observation.
     """
 
-    def __init__(self, *, inputs: WindowInput, model: ModelFactory) -> None:
+    def __init__(self, *, body: Body) -> None:
         super().__init__()
-        self.inputs = inputs
-        self.trunk = model(in_features=inputs.width)
-        self.head = orthogonal_head(_width(self.trunk), 1, gain=1.0)
+        self.body = body
+        self.head = orthogonal_head(body.out_features, 1, gain=1.0)
 
-    def forward(self, bars: Tensor, portfolio: Tensor) -> Tensor:
+    def forward(self, *values: Tensor) -> Tensor:
         """Return the value of each observation."""
-        return self.head(self.trunk(self.inputs(bars, portfolio)))
+        return self.head(self.body(*values))
+
+
+def actor_module(actor: Actor) -> ProbabilisticTensorDictSequential:
+    """Wrap the actor with its distribution, as TorchRL's losses expect it."""
+    keys = ["loc", "scale"] if actor.is_continuous else ["logits"]
+    return ProbabilisticTensorDictSequential(
+        TensorDictModule(actor, list(actor.in_keys), keys),
+        ProbabilisticTensorDictModule(
+            in_keys=keys,
+            out_keys=["action"],
+            distribution_class=IndependentNormal if actor.is_continuous else Categorical,
+            return_log_prob=True,
+        ),
+    )
+
+
+def critic_module(critic: Critic) -> TensorDictModule:
+    """Wrap the critic as TorchRL's losses expect it."""
+    return TensorDictModule(critic, list(critic.body.in_keys), ["state_value"])

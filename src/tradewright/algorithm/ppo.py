@@ -10,18 +10,14 @@ from typing import ClassVar
 
 import torch
 from tensordict import TensorDict
-from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule
 from torch import Tensor
-from torch.distributions import Categorical
-from torchrl.modules import IndependentNormal
 from torchrl.objectives import ClipPPOLoss
 
-from tradewright.algorithm.agent import NETWORK_STREAM, AgentModule
-from tradewright.algorithm.networks import Actor, Critic, ModelFactory, WindowInput
+from tradewright.algorithm.agent import NETWORK_STREAM, AgentModule, require_positive
+from tradewright.algorithm.networks import Actor, Body, Critic, ModelFactory, actor_module, critic_module
 from tradewright.algorithm.rollout import OnPolicyStream
 from tradewright.algorithm.setting import Setting
 from tradewright.config.runtime import Runtime
-from tradewright.env.market_tensors import MarketTensors
 from tradewright.strategy.policy import Acted
 
 LOGGED = {"loss_objective": "loss_policy", "loss_critic": "loss_value", "entropy": "entropy", "kl_approx": "kl"}
@@ -34,6 +30,7 @@ class PPO(AgentModule):
         setting: Market, rules and goal.
         model: Trunk factory for actor and critic.
         total_frames: Environment steps of the whole training.
+        episodes: Whole episodes of the training instead; None: ``total_frames``.
         num_envs: Parallel accounts.
         rollout_steps: Bars per account between updates; one rollout is ``num_envs * rollout_steps`` frames.
         num_minibatches: Minibatches per pass; must divide the rollout.
@@ -59,6 +56,7 @@ class PPO(AgentModule):
         setting: Runtime[Setting],
         model: Runtime[ModelFactory],
         total_frames: int,
+        episodes: int | None = None,
         num_envs: int = 64,
         rollout_steps: int = 64,
         num_minibatches: int = 8,
@@ -72,27 +70,29 @@ class PPO(AgentModule):
         value_coefficient: float = 0.5,
         log_deviation: float = -0.5,
     ) -> None:
-        super().__init__(setting=setting, num_envs=num_envs, lr=lr, total_frames=total_frames)
-        _check_counts(rollout_steps, num_minibatches, num_passes, iterations_per_epoch)
+        super().__init__(
+            setting=setting,
+            total_frames=total_frames,
+            episodes=episodes,
+            num_envs=num_envs,
+            iterations_per_epoch=iterations_per_epoch,
+            lr=lr,
+            gamma=gamma,
+        )
+        require_positive(rollout_steps=rollout_steps, num_minibatches=num_minibatches, num_passes=num_passes)
         if num_envs * rollout_steps % num_minibatches:
             frames = num_envs * rollout_steps
             raise ValueError(f"num_minibatches must divide num_envs * rollout_steps = {frames}, was {num_minibatches}")
-        if not 0 < gamma <= 1:
-            raise ValueError(f"gamma must be in (0, 1], was {gamma}")
         if not 0 <= gae_lambda <= 1:
             raise ValueError(f"gae_lambda must be in [0, 1], was {gae_lambda}")
         if not 0 < clip < 1:
             raise ValueError(f"clip must be in (0, 1), was {clip}")
         self.rollout_steps, self.num_minibatches, self.num_passes = rollout_steps, num_minibatches, num_passes
-        self.iterations_per_epoch, self.gamma, self.gae_lambda = iterations_per_epoch, gamma, gae_lambda
-        inputs = WindowInput(
-            features=MarketTensors.build(setting.panel, setting.features).features,
-            window=self.env.window,
-            is_indexed=self.env.observation == "index",
-        )
+        self.gae_lambda = gae_lambda
+        actor = Actor(body=Body(inputs=self.inputs, model=model), env=self.env, log_deviation=log_deviation)
         self.loss = ClipPPOLoss(
-            _actor_module(Actor(inputs=inputs, model=model, env=self.env, log_deviation=log_deviation), inputs),
-            TensorDictModule(Critic(inputs=inputs, model=model), _in_keys(inputs), ["state_value"]),
+            actor_module(actor),
+            critic_module(Critic(body=Body(inputs=self.inputs, model=model))),
             clip_epsilon=clip,
             entropy_bonus=True,
             entropy_coeff=entropy_coefficient,
@@ -113,14 +113,14 @@ class PPO(AgentModule):
         return self.loss.critic_network.module
 
     @property
-    def frames_per_epoch(self) -> int:
-        """Environment steps of one Lightning epoch."""
-        return self.num_envs * self.rollout_steps * self.iterations_per_epoch
+    def frames_per_iteration(self) -> int:
+        """Environment steps of one rollout."""
+        return self.num_envs * self.rollout_steps
 
     def stream(self) -> OnPolicyStream:
         """Return the rollouts of one epoch as minibatches."""
         return OnPolicyStream(
-            simulator=self.simulator(),
+            world=self.world(),
             actor=self.actor,
             critic=self.critic,
             num_steps=self.rollout_steps,
@@ -133,48 +133,15 @@ class PPO(AgentModule):
             reward_name=self.setting.reward_name,
         )
 
-    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Acted:
-        """Return the action of every account on any market with the same features."""
-        inputs = self.actor.inputs
-        trained_on, inputs.features = inputs.features, market.features
-        bars = observation["index"] if inputs.is_indexed else observation["window"]
-        action, _, log_prob_BA = self.actor.act(bars, observation["portfolio"], generator)
-        inputs.features = trained_on
+    def choose(self, observation: dict[str, Tensor], generator: torch.Generator | None) -> Acted:
+        """Return the sampled or the most probable action of every environment."""
+        values = (observation[key] for key in self.actor.in_keys)
+        action, _, log_prob_BA = self.actor.act(*values, generator=generator)
         return Acted(action, None if log_prob_BA is None else log_prob_BA.exp())
 
     def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
         """Return the loss of one minibatch; the last of each pass is logged."""
         terms = self.loss(batch)
         loss = terms["loss_objective"] + terms["loss_critic"] + terms["loss_entropy"]
-        if (batch_idx + 1) % (self.num_minibatches * self.num_passes) == 0:
-            logged = {f"train/{name}": terms[key].detach() for key, name in LOGGED.items()}
-            logged["train/loss"] = loss.detach()
-            logged["train/lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
-            logged["train/mean_reward"] = torch.tensor(self.stream_in_use.mean_reward)
-            self.log_dict(logged, batch_size=len(batch))
+        self.log_terms({name: terms[key] for key, name in LOGGED.items()} | {"loss": loss}, batch, batch_idx)
         return loss
-
-
-def _check_counts(*counts: int) -> None:
-    names = ("rollout_steps", "num_minibatches", "num_passes", "iterations_per_epoch")
-    for name, count in zip(names, counts, strict=True):
-        if count < 1:
-            raise ValueError(f"{name} must be >= 1, was {count}")
-
-
-def _in_keys(inputs: WindowInput) -> list[str]:
-    return ["index" if inputs.is_indexed else "window", "portfolio"]
-
-
-def _actor_module(actor: Actor, inputs: WindowInput) -> ProbabilisticTensorDictSequential:
-    """Wrap the actor with its distribution, as TorchRL's losses expect it."""
-    keys = ["loc", "scale"] if actor.is_continuous else ["logits"]
-    return ProbabilisticTensorDictSequential(
-        TensorDictModule(actor, _in_keys(inputs), keys),
-        ProbabilisticTensorDictModule(
-            in_keys=keys,
-            out_keys=["action"],
-            distribution_class=IndependentNormal if actor.is_continuous else Categorical,
-            return_log_prob=True,
-        ),
-    )

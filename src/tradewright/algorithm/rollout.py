@@ -1,11 +1,9 @@
-"""On-policy collection and minibatches: one Lightning batch is one gradient minibatch.
+"""On-policy collection and minibatches; advantages are computed once per rollout.
 
-Legend: S steps of a rollout, B accounts. The stream has a length, because Lightning prefetches from loaders without one
-and would collect rollout k+1 with the weights from before update k. Advantages are computed once per rollout.
+Legend: S steps of a rollout, B environments.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from tensordict import TensorDict
@@ -13,21 +11,22 @@ from torch import Tensor
 from torchrl.objectives.value.functional import vec_generalized_advantage_estimate
 
 from tradewright.algorithm.networks import Actor, Critic
-from tradewright.env.simulator import Simulator
+from tradewright.algorithm.stream import Stream
+from tradewright.env.world import World
 from tradewright.reward.reward import require_finite
 
 
-class OnPolicyStream:
+class OnPolicyStream(Stream):
     """Collects a rollout, then yields its shuffled minibatches, ``num_iterations`` times.
 
     Args:
-        simulator: B accounts with their own generator.
+        world: B environments with their own generator.
         actor, critic: Current networks; read, never changed.
-        num_steps: S, bars per account and rollout.
+        num_steps: S, steps per environment and rollout.
         num_passes: Passes over each rollout.
         num_minibatches: Minibatches per pass; must divide S·B.
         num_iterations: Rollouts per Lightning epoch.
-        gamma: Discount per bar.
+        gamma: Discount per step.
         gae_lambda: λ of generalised advantage estimation.
         generator: Draws actions and shuffles.
         reward_name: Named when a reward is not finite.
@@ -36,7 +35,7 @@ class OnPolicyStream:
     def __init__(
         self,
         *,
-        simulator: Simulator,
+        world: World,
         actor: Actor,
         critic: Critic,
         num_steps: int,
@@ -48,56 +47,39 @@ class OnPolicyStream:
         generator: torch.Generator,
         reward_name: str,
     ) -> None:
-        self.simulator, self.actor, self.critic = simulator, actor, critic
+        super().__init__(
+            world=world,
+            generator=generator,
+            num_iterations=num_iterations,
+            batches_per_iteration=num_passes * num_minibatches,
+        )
+        self.actor, self.critic = actor, critic
         self.num_steps, self.num_passes, self.num_minibatches = num_steps, num_passes, num_minibatches
-        self.num_iterations, self.gamma, self.gae_lambda = num_iterations, gamma, gae_lambda
-        self.generator, self.reward_name = generator, reward_name
-        self.frames = 0
-        """Environment steps collected so far."""
-        self.mean_reward = float("nan")
-        """Mean reward per bar of the newest rollout."""
+        self.gamma, self.gae_lambda, self.reward_name = gamma, gae_lambda, reward_name
 
-    def __len__(self) -> int:
-        return self.num_iterations * self.num_passes * self.num_minibatches
-
-    def __iter__(self) -> Iterator[TensorDict]:
-        for _ in range(self.num_iterations):
-            data = self.collect()
-            size = len(data) // self.num_minibatches
-            for _ in range(self.num_passes):
-                order = torch.randperm(len(data), generator=self.generator, device=data.device)
-                for first in range(0, size * self.num_minibatches, size):
-                    yield data[order[first : first + size]]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state between two iterations: accounts, generator and frame counter."""
-        return {
-            "simulator": self.simulator.state_dict(),
-            "generator": self.generator.get_state(),
-            "frames": self.frames,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
-        self.simulator.load_state_dict(state["simulator"])
-        self.generator.set_state(state["generator"].cpu())
-        self.frames = state["frames"]
+    def iteration(self) -> Iterator[TensorDict]:
+        """Collect one rollout and yield its minibatches."""
+        data = self.collect()
+        size = len(data) // self.num_minibatches
+        for _ in range(self.num_passes):
+            order = torch.randperm(len(data), generator=self.generator, device=data.device)
+            for first in range(0, size * self.num_minibatches, size):
+                yield data[order[first : first + size]]
 
     @torch.no_grad()
     def collect(self) -> TensorDict:
         """Roll the accounts S bars forward and return ``[S·B]`` transitions with advantages and value targets."""
         steps: list[dict[str, Tensor]] = []
-        observation = self.simulator.observe()
+        observation = self.world.observe()
         for _ in range(self.num_steps):
             row, observation = self._step(observation)
             steps.append(row)
         data_SB = {name: torch.stack([row[name] for row in steps]) for name in steps[0]}
         require_finite(data_SB["reward"], self.reward_name)
-        self.mean_reward = float(data_SB["reward"].mean())
-        self.frames += self.num_steps * self.simulator.num_accounts
+        self.frames += self.num_steps * self.world.num_envs
+        self.describe(float(data_SB["reward"].mean()))
         # The value after step s is the value before step s+1, but for accounts that were restarted in between.
-        bars, portfolio = _inputs(observation)
-        last_value_1B = self.critic(bars, portfolio)[:, 0][None]
+        last_value_1B = self.critic(*self._values(observation))[:, 0][None]
         next_value_SB = torch.cat((data_SB["value"][1:], last_value_1B))
         done_SB = data_SB["terminated"] | data_SB["truncated"]
         next_value_SB = torch.where(done_SB, data_SB.pop("final_value"), next_value_SB)
@@ -115,15 +97,17 @@ class OnPolicyStream:
 
     def _step(self, observation: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Take one step; return its row and the next observation."""
-        bars, portfolio = _inputs(observation)
-        action, log_prob_B, _ = self.actor.act(bars, portfolio, self.generator)
-        value_B = self.critic(bars, portfolio)[:, 0]
-        moved = self.simulator.step(action)
+        values = self._values(observation)
+        action, log_prob_B, _ = self.actor.act(*values, generator=self.generator)
+        value_B = self.critic(*values)[:, 0]
+        moved = self.world.step(action)
         done_B = moved.terminated_B | moved.truncated_B
         final_value_B = torch.zeros_like(value_B)
-        if bool(done_B.any()):
-            final_value_B = self.critic(*_inputs(self.simulator.observe()))[:, 0]
-            self.simulator.restart(done_B)
+        has_done = bool(done_B.any())
+        self.episodes.add(moved, done_B, has_done=has_done)
+        if has_done:
+            final_value_B = self.critic(*self._values(self.world.observe()))[:, 0]
+            self.world.restart(done_B)
         row = {
             **observation,
             "action": action,
@@ -134,11 +118,10 @@ class OnPolicyStream:
             "terminated": moved.terminated_B,
             "truncated": moved.truncated_B,
         }
-        return row, self.simulator.observe()
+        return row, self.world.observe()
 
-
-def _inputs(observation: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    return observation["index"] if "index" in observation else observation["window"], observation["portfolio"]
+    def _values(self, observation: dict[str, Tensor]) -> list[Tensor]:
+        return [observation[key] for key in self.actor.in_keys]
 
 
 def _advantages(

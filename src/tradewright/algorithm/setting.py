@@ -4,43 +4,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tradewright.backtest.vectorized import Vectorized
-from tradewright.data.panel import Panel
-from tradewright.data.ranges import Range, Ranges
 from tradewright.env.auto import Auto
-from tradewright.env.trading import TradingEnv
-from tradewright.features.features import Features
-from tradewright.reward.reward import Reward
-from tradewright.strategy.strategy import Strategy
-
-Judge = Callable[[Strategy, Range], dict[str, float]]
-"""Backtests a strategy on a range and returns its figures."""
+from tradewright.env.world import Env, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """The market, the rules and the goal of one agent.
+    """The world and the goal of one agent.
 
     Args:
-        panel: All bars.
-        features: Scaled features of the panel.
-        ranges: Train, validation and test.
-        env: The environment's keys.
-        reward: The reward function.
-        reward_name: Option name, for messages.
-        backtest: The backtester whose rules the environment shares.
-        judge: Backtests a strategy on a range.
-        as_strategy: Makes the configured strategy of an agent, so that validation judges what will be tested.
+        env: Builds the training environments.
+        stage: The market; None for environments that are none.
+        reward_name: Option name of the reward, for messages.
+        validate: Returns the figures by which the agent is chosen, without prefix: of a backtest on the validation
+            range, or of episodes of its own.
         seed: Seed of everything random in training.
     """
 
-    panel: Panel
-    features: Features
-    ranges: Ranges
-    env: TradingEnv | Auto
-    reward: Reward
+    env: Env | Auto
+    stage: Stage | None
     reward_name: str
-    backtest: Vectorized
-    judge: Judge
-    as_strategy: Callable[[Any], Strategy]
+    validate: Callable[[Any], dict[str, float]]
     seed: int

@@ -5,7 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tradewright.env.trading import AccountView, TradingEnv
+from tradewright.env.trading import TradingEnv
+from tradewright.env.view import AccountView
 
 
 class Continuous(TradingEnv):

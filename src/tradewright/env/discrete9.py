@@ -5,7 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tradewright.env.trading import AccountView, TradingEnv
+from tradewright.env.trading import TradingEnv
+from tradewright.env.view import AccountView
 
 ACTIONS = ("hold", "buy_25", "buy_50", "buy_75", "buy_100", "sell_25", "sell_50", "sell_75", "sell_100")
 BUY_FRACTION = (0.0, 0.25, 0.5, 0.75, 1.0, 0.0, 0.0, 0.0, 0.0)

@@ -6,7 +6,7 @@ Random numbers come from one generator, so that a state saved with ``state_dict`
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,28 +17,21 @@ from tradewright.env.episode_figures import EpisodeFigures
 from tradewright.env.execution_tensors import ExecutionTensors
 from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.starts import find_starts
-from tradewright.env.trading import AccountView, TradingEnv
+from tradewright.env.view import AccountView
+from tradewright.env.world import Transition
 from tradewright.errors import DataError
 from tradewright.market.rules import AccountRules
 from tradewright.market.step import State, choose, initial_state, step, unrealised
 from tradewright.reward.reward import BarChange, Reward
+
+if TYPE_CHECKING:
+    from tradewright.env.trading import TradingEnv
 
 PORTFOLIO = ("weight", "cash_fraction", "unrealised_return", "holding_bars", "drawdown", "episode_return", "blocked")
 """Portfolio features, in column order: fractions of equity, except ``holding_bars`` (in units of 100 bars),
 ``episode_return`` (log return since the start of the episode) and ``blocked`` (side that may not be entered again
 after a stop until a target of zero or of the other side: -1, 1, or 0 for none)."""
 HOLDING_UNIT = 100.0
-
-
-class Transition(NamedTuple):
-    """What one step returns, before any account is restarted."""
-
-    reward_B: Tensor
-    """float64; 0 without a reward."""
-    terminated_B: Tensor
-    """True where the account went bankrupt: nothing follows."""
-    truncated_B: Tensor
-    """True where the episode ran out of bars: the future goes on without us."""
 
 
 class Simulator:
@@ -50,7 +43,7 @@ class Simulator:
         rules: The rules of the backtest; decisions may reach the market later (``delay_bars``), as they do there.
         rows: Bars the accounts may see as the current bar; the last is where every episode ends at the latest. Several
             parts need a generator; an episode and the windows that it sees stay inside one part.
-        num_accounts: B.
+        num_envs: B.
         reward: Reward function, or None.
         generator: Draws where episodes begin: any bar that an instrument has and that leaves room for
             ``env.episode_bars``. None starts account b on instrument b % N at the first bar, for the whole range.
@@ -65,10 +58,10 @@ class Simulator:
         self,
         *,
         market: MarketTensors,
-        env: TradingEnv,
+        env: "TradingEnv",
         rules: AccountRules,
         rows: Range | Sequence[Range],
-        num_accounts: int,
+        num_envs: int,
         reward: Reward | None = None,
         generator: torch.Generator | None = None,
         figures: EpisodeFigures | None = None,
@@ -85,11 +78,13 @@ class Simulator:
         self.market, self.env, self.reward = market, env, reward
         self.rules = ExecutionRules.of(rules)
         self.first, self.last = first, last
-        self.num_accounts = num_accounts
+        self.num_envs = num_envs
         self.generator = generator
         self.figures = figures
         self.device = market.prices.device
         self._execution = ExecutionTensors.build(market, self.rules)
+        self._terms: dict[str, Tensor] = {}
+        self._num_rewarded = 0
         self._starts = None if generator is None else find_starts(market, parts, env.window, env.episode_bars)
         self.reset()
 
@@ -97,7 +92,7 @@ class Simulator:
         """Start every account anew."""
         self.instrument_B, self.bar_B, self.end_B = self._draw()
         self.account, self.reward_state = self._fresh(self.row_B)
-        self.holding_B = torch.zeros(self.num_accounts, dtype=torch.float64, device=self.device)
+        self.holding_B = torch.zeros(self.num_envs, dtype=torch.float64, device=self.device)
         self.equity_B = torch.full_like(self.holding_B, self.rules.initial_cash)
         self.peak_B = self.equity_B.clone()
         self.pending = self._nothing_pending()
@@ -108,30 +103,30 @@ class Simulator:
         account = initial_state(
             torch,
             self.rules.account,
-            self.num_accounts,
+            self.num_envs,
             1,
             mark_N=self.market.prices[row_B, 3][:, None],
             has_stops=bool(self._execution.distances),
             has_entries=True,
             device=self.device,
         )
-        return account, self.reward.initial(self.num_accounts, self.device) if self.reward else {}
+        return account, self.reward.initial(self.num_envs, self.device) if self.reward else {}
 
     def _nothing_pending(self) -> dict[str, Tensor]:
         """Return decisions that wait for their bar, oldest first, ``[B, delay_bars]`` by name; NaN: none."""
         if not self.rules.delay_bars:
             return {}
-        shape = (self.num_accounts, self.rules.delay_bars)
+        shape = (self.num_envs, self.rules.delay_bars)
         nothing = torch.full(shape, torch.nan, dtype=torch.float64, device=self.device)
         return {name: nothing.clone() for name in ("weights_BN", *self._execution.distances)}
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return instruments, starting bars and last bars, int64 ``[B]``."""
         if self._starts is None or self.generator is None:
-            numbers_B = torch.arange(self.num_accounts, device=self.device)
+            numbers_B = torch.arange(self.num_envs, device=self.device)
             first_B = torch.full_like(numbers_B, self.first)
             return numbers_B % self.market.num_instruments, first_B, torch.full_like(numbers_B, self.last)
-        row_B, end_B = self._starts.draw(self.num_accounts, self.generator)
+        row_B, end_B = self._starts.draw(self.num_envs, self.generator)
         return row_B // self.market.num_bars, row_B % self.market.num_bars, end_B
 
     def restart(self, done_B: Tensor) -> None:
@@ -229,8 +224,17 @@ class Simulator:
         reward_B = torch.zeros_like(self.equity_B)
         if self.reward is not None:
             change = BarChange(before_B, self.equity_B, self.peak_B, terminated_B)
-            reward_B, self.reward_state = self.reward(self.reward_state, change)
+            reward_B, self.reward_state, terms = self.reward(self.reward_state, change)
+            self._num_rewarded += self.num_envs
+            for name, term_B in terms.items():
+                self._terms[name] = self._terms.get(name, 0.0) + term_B.sum()
         return Transition(reward_B, terminated_B, (self.bar_B >= self.end_B) & ~terminated_B)
+
+    def drain_terms(self) -> dict[str, float]:
+        """Return the mean of every reward term per step since the last call."""
+        means = {name: float(total) / self._num_rewarded for name, total in self._terms.items()}
+        self._terms, self._num_rewarded = {}, 0
+        return means
 
     def _due(self, weight_B: Tensor) -> dict[str, Tensor]:
         """Queue what is decided at this close; return what reaches the market at the next open, ``[B, 1]`` by name."""

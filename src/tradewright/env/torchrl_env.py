@@ -13,7 +13,7 @@ from tradewright.env.simulator import PORTFOLIO, Simulator
 
 
 class TradingTorchRLEnv(EnvBase):
-    """A batch-locked environment of ``simulator.num_accounts`` accounts; rewards are float64, observations float32.
+    """A batch-locked environment of ``simulator.num_envs`` accounts; rewards are float64, observations float32.
 
     Args:
         simulator: The accounts; give it a generator to start episodes at random bars, and ``figures`` to find those of
@@ -21,9 +21,9 @@ class TradingTorchRLEnv(EnvBase):
     """
 
     def __init__(self, simulator: Simulator) -> None:
-        super().__init__(device=simulator.device, batch_size=torch.Size([simulator.num_accounts]))
+        super().__init__(device=simulator.device, batch_size=torch.Size([simulator.num_envs]))
         self.simulator = simulator
-        num, market, env = simulator.num_accounts, simulator.market, simulator.env
+        num, market, env = simulator.num_envs, simulator.market, simulator.env
         portfolio = Unbounded(shape=(num, len(PORTFOLIO)), dtype=torch.float32)
         if env.observation == "index":
             self.observation_spec = Composite(
@@ -53,7 +53,7 @@ class TradingTorchRLEnv(EnvBase):
             self.simulator.reset()
         else:
             self.simulator.restart(mask.reshape(-1))
-        false_B1 = torch.zeros(self.simulator.num_accounts, 1, dtype=torch.bool, device=self.device)
+        false_B1 = torch.zeros(self.simulator.num_envs, 1, dtype=torch.bool, device=self.device)
         flags = {"done": false_B1, "terminated": false_B1.clone(), "truncated": false_B1.clone()}
         return TensorDict({**self._observe(), **flags}, batch_size=self.batch_size, device=self.device)
 

@@ -4,24 +4,18 @@ Legend: B accounts, A action components. Each account trades one instrument. An 
 target weight that the accounting fills at the open of bar t+1; NaN means no order.
 """
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from abc import abstractmethod
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.simulator import Simulator
+from tradewright.env.view import AccountView
+from tradewright.env.world import Env, Stage
+
 OBSERVATIONS = ("index", "window")
-
-
-class AccountView(NamedTuple):
-    """What an action map may look at: the account at the close of the decision bar; float64 ``[B]``."""
-
-    weight_B: Tensor
-    """Signed position value / equity."""
-    cash_fraction_B: Tensor
-    """Cash / equity."""
-    blocked_B: Tensor
-    """Side (-1 or 1) that a stop closed and that may not be entered again yet; 0: none. A target of zero lifts it."""
 
 
 class TradingKeys:
@@ -72,15 +66,36 @@ class TradingKeys:
         return dict(vars(self))
 
 
-class TradingEnv(TradingKeys, ABC):
-    """Base of the environments; takes the keys of ``TradingKeys``."""
+class TradingEnv(TradingKeys, Env):
+    """Base of the environments whose accounts trade one instrument each; takes the keys of ``TradingKeys``."""
 
-    action_kind: ClassVar[str]
+    is_market: ClassVar[bool] = True
 
     @property
-    @abstractmethod
-    def num_actions(self) -> int:
-        """Number of choices (discrete) or of components (continuous)."""
+    def in_keys(self) -> tuple[str, ...]:
+        """``index`` or ``window``, and ``portfolio``."""
+        return (self.observation, "portfolio")
+
+    def episode_steps(self, stage: Stage | None) -> int:
+        """Return ``episode_bars``, or the bars of the longest training part."""
+        assert stage is not None
+        return self.episode_bars or max(len(part) for part in stage.rows)
+
+    def world(
+        self, *, num_envs: int, generator: torch.Generator, stage: Stage | None, market: MarketTensors | None
+    ) -> Simulator:
+        """Return the training accounts."""
+        assert stage is not None
+        assert market is not None
+        return Simulator(
+            market=market,
+            env=self,
+            rules=stage.rules,
+            rows=stage.rows,
+            num_envs=num_envs,
+            reward=stage.reward,
+            generator=generator,
+        )
 
     @abstractmethod
     def weights(self, action: Tensor, view: AccountView) -> Tensor:

@@ -91,9 +91,9 @@ def trading_simulator(env: TradingEnv, rules: AccountRules, reward: Reward | Non
     env = copy.copy(env)
     env.observation = "window"
 
-    def make(panel: Panel, features: Features, rows: Range, num_accounts: int) -> Simulator:
+    def make(panel: Panel, features: Features, rows: Range, num_envs: int) -> Simulator:
         market = MarketTensors.build(panel, features)
-        return Simulator(market=market, env=env, rules=rules, rows=rows, num_accounts=num_accounts, reward=reward)
+        return Simulator(market=market, env=env, rules=rules, rows=rows, num_envs=num_envs, reward=reward)
 
     return make
 
@@ -111,7 +111,7 @@ def roll(
         names_F: Feature names, for windows.
     """
     rows: list[dict[str, torch.Tensor]] = []
-    reward_B = torch.full((simulator.num_accounts,), torch.nan, dtype=torch.float64)
+    reward_B = torch.full((simulator.num_envs,), torch.nan, dtype=torch.float64)
     for bar in range(simulator.first, simulator.last + 1):
         rows.append({**simulator.observe(), "reward": reward_B})
         if bar < simulator.last:

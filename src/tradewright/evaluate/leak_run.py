@@ -109,7 +109,7 @@ def training_checks(
     yield _split(bench, embargo_bars)
     yield from check_features(feature_set, bench.panel, num_cuts=num_cuts, seed=seed, max_values=max_values)
     assert bench.scaler is not None
-    make = trading_simulator(agent.env, agent.rules, agent.setting.reward)
+    make = trading_simulator(agent.env, agent.rules, agent.setting.stage.reward)
     yield check_environment(
         make, feature_set, bench.scaler, bench.panel, window=agent.env.window, num_cuts=num_cuts, seed=seed
     )

@@ -6,9 +6,8 @@ Source: Moody and Saffell, "Learning to trade via direct reinforcement", IEEE TN
 """
 
 import torch
-from torch import Tensor
 
-from tradewright.reward.reward import BarChange, RewardState, check_terms
+from tradewright.reward.reward import BarChange, Rewarded, RewardState, check_terms
 
 
 class DifferentialSharpe:
@@ -51,7 +50,7 @@ class DifferentialSharpe:
         zeros_B = torch.zeros(num_accounts, dtype=torch.float64, device=device)
         return {"first_moment": zeros_B, "second_moment": zeros_B + self.initial_volatility**2}
 
-    def __call__(self, state: RewardState, change: BarChange) -> tuple[Tensor, RewardState]:
+    def __call__(self, state: RewardState, change: BarChange) -> Rewarded:
         """Return D_t ``[B]`` and the moved moments."""
         first_B, second_B, return_B = state["first_moment"], state["second_moment"], change.return_B
         first_change_B = return_B - first_B
@@ -62,4 +61,4 @@ class DifferentialSharpe:
             "first_moment": first_B + self.adaptation_rate * first_change_B,
             "second_moment": second_B + self.adaptation_rate * second_change_B,
         }
-        return torch.where(change.ended_B, self.bankrupt_reward, self.scale * reward_B), next_state
+        return Rewarded(torch.where(change.ended_B, self.bankrupt_reward, self.scale * reward_B), next_state, {})

@@ -4,9 +4,8 @@ r_t = scale · ln(E_t / E_{t-1}); their sum over an episode is scale · ln(final
 """
 
 import torch
-from torch import Tensor
 
-from tradewright.reward.reward import BarChange, RewardState, check_terms
+from tradewright.reward.reward import BarChange, Rewarded, RewardState, check_terms
 
 
 class LogReturn:
@@ -26,7 +25,8 @@ class LogReturn:
         """This reward keeps no state."""
         return {}
 
-    def __call__(self, state: RewardState, change: BarChange) -> tuple[Tensor, RewardState]:
+    def __call__(self, state: RewardState, change: BarChange) -> Rewarded:
         """Return the scaled log return ``[B]``."""
         ratio_B = torch.where(change.ended_B, 1.0, change.after_B / change.before_B)
-        return torch.where(change.ended_B, self.bankrupt_reward, self.scale * torch.log(ratio_B)), state
+        reward_B = torch.where(change.ended_B, self.bankrupt_reward, self.scale * torch.log(ratio_B))
+        return Rewarded(reward_B, state, {})

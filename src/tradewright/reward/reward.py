@@ -5,7 +5,7 @@ every environment and algorithm. Rewards are float64; a non-finite one raises, n
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -37,6 +37,21 @@ class BarChange:
         return self.after_B / self.before_B - 1.0
 
 
+class Rewarded(NamedTuple):
+    """What a reward returns for one bar.
+
+    Args:
+        reward_B: The reward, float64.
+        state: The next state.
+        terms: The parts that add up to the reward where the account did not end, by name, for logging; {} where there
+            is only one.
+    """
+
+    reward_B: Tensor
+    state: RewardState
+    terms: dict[str, Tensor]
+
+
 class Reward(Protocol):
     """Config node of group ``reward``."""
 
@@ -44,8 +59,8 @@ class Reward(Protocol):
         """Return the state at the start of an episode, every tensor ``[B]``."""
         ...
 
-    def __call__(self, state: RewardState, change: BarChange) -> tuple[Tensor, RewardState]:
-        """Return the reward ``[B]`` of the bar and the next state."""
+    def __call__(self, state: RewardState, change: BarChange) -> Rewarded:
+        """Return the reward of the bar."""
         ...
 
 

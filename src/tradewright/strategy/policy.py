@@ -16,7 +16,8 @@ from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.simulator import Simulator
-from tradewright.env.trading import AccountView, TradingEnv
+from tradewright.env.trading import TradingEnv
+from tradewright.env.view import AccountView
 from tradewright.errors import DataError
 from tradewright.features.features import Features
 from tradewright.market.positions import Positions
@@ -87,7 +88,7 @@ class Policy:
             env=self.agent.env,
             rules=replace(self.agent.rules, initial_cash=self.agent.rules.initial_cash / num),
             rows=rows,
-            num_accounts=num,
+            num_envs=num,
         )
         generator = None if self.is_deterministic else torch.Generator(device=self.agent.device).manual_seed(self.seed)
         weights_TN = np.full((len(rows), num), np.nan)

@@ -23,6 +23,7 @@ from tradewright.callbacks.curves import Curves
 from tradewright.callbacks.leaks import LeakCheck
 from tradewright.callbacks.tensorboard import TensorBoard
 from tradewright.config.build import build
+from tradewright.env.world import Stage
 from tradewright.errors import ConfigError, RunError
 from tradewright.evaluate.bench import Bench
 from tradewright.evaluate.evidence import Leaks
@@ -136,15 +137,16 @@ def build_algorithm(context: Context) -> AgentModule:
     assert bench.features is not None
     reward = build(cfg.reward, key="reward")
     setting = Setting(
-        panel=bench.panel,
-        features=bench.features,
-        ranges=bench.ranges,
         env=build(cfg.env, key="env"),
-        reward=reward,
+        stage=Stage(
+            panel=bench.panel,
+            features=bench.features,
+            rows=bench.ranges.training,
+            rules=bench.backtest.rules,
+            reward=reward,
+        ),
         reward_name=context.origin.choices.get("reward", type(reward).__name__),
-        backtest=bench.backtest,
-        judge=lambda strategy, rows: context.evaluation.figures(bench, strategy, rows),
-        as_strategy=lambda agent: _as_strategy(context, agent),
+        validate=lambda agent: context.evaluation.figures(bench, _as_strategy(context, agent), bench.ranges.validation),
         seed=cfg.seed,
     )
     model = build(cfg.model, key="model")

@@ -1,0 +1,92 @@
+"""``Inputs``: from an observation to the numbers that a network takes; they have no weights.
+
+Legend: B environments (any leading dimensions), W window, F features, P portfolio features. Under index observations
+the window is gathered here, from the market's feature tensor, so that rollouts and replay buffers store one integer per
+step instead of W·F numbers. The market is held outside the module's state: checkpoints and copies do not contain it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tradewright.env.market_tensors import MarketTensors, gather_window
+from tradewright.env.simulator import PORTFOLIO
+from tradewright.env.trading import TradingEnv
+from tradewright.env.world import Env, Stage
+
+
+class Bars:
+    """Holds the features that windows are gathered from; copies of a module share it.
+
+    Args:
+        features: ``[N*T, F]`` float32.
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        self.features = features
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Bars":
+        return self
+
+
+class Inputs(nn.Module, ABC):
+    """Base: ``forward`` takes the observation's values in the order of ``in_keys`` and returns ``[B, width]``."""
+
+    in_keys: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Numbers per observation."""
+
+    @contextmanager
+    def reading(self, market: MarketTensors | None) -> Iterator[None]:
+        """Read another market of the same features inside the context; nothing to do where no market is read."""
+        yield
+
+
+class WindowInputs(Inputs):
+    """The window of features, flattened, beside the portfolio state.
+
+    Args:
+        env: Window and kind of observation.
+        bars: The market's features; on the networks' device when they run.
+    """
+
+    def __init__(self, *, env: TradingEnv, bars: Bars) -> None:
+        super().__init__()
+        self.bars = bars
+        self.window = env.window
+        self.in_keys = env.in_keys
+        self.is_indexed = env.observation == "index"
+
+    @property
+    def width(self) -> int:
+        """W·F + P."""
+        return self.window * self.bars.features.shape[-1] + len(PORTFOLIO)
+
+    def forward(self, bars: Tensor, portfolio: Tensor) -> Tensor:
+        """Map indices ``[B]`` or windows ``[B, W, F]``, and portfolio ``[B, P]``, to ``[B, W·F + P]``."""
+        window_BWF = gather_window(self.bars.features, bars, self.window) if self.is_indexed else bars
+        return torch.cat((window_BWF.flatten(-2), portfolio), dim=-1)
+
+    @contextmanager
+    def reading(self, market: MarketTensors | None) -> Iterator[None]:
+        """Gather windows from another market inside the context."""
+        assert market is not None
+        trained_on, self.bars.features = self.bars.features, market.features
+        try:
+            yield
+        finally:
+            self.bars.features = trained_on
+
+
+def make_inputs(env: Env, stage: Stage | None) -> Inputs:
+    """Return the inputs that fit an environment."""
+    assert isinstance(env, TradingEnv)
+    assert stage is not None
+    return WindowInputs(env=env, bars=Bars(MarketTensors.build(stage.panel, stage.features).features))
