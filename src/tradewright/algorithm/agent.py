@@ -6,7 +6,7 @@ and the frame counter live in the data module, whose state makes a resumed run e
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import lightning
@@ -39,6 +39,7 @@ class AgentModule(lightning.LightningModule, ABC):
         iterations_per_epoch: Iterations of collecting and updating between two validations, >= 1.
         lr: Learning rate, > 0.
         gamma: Discount per step, in (0, 1].
+        compile: Compile the loss with ``torch.compile``: faster steps after up to a minute; needs a C++ compiler.
 
     Raises:
         ValueError: An argument is out of range.
@@ -56,6 +57,7 @@ class AgentModule(lightning.LightningModule, ABC):
         iterations_per_epoch: int,
         lr: float,
         gamma: float,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         require_positive(total_frames=total_frames, num_envs=num_envs, iterations_per_epoch=iterations_per_epoch, lr=lr)
@@ -67,6 +69,7 @@ class AgentModule(lightning.LightningModule, ABC):
         self.env: Env = setting.env.choose(self.action_kinds) if isinstance(setting.env, Auto) else setting.env
         self.total_frames = total_frames if episodes is None else episodes * self.env.episode_steps(setting.stage)
         self.num_envs, self.iterations_per_epoch, self.lr, self.gamma = num_envs, iterations_per_epoch, lr, gamma
+        self.is_compiled = compile
         self.rules = setting.stage.rules if setting.stage else None
         self.inputs = make_inputs(self.env, setting.stage)
 
@@ -125,6 +128,10 @@ class AgentModule(lightning.LightningModule, ABC):
     @abstractmethod
     def stream(self) -> Stream:
         """Return the training stream; called once, when the networks are on their device."""
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, compiled for fixed shapes where ``compile`` asks for it."""
+        return torch.compile(function, dynamic=False) if self.is_compiled else function
 
     def configure_optimizers(self) -> Optimizer:
         """Adam over all parameters, epsilon 1e-5 as in the PPO reference implementation."""
