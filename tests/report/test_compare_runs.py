@@ -79,7 +79,10 @@ def test_runs_that_differ_by_seed_are_averaged(study: Path) -> None:
     mean = sum(values) / 3
     assert row.label == "0, 1, 2"
     assert row.values["test/sharpe"] == pytest.approx(mean)
-    assert row.spreads["test/sharpe"] == pytest.approx(math.sqrt(sum((value - mean) ** 2 for value in values) / 2))
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / 2)
+    # 4.302653 is the 97.5 % point of Student's t with two degrees of freedom (any printed table)
+    assert row.halves["test/sharpe"] == pytest.approx(4.302653 * deviation / math.sqrt(3), rel=1e-6)
+    assert " ± " in text_of(comparison)
 
 
 def test_baseline_has_one_row_per_data_set(tmp_path: Path) -> None:

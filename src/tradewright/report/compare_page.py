@@ -8,7 +8,7 @@ from markupsafe import Markup
 from tradewright.output import write_text
 from tradewright.report import compare_charts
 from tradewright.report.axes import payload
-from tradewright.report.compare_text import cautions, column_title, show_cell, show_duration
+from tradewright.report.compare_text import SEEDS_CAPTION, cautions, column_title, show_cell, show_duration
 from tradewright.report.comparison import Comparison
 from tradewright.report.page import plotly_script, render
 from tradewright.report.sections.section import Section
@@ -46,6 +46,7 @@ def write_page(comparison: Comparison, folder: Path, section: Section | None = N
         notes=[*cautions(comparison), *problems],
         column_title=column_title,
         show_cell=show_cell,
+        seeds_caption=SEEDS_CAPTION,
         show_duration=show_duration,
         script=plotly_script(folder, shared=False),
     )

@@ -37,6 +37,8 @@ REPORT_COLUMNS = 160
 
 CELL_GAP = 3
 
+SEEDS_CAPTION = "Mean ± half its 95 % interval over seeds (Student's t); runs that differ only by seed are one row."
+
 
 @dataclass(frozen=True)
 class _Column:
@@ -77,7 +79,7 @@ def print_comparison(
         out.print(Text(f"{len(comparison.runs) - max_rows:,} more runs are not listed.", style="dim"))
     if comparison.groups:
         hidden += _print_table(out, _group_columns(comparison, comparison.groups[:max_rows]))
-        out.print(Text("Mean ± standard deviation over seeds; runs that differ only by seed are one row.", style="dim"))
+        out.print(Text(SEEDS_CAPTION, style="dim"))
     for row in comparison.runs:
         if row.error:
             out.print(Text.assemble((f"{row.label}: {row.state}", STATE_STYLES[row.state]), f", {row.error}"))
@@ -195,9 +197,9 @@ def column_title(key: str) -> str:
 
 
 def show_cell(row: ComparedRow, key: str) -> str:
-    """Return a figure's text, with its spread over seeds where there is one."""
-    text, spread = show(key, row.values.get(key, math.nan)), row.spreads.get(key, math.nan)
-    return text if math.isnan(spread) else f"{text} ± {show(key, spread)}"
+    """Return a figure's text, with the interval of its mean over seeds where there is one."""
+    text, half = show(key, row.values.get(key, math.nan)), row.halves.get(key, math.nan)
+    return text if math.isnan(half) else f"{text} ± {show(key, half)}"
 
 
 def show_duration(seconds: float) -> str:

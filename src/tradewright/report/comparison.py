@@ -12,6 +12,7 @@ import numpy as np
 
 from tradewright.errors import RunError, suggest
 from tradewright.metrics.figures import describe
+from tradewright.metrics.seeds import interval_half_width
 from tradewright.report.content import readable
 from tradewright.report.differences import ABSENT, SEED, differing_keys, group_by_seed, show_key, show_value
 from tradewright.report.runs import RunRecord
@@ -30,7 +31,7 @@ class ComparedRow:
         duration_s: Seconds, the mean over a group's runs.
         settings: The differing configuration, title to text.
         values: Figures by key; NaN where undefined or absent.
-        spreads: Standard deviation (ddof 1) by key over the seeds of a group; empty otherwise.
+        halves: Half the 95 % interval of the mean by key over the seeds of a group; empty otherwise.
         num_runs: Runs behind the row.
         path: The run directory, None for baselines and groups.
         error: Why the run failed, or empty.
@@ -41,7 +42,7 @@ class ComparedRow:
     duration_s: float = math.nan
     settings: dict[str, str] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
-    spreads: dict[str, float] = field(default_factory=dict)
+    halves: dict[str, float] = field(default_factory=dict)
     num_runs: int = 1
     path: Path | None = None
     error: str = ""
@@ -168,7 +169,7 @@ def _run_row(record: RunRecord, folder: Path, keys: Sequence[str], order: str, v
 def _group_rows(
     records: Sequence[RunRecord], keys: Sequence[str], order: str, varied: Sequence[str]
 ) -> tuple[ComparedRow, ...]:
-    """Return the mean and spread of every configuration that ended; none if no seeds were repeated."""
+    """Return the mean and interval of every configuration that ended; none if no seeds were repeated."""
     ended = [record for record in records if record.metrics]
     indices = group_by_seed(
         [record.config for record in ended],
@@ -190,10 +191,7 @@ def _group_rows(
                 duration_s=float(np.mean([record.duration_s for record in group])),
                 settings=settings,
                 values={key: float(np.mean(values)) for key, values in columns.items()},
-                spreads={
-                    key: float(np.std(values, ddof=1)) if len(group) > 1 else math.nan
-                    for key, values in columns.items()
-                },
+                halves={key: interval_half_width(values) for key, values in columns.items()},
                 num_runs=len(group),
             )
         )
