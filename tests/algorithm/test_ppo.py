@@ -17,7 +17,7 @@ from tradewright.callbacks.curves import Curves
 from tradewright.data.ranges import Range
 from tradewright.env.discrete9 import Discrete9
 from tradewright.env.market_tensors import MarketTensors
-from tradewright.env.simulator import PORTFOLIO
+from tradewright.env.portfolio_state import PORTFOLIO
 from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
 from tradewright.model.mlp import MLP

@@ -14,7 +14,8 @@ from tradewright.env.auto import Auto
 from tradewright.env.continuous import Continuous
 from tradewright.env.discrete9 import ACTIONS, Discrete9
 from tradewright.env.market_tensors import MarketTensors, gather_window
-from tradewright.env.simulator import PORTFOLIO, Simulator
+from tradewright.env.portfolio_state import PORTFOLIO
+from tradewright.env.simulator import Simulator
 from tradewright.env.torchrl_env import TradingTorchRLEnv
 from tradewright.env.view import AccountView
 from tradewright.errors import DataError

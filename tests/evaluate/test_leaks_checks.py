@@ -17,7 +17,7 @@ from tradewright.data.ranges import Range, Ranges
 from tradewright.data.split import Split
 from tradewright.env.continuous import Continuous
 from tradewright.env.discrete9 import Discrete9
-from tradewright.env.simulator import PORTFOLIO
+from tradewright.env.portfolio_state import PORTFOLIO
 from tradewright.errors import RunError
 from tradewright.evaluate.bench import Bench
 from tradewright.evaluate.leak_drift import warmup_drift

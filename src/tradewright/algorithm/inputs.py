@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tradewright.env.classic import StateEnv
 from tradewright.env.market_tensors import MarketTensors, gather_window
-from tradewright.env.simulator import PORTFOLIO
+from tradewright.env.portfolio_state import PORTFOLIO
 from tradewright.env.trading import TradingEnv
 from tradewright.env.world import Env, Stage
 
@@ -85,8 +86,33 @@ class WindowInputs(Inputs):
             self.bars.features = trained_on
 
 
+class StateInputs(Inputs):
+    """The state vector of an environment without a market, as it is.
+
+    Args:
+        size: S, numbers of an observation.
+    """
+
+    in_keys = ("state",)
+
+    def __init__(self, *, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    @property
+    def width(self) -> int:
+        """S."""
+        return self.size
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Return ``[B, S]`` unchanged."""
+        return state
+
+
 def make_inputs(env: Env, stage: Stage | None) -> Inputs:
     """Return the inputs that fit an environment."""
+    if isinstance(env, StateEnv):
+        return StateInputs(size=env.state_size)
     assert isinstance(env, TradingEnv)
     assert stage is not None
     return WindowInputs(env=env, bars=Bars(MarketTensors.build(stage.panel, stage.features).features))

@@ -16,6 +16,7 @@ from tradewright.data.ranges import Range
 from tradewright.env.episode_figures import EpisodeFigures
 from tradewright.env.execution_tensors import ExecutionTensors
 from tradewright.env.market_tensors import MarketTensors, gather_window
+from tradewright.env.portfolio_state import portfolio_state
 from tradewright.env.starts import find_starts
 from tradewright.env.view import AccountView
 from tradewright.env.world import Transition
@@ -26,12 +27,6 @@ from tradewright.reward.reward import BarChange, Reward
 
 if TYPE_CHECKING:
     from tradewright.env.trading import TradingEnv
-
-PORTFOLIO = ("weight", "cash_fraction", "unrealised_return", "holding_bars", "drawdown", "episode_return", "blocked")
-"""Portfolio features, in column order: fractions of equity, except ``holding_bars`` (in units of 100 bars),
-``episode_return`` (log return since the start of the episode) and ``blocked`` (side that may not be entered again
-after a stop until a target of zero or of the other side: -1, 1, or 0 for none)."""
-HOLDING_UNIT = 100.0
 
 
 class Simulator:
@@ -161,6 +156,17 @@ class Simulator:
         multiplier_N = self._execution.contract.get("multiplier_N")
         return value_B if multiplier_N is None else value_B * multiplier_N[self.instrument_B]
 
+    @property
+    def unrealised_B(self) -> Tensor:
+        """Unrealised profit at the mark, money."""
+        multiplier_N = self._execution.contract_of(self.instrument_B).get("multiplier_N", 1.0)
+        return unrealised(self.account, multiplier_N)[:, 0]
+
+    @property
+    def can_end(self) -> bool:
+        """Whether some account may have ended at this bar; False only where none has."""
+        return self.rules.account.can_break
+
     def view(self) -> AccountView:
         """Return what the action map may look at."""
         blocked_BN = self.account.blocked_BN
@@ -168,19 +174,8 @@ class Simulator:
         return AccountView(self.position_value_B / self.equity_B, self.account.cash_B / self.equity_B, blocked_B)
 
     def portfolio_BP(self, view: AccountView) -> Tensor:
-        """Return the portfolio features ``[B, P]``, float32, in the order of ``PORTFOLIO``; 0 for ended accounts."""
-        contract = self._execution.contract_of(self.instrument_B)
-        gain_B = unrealised(self.account, contract.get("multiplier_N", 1.0))[:, 0]
-        columns = (
-            view.weight_B,
-            view.cash_fraction_B,
-            gain_B / self.equity_B,
-            self.holding_B / HOLDING_UNIT,
-            1.0 - self.equity_B / self.peak_B,
-            torch.log(self.equity_B / self.rules.initial_cash),
-            view.blocked_B,
-        )
-        return torch.where(self.account.ended_B[:, None], 0.0, torch.stack(columns, dim=-1)).to(torch.float32)
+        """Return the portfolio features ``[B, P]``, float32; see ``portfolio_state``."""
+        return portfolio_state(self, view)
 
     def observe(self) -> dict[str, Tensor]:
         """Return the observation: ``portfolio`` ``[B, P]`` and either ``index`` ``[B]`` or ``window`` ``[B, W, F]``."""

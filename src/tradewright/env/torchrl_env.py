@@ -9,7 +9,8 @@ from torch import Tensor
 from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
-from tradewright.env.simulator import PORTFOLIO, Simulator
+from tradewright.env.portfolio_state import PORTFOLIO
+from tradewright.env.simulator import Simulator
 
 
 class TradingTorchRLEnv(EnvBase):

@@ -18,7 +18,8 @@ import torch
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.env.market_tensors import MarketTensors
-from tradewright.env.simulator import PORTFOLIO, Simulator
+from tradewright.env.portfolio_state import PORTFOLIO
+from tradewright.env.simulator import Simulator
 from tradewright.env.trading import TradingEnv
 from tradewright.errors import DataError
 from tradewright.evaluate.leak_search import Check, find_leaks

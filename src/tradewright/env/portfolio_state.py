@@ -1,0 +1,48 @@
+"""The portfolio features: what an agent sees of its own account, beside the market.
+
+Legend: B accounts, P portfolio features.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from tradewright.env.view import AccountView
+
+if TYPE_CHECKING:
+    from tradewright.env.simulator import Simulator
+
+PORTFOLIO = ("weight", "cash_fraction", "unrealised_return", "holding_bars", "drawdown", "episode_return", "blocked")
+"""Portfolio features, in column order: fractions of equity, except ``holding_bars`` (in units of 100 bars),
+``episode_return`` (log return since the start of the episode) and ``blocked`` (side that may not be entered again
+after a stop until a target of zero or of the other side: -1, 1, or 0 for none)."""
+HOLDING_UNIT = 100.0
+
+
+def portfolio_columns(simulator: "Simulator", view: AccountView) -> tuple[Tensor, ...]:
+    """Return the features by column, each ``[B]``, in the order of ``PORTFOLIO``; any number for ended accounts.
+
+    Differences are taken in float64; the logarithm is that of single precision, whose argument is near zero.
+    """
+    equity_B = simulator.equity_B
+    return (
+        view.weight_B,
+        view.cash_fraction_B,
+        simulator.unrealised_B / equity_B,
+        simulator.holding_B * (1.0 / HOLDING_UNIT),
+        1.0 - equity_B / simulator.peak_B,
+        torch.log1p((equity_B * (1.0 / simulator.rules.initial_cash) - 1.0).to(torch.float32)),
+        view.blocked_B,
+    )
+
+
+def portfolio_state(simulator: "Simulator", view: AccountView) -> Tensor:
+    """Return the portfolio features ``[B, P]``, float32, in the order of ``PORTFOLIO``; 0 for ended accounts."""
+    columns = portfolio_columns(simulator, view)
+    state_PB = torch.empty((len(columns), simulator.num_envs), dtype=torch.float32, device=simulator.device)
+    for row_B, column_B in zip(state_PB, columns, strict=True):
+        row_B.copy_(column_B)
+    if simulator.can_end:
+        state_PB = state_PB.masked_fill(simulator.account.ended_B, 0.0)
+    return state_PB.T
