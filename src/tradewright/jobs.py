@@ -27,6 +27,7 @@ from tradewright.config.compose import CONFIG_NAME, Composer
 from tradewright.config.explain import HYDRA_ERRORS
 from tradewright.config.locate import class_attribute
 from tradewright.config.rules import apply_rules, describe
+from tradewright.config.seeds import seeds_of_comparison
 from tradewright.config.targets import open_own_folder
 from tradewright.errors import ConfigError, RunError, TradewrightError
 from tradewright.output import CONFIG, STATUS, Status, write_text
@@ -97,13 +98,19 @@ def run_in_directory(composer: Composer, cfg: DictConfig, warnings: list[str], *
 
 
 def run_many(composer: Composer, overrides: list[str]) -> None:
-    """Run every combination of a sweep; a failing job does not stop the later ones.
+    """Run every combination of a sweep and compare what ended; a failing job does not stop the later ones.
+
+    Learning algorithms are compared over five seeds unless the command line names its own.
 
     Raises:
         RunError: Jobs failed, each in a way that its message explains.
         Exception: The first failure that no message explains.
     """
     sweep = Sweep()
+    seeds = seeds_of_comparison(overrides)
+    if seeds:
+        print(f"algorithms are compared over five seeds: {seeds[0]}; name a seed to choose others", file=sys.stderr)
+    overrides = [*overrides, *seeds]
     base = composer.compose(overrides, mode=RunMode.MULTIRUN)
     # One directory for all jobs, also when the sweep is over experiments with names of their own.
     directory = str(base.hydra.sweep.dir).replace("\\", "\\\\").replace("'", "\\'")
@@ -117,7 +124,16 @@ def run_many(composer: Composer, overrides: list[str]) -> None:
             if isinstance(error, HYDRA_ERRORS):
                 raise composer.explain(error, overrides) from error
             raise
+    if sweep.num_jobs - len(sweep.failures) > 1 and needs_run_directory(base):
+        _compare(Path(str(base.hydra.sweep.dir)))
     _raise_failures(sweep)
+
+
+def _compare(directory: Path) -> None:
+    """Print the comparison of the runs of a sweep and write its page beside them."""
+    from tradewright.task.compare import Compare
+
+    Compare(runs=[str(directory)]).execute(None)
 
 
 def _sweep_job(sweep: Sweep) -> Callable[[DictConfig], Metrics | None]:
