@@ -29,6 +29,9 @@ class TradingKeys:
         rebalance_threshold: Least change of weight (fraction of equity) that becomes an order; smaller ones are NaN.
         lowest_weight: Smallest target weight, a fraction of equity; negative is short.
         highest_weight: Largest target weight, > ``lowest_weight``.
+        entry_signal: A second action component gates what adds exposure; see ``env.continuous``. Without effect on the
+            other environments.
+        entry_threshold: The signal must lie above it, in [-1, 1); 0 lets half of an untrained agent's entries pass.
 
     Raises:
         ValueError: An argument is out of range.
@@ -43,6 +46,8 @@ class TradingKeys:
         rebalance_threshold: float = 0.0,
         lowest_weight: float = -1.0,
         highest_weight: float = 1.0,
+        entry_signal: bool = False,
+        entry_threshold: float = 0.0,
     ) -> None:
         if window < 1:
             raise ValueError(f"window must be >= 1, was {window}")
@@ -54,12 +59,16 @@ class TradingKeys:
             raise ValueError(f"rebalance_threshold must be in [0, 1), was {rebalance_threshold}")
         if not lowest_weight < highest_weight:
             raise ValueError(f"lowest_weight must be < highest_weight ({highest_weight}), was {lowest_weight}")
+        if not -1 <= entry_threshold < 1:
+            raise ValueError(f"entry_threshold must be in [-1, 1), was {entry_threshold}")
         self.window = window
         self.episode_bars = episode_bars
         self.observation = observation
         self.rebalance_threshold = rebalance_threshold
         self.lowest_weight = lowest_weight
         self.highest_weight = highest_weight
+        self.entry_signal = entry_signal
+        self.entry_threshold = entry_threshold
 
     def keys(self) -> dict[str, Any]:
         """Return the keys by name."""
