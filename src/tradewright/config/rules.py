@@ -18,6 +18,8 @@ from tradewright.config.locate import class_attribute
 from tradewright.config.root import root_keys
 
 JUDGED_BY_VALIDATION = "validation/"
+TRAINED_BY = "algorithm.objective"
+"""What an algorithm maximises over the training bars; not what a run is chosen by."""
 OPTIONAL_KEYS = ("resume",)
 LARGEST_SEED = 2**32 - 1
 """NumPy's and Lightning's largest."""
@@ -118,7 +120,8 @@ def choices_are_made_on_validation(choice: Choice) -> Iterator[Finding]:
     """Refuse an objective outside the validation range, and a checkpoint or early stop that watches the test range."""
     for path, key, value in _leaves(choice.content, ""):
         for name in _names(value):
-            if key in {"objective", "objectives"} and not name.startswith(JUDGED_BY_VALIDATION):
+            is_chosen_by = key in {"objective", "objectives"} and path != TRAINED_BY
+            if is_chosen_by and not name.startswith(JUDGED_BY_VALIDATION):
                 yield Finding(f"{path}: must be a validation/* metric, was {name!r}; the test range is scored once")
             if key == "monitor" and name.startswith("test/"):
                 yield Finding(f"{path}: must not watch the test range, was {name!r}; use a validation/* metric")

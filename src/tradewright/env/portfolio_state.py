@@ -40,9 +40,12 @@ def portfolio_columns(simulator: "Simulator", view: AccountView) -> tuple[Tensor
 def portfolio_state(simulator: "Simulator", view: AccountView) -> Tensor:
     """Return the portfolio features ``[B, P]``, float32, in the order of ``PORTFOLIO``; 0 for ended accounts."""
     columns = portfolio_columns(simulator, view)
-    state_PB = torch.empty((len(columns), simulator.num_envs), dtype=torch.float32, device=simulator.device)
-    for row_B, column_B in zip(state_PB, columns, strict=True):
-        row_B.copy_(column_B)
+    if simulator.equity_B.requires_grad:  # an analytic gradient passes back through what the policy saw
+        state_PB = torch.stack([column_B.to(torch.float32) for column_B in columns])
+    else:
+        state_PB = torch.empty((len(columns), simulator.num_envs), dtype=torch.float32, device=simulator.device)
+        for row_B, column_B in zip(state_PB, columns, strict=True):
+            row_B.copy_(column_B)
     if simulator.can_end:
         state_PB = state_PB.masked_fill(simulator.account.ended_B, 0.0)
     return state_PB.T

@@ -79,8 +79,12 @@ def find_targets(form: Form, orders: Orders) -> Target:
     is_clipped = form.is_single and orders.decided_BN is None and orders.side_BN is None
     leverage = form.terms.leverage
     accepted_BN = is_cut_BN = is_capped_BN = None
-    if form.has_detail or not is_clipped or orders.tradable_BN is not None or orders.waiting_BN is not None:
+    is_differentiated = getattr(orders.weights_BN, "requires_grad", False)
+    is_told = form.has_detail or orders.tradable_BN is not None or orders.waiting_BN is not None
+    if is_told or not is_clipped or is_differentiated:
         accepted_BN = accepted_orders(form, orders)
+    if is_differentiated:  # the gradient of a branch not taken must be a number: NaN times zero is NaN
+        orders = orders._replace(weights_BN=xp.where(accepted_BN, orders.weights_BN, form.zero))
     if is_clipped:
         weights_BN = xp.clip(orders.weights_BN, -leverage if form.rules.allow_short else 0.0, leverage)
         target_BN = weights_BN * size_BN

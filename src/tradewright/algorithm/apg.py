@@ -1,0 +1,203 @@
+"""``algorithm=apg``: the analytic policy gradient, straight through the accounting.
+
+Prices are exogenous: no order moves them, so the equity of an account is a differentiable function of its target
+weights, costs included. S bars of B accounts are unrolled with a deterministic policy w = tanh(f(observation)), and the
+objective climbs its exact gradient, instead of estimating one from sampled actions. Objectives, over all S·B bars of an
+update with simple returns r:
+
+    sharpe      mean(r) / std(r), ddof 1, per bar and not annualised. Undefined where no return differs from another:
+                such an update changes nothing and logs NaN; nothing is added to the denominator.
+    log_return  100 · mean(ln(1 + r)), percent per bar; the bar in which an account ends counts r itself.
+
+It knows more than an agent that learns from rewards: the accounting itself. That makes it the upper line to measure
+others by, and confines it to continuous actions, costs without jumps and no market impact. ``rebalance_threshold`` is
+a jump as well: the gradient takes the accounting as it was traded, in which an order below the threshold did not happen
+and passes nothing back.
+Source: Wiedemann et al., "Training efficient controllers via analytic policy gradient", arXiv 2209.13052; the Sharpe
+ratio as a differentiable objective: Moody and Saffell, "Learning to trade via direct reinforcement", IEEE Transactions
+on Neural Networks 12 (2001).
+"""
+
+from dataclasses import replace
+from operator import attrgetter
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tradewright.algorithm.agent import NETWORK_STREAM, AgentModule, require_positive
+from tradewright.algorithm.analytic_stream import AnalyticStream, OffGraph, Unrolled
+from tradewright.algorithm.networks import Body, ModelFactory
+from tradewright.algorithm.setting import Setting
+from tradewright.config.runtime import Runtime
+from tradewright.env.world import Stage
+from tradewright.errors import ConfigError, MarketError
+from tradewright.model.mlp import orthogonal_head
+from tradewright.strategy.policy import Acted
+
+OBJECTIVES = ("sharpe", "log_return")
+PERCENT = 100.0
+
+
+class DeterministicActor(nn.Module):
+    """One action per observation, in (-1, 1).
+
+    Args:
+        body: Trunk over the observation.
+        num_actions: A.
+    """
+
+    def __init__(self, *, body: Body, num_actions: int) -> None:
+        super().__init__()
+        self.body = body
+        self.head = orthogonal_head(body.out_features, num_actions, gain=0.01)
+
+    def forward(self, *values: Tensor) -> Tensor:
+        """Map the values of the observation to ``[B, A]``."""
+        return torch.tanh(self.head(self.body(*values)))
+
+
+class APG(AgentModule):
+    """Analytic policy gradient on parallel accounts.
+
+    Args:
+        setting: Market, rules and goal; the reward is only logged.
+        model: Trunk factory of the policy.
+        total_frames: Environment steps of the whole training.
+        episodes: Whole episodes of the training instead; None: ``total_frames``.
+        num_envs: B, parallel accounts.
+        horizon_bars: S, bars that one update unrolls; the graph is cut between two updates, the accounts go on.
+        objective: ``sharpe`` or ``log_return``.
+        iterations_per_epoch: Updates between two validations.
+        lr: Learning rate of Adam.
+        gamma: Discount per bar of what an action does later on, in (0, 1]; 1 is the exact gradient.
+        compile: Compile the policy network.
+
+    Raises:
+        ValueError: An argument is out of range.
+        ConfigError: The rules of the backtest have jumps that no gradient passes.
+    """
+
+    action_kinds: ClassVar[tuple[str, ...]] = ("continuous",)
+    needs_market: ClassVar[bool] = True
+    must_be_off: ClassVar[tuple[str, ...]] = (
+        "stop_loss",
+        "take_profit",
+        "trailing",
+        "min_notional",
+        "costs.fixed_fee",
+        "costs.impact",
+    )
+    """Keys of group ``backtest`` that make the accounting jump, or prices answer to orders."""
+
+    def __init__(
+        self,
+        *,
+        setting: Runtime[Setting],
+        model: Runtime[ModelFactory],
+        total_frames: int,
+        episodes: int | None = None,
+        num_envs: int = 64,
+        horizon_bars: int = 64,
+        objective: str = "sharpe",
+        iterations_per_epoch: int = 5,
+        lr: float = 1e-3,
+        gamma: float = 1.0,
+        compile: bool = False,
+    ) -> None:
+        assert setting.stage is not None
+        refuse_jumps(setting.stage, self.must_be_off)
+        super().__init__(
+            setting=replace(setting, stage=replace(setting.stage, reward=OffGraph(setting.stage.reward))),
+            total_frames=total_frames,
+            episodes=episodes,
+            num_envs=num_envs,
+            iterations_per_epoch=iterations_per_epoch,
+            lr=lr,
+            gamma=gamma,
+            compile=compile,
+        )
+        require_positive(horizon_bars=horizon_bars)
+        if objective not in OBJECTIVES:
+            raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, was {objective!r}")
+        self.horizon_bars, self.objective = horizon_bars, objective
+        self.actor = DeterministicActor(body=Body(inputs=self.inputs, model=model), num_actions=self.env.num_actions)
+        self.decide = self.compiled(self._decide)
+
+    @property
+    def frames_per_iteration(self) -> int:
+        """Environment steps of one update."""
+        return self.num_envs * self.horizon_bars
+
+    def stream(self) -> AnalyticStream:
+        """Return the chunks of one epoch."""
+        return AnalyticStream(
+            world=self.world(),
+            policy=self.decide,
+            horizon_bars=self.horizon_bars,
+            num_iterations=self.iterations_per_epoch,
+            gamma=self.gamma,
+            generator=self.generator(NETWORK_STREAM),
+        )
+
+    def choose(self, observation: dict[str, Tensor], generator: torch.Generator | None) -> Acted:
+        """Return the action of every account; there is nothing random about it."""
+        return Acted(self._decide(observation), None)
+
+    def _decide(self, observation: dict[str, Tensor]) -> Tensor:
+        return self.actor(*(observation[key] for key in self.inputs.in_keys))
+
+    def training_step(self, batch: AnalyticStream, batch_idx: int) -> Tensor:
+        """Unroll a chunk and return the objective with its sign turned."""
+        unrolled = batch.unroll()
+        value = objective_of(unrolled, self.objective)
+        is_defined = bool(torch.isfinite(value))
+        loss = -value if is_defined else 0.0 * unrolled.return_SB.sum()
+        self.log_terms({"loss": loss, self.objective: value}, batch, batch_idx)
+        return loss
+
+    def on_after_backward(self) -> None:
+        """Refuse a gradient that is no number.
+
+        Raises:
+            MarketError: Something in the accounting passes back NaN or infinity.
+        """
+        found = [name for name, p in self.named_parameters() if p.grad is not None and not bool(p.grad.isfinite().all())]
+        if found:
+            raise MarketError(f"algorithm=apg: the gradient of {', '.join(found)} is not finite; check prices and costs")
+
+
+def objective_of(unrolled: Unrolled, name: str) -> Tensor:
+    """Return the objective of a chunk, float64, to be maximised; NaN where it is undefined."""
+    return_SB, ended_SB = unrolled
+    if name == "sharpe":
+        deviation = return_SB.std(correction=1)
+        return return_SB.mean() / deviation if bool(deviation > 0) else torch.full_like(deviation, torch.nan)
+    growth_SB = torch.where(ended_SB, return_SB, torch.log1p(torch.where(ended_SB, 0.0, return_SB)))
+    return PERCENT * growth_SB.mean()
+
+
+def find_jumps(stage: Stage, must_be_off: tuple[str, ...]) -> list[str]:
+    """Return what keeps the accounting of a market from being differentiated, one phrase each."""
+    found = []
+    for key in must_be_off:
+        value = attrgetter(key)(stage.rules)
+        if value:
+            found.append(f"backtest.{key} must be off, was {value}")
+    lots = [instrument.symbol for instrument in stage.panel.instruments if instrument.lot]
+    if lots:
+        found.append(f"{', '.join(lots[:3])}{' and others' if lots[3:] else ''} trade in whole lots")
+    return found
+
+
+def refuse_jumps(stage: Stage, must_be_off: tuple[str, ...]) -> None:
+    """Check that the accounting is differentiable.
+
+    Raises:
+        ConfigError: It is not; says why and what to use instead.
+    """
+    found = find_jumps(stage, must_be_off)
+    if found:
+        raise ConfigError(
+            f"algorithm=apg needs an accounting without jumps, but {'; '.join(found)}. Use algorithm=ppo, sac or td3"
+        )
