@@ -109,7 +109,7 @@ class AgentModule(lightning.LightningModule, ABC):
         if stage is not None:
             market = MarketTensors.build(stage.panel, stage.features, self.device)
             if isinstance(self.inputs, WindowInputs):
-                self.inputs.bars.features = market.features
+                self.inputs.bars.market = market
         return self.env.world(
             num_envs=self.num_envs, generator=self.generator(TRAIN_STREAM), stage=stage, market=market
         )

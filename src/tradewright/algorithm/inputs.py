@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tradewright.data.ranges import Range
 from tradewright.env.classic import StateEnv
 from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.portfolio_state import PORTFOLIO
@@ -21,14 +22,20 @@ from tradewright.env.world import Env, Stage
 
 
 class Bars:
-    """Holds the features that windows are gathered from; copies of a module share it.
+    """Holds the market that windows are gathered from; copies of a module share it.
 
     Args:
-        features: ``[N*T, F]`` float32.
+        market: Whose features, on the networks' device when they run.
+        rows: Bars that may be the newest of a window; windows may reach back before them.
     """
 
-    def __init__(self, features: Tensor) -> None:
-        self.features = features
+    def __init__(self, market: MarketTensors, rows: Range) -> None:
+        self.market, self.rows = market, rows
+
+    @property
+    def features(self) -> Tensor:
+        """``[N*T, F]`` float32."""
+        return self.market.features
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Bars":
         return self
@@ -38,6 +45,10 @@ class Inputs(nn.Module, ABC):
     """Base: ``forward`` takes the observation's values in the order of ``in_keys`` and returns ``[B, width]``."""
 
     in_keys: tuple[str, ...]
+    window: int = 0
+    """Bars of features at the front of ``forward``'s numbers; 0 where an observation has none."""
+    num_features: int = 0
+    """Features per bar."""
 
     @property
     @abstractmethod
@@ -45,8 +56,8 @@ class Inputs(nn.Module, ABC):
         """Numbers per observation."""
 
     @contextmanager
-    def reading(self, market: MarketTensors | None) -> Iterator[None]:
-        """Read another market of the same features inside the context; nothing to do where no market is read."""
+    def reading(self, market: MarketTensors | None, rows: Range | None = None) -> Iterator[None]:
+        """Read ``rows`` (None: all) of another market of the same features inside the context, if any is read."""
         yield
 
 
@@ -61,7 +72,7 @@ class WindowInputs(Inputs):
     def __init__(self, *, env: TradingEnv, bars: Bars) -> None:
         super().__init__()
         self.bars = bars
-        self.window = env.window
+        self.window, self.num_features = env.window, bars.features.shape[-1]
         self.in_keys = env.in_keys
         self.is_indexed = env.observation == "index"
 
@@ -76,14 +87,15 @@ class WindowInputs(Inputs):
         return torch.cat((window_BWF.flatten(-2), portfolio), dim=-1)
 
     @contextmanager
-    def reading(self, market: MarketTensors | None) -> Iterator[None]:
+    def reading(self, market: MarketTensors | None, rows: Range | None = None) -> Iterator[None]:
         """Gather windows from another market inside the context."""
         assert market is not None
-        trained_on, self.bars.features = self.bars.features, market.features
+        trained_on = self.bars.market, self.bars.rows
+        self.bars.market, self.bars.rows = market, rows or Range(0, market.num_bars)
         try:
             yield
         finally:
-            self.bars.features = trained_on
+            self.bars.market, self.bars.rows = trained_on
 
 
 class StateInputs(Inputs):
@@ -115,4 +127,5 @@ def make_inputs(env: Env, stage: Stage | None) -> Inputs:
         return StateInputs(size=env.state_size)
     assert isinstance(env, TradingEnv)
     assert stage is not None
-    return WindowInputs(env=env, bars=Bars(MarketTensors.build(stage.panel, stage.features).features))
+    market = MarketTensors.build(stage.panel, stage.features)
+    return WindowInputs(env=env, bars=Bars(market, Range(stage.rows[0].start, stage.rows[-1].stop)))
