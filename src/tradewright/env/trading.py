@@ -1,19 +1,23 @@
 """``TradingEnv``: the keys that all trading environments share, and how an agent's action becomes a target weight.
 
-Legend: B accounts, A action components. Each account trades one instrument. An action taken at the close of bar t is a
-target weight that the accounting fills at the open of bar t+1; NaN means no order.
+Legend: B accounts, A action components. An action taken at the close of bar t is a target weight (of a joint account
+one per instrument) that the accounting fills at the open of bar t+1; NaN means no order.
 """
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from tradewright.data.ranges import Range
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.simulator import Simulator
 from tradewright.env.view import AccountView
-from tradewright.env.world import Env, Stage
+from tradewright.env.world import Env, Stage, Transition, World
+from tradewright.market.rules import AccountRules
+from tradewright.reward.reward import Reward
 
 OBSERVATIONS = ("index", "window")
 
@@ -75,10 +79,31 @@ class TradingKeys:
         return dict(vars(self))
 
 
-class TradingEnv(TradingKeys, Env):
-    """Base of the environments whose accounts trade one instrument each; takes the keys of ``TradingKeys``."""
+class Accounts(World, Protocol):
+    """A world of accounts on bars: ``Simulator`` or ``PortfolioSimulator``."""
+
+    env: Any
+    first: int
+    """Bar at whose close the first decision is made where nothing is drawn at random."""
+    last: int
+    """Bar at which every episode ends at the latest."""
+    equity_B: Tensor
+
+    def view(self) -> Any:
+        """Return what the action map may look at."""
+        ...
+
+    def step_weights(self, weights: Tensor) -> Transition:
+        """Like ``step`` for target weights, ``[B]`` or of joint accounts ``[B, N]``; NaN: no order."""
+        ...
+
+
+class MarketEnv(TradingKeys, Env):
+    """Base of the environments that trade bars; takes the keys of ``TradingKeys``."""
 
     is_market: ClassVar[bool] = True
+    is_joint: ClassVar[bool]
+    """Whether one account trades all instruments; if not, each account trades one."""
 
     @property
     def in_keys(self) -> tuple[str, ...]:
@@ -92,13 +117,12 @@ class TradingEnv(TradingKeys, Env):
 
     def world(
         self, *, num_envs: int, generator: torch.Generator, stage: Stage | None, market: MarketTensors | None
-    ) -> Simulator:
+    ) -> "Accounts":
         """Return the training accounts."""
         assert stage is not None
         assert market is not None
-        return Simulator(
+        return self.accounts(
             market=market,
-            env=self,
             rules=stage.rules,
             rows=stage.rows,
             num_envs=num_envs,
@@ -107,17 +131,63 @@ class TradingEnv(TradingKeys, Env):
         )
 
     @abstractmethod
+    def accounts(
+        self,
+        *,
+        market: MarketTensors,
+        rules: AccountRules,
+        rows: Range | Sequence[Range],
+        num_envs: int,
+        reward: Reward | None = None,
+        generator: torch.Generator | None = None,
+    ) -> "Accounts":
+        """Return accounts of this environment; see ``Simulator`` for the arguments."""
+
+    @abstractmethod
+    def target_weights(self, action: Tensor, view: Any) -> Tensor:
+        """Return the target weights of each account's action, NaN for no order; ``view`` is that of the accounts."""
+
+    def without_small(self, target: Tensor, held: Tensor, blocked: Tensor) -> Tensor:
+        """Return targets of which changes below the threshold are no order; going flat always passes.
+
+        After a stop a target near zero is zero, which allows the next entry on the stopped side.
+
+        Args:
+            target: Target weights, NaN: no order.
+            held: Weights at the decision.
+            blocked: Side that may not be entered again after a stop, 0: none.
+        """
+        if self.rebalance_threshold == 0:
+            return target
+        is_small = torch.abs(target - held) < self.rebalance_threshold
+        instead = torch.where(blocked != 0, 0.0, torch.nan)
+        return torch.where(is_small & (target != 0), instead, target)
+
+
+class TradingEnv(MarketEnv):
+    """Base of the environments whose accounts trade one instrument each."""
+
+    is_joint: ClassVar[bool] = False
+
+    def accounts(
+        self,
+        *,
+        market: MarketTensors,
+        rules: AccountRules,
+        rows: Range | Sequence[Range],
+        num_envs: int,
+        reward: Reward | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Simulator:
+        """Return accounts of one instrument each."""
+        return Simulator(
+            market=market, env=self, rules=rules, rows=rows, num_envs=num_envs, reward=reward, generator=generator
+        )
+
+    @abstractmethod
     def weights(self, action: Tensor, view: AccountView) -> Tensor:
         """Return the target weight ``[B]`` (float64, NaN: no order) of each account's action."""
 
     def target_weights(self, action: Tensor, view: AccountView) -> Tensor:
-        """Return ``weights`` with changes below the threshold turned into no order; going flat always passes.
-
-        After a stop a target near zero is zero, which allows the next entry on the stopped side.
-        """
-        weight_B = self.weights(action, view)
-        if self.rebalance_threshold == 0:
-            return weight_B
-        is_small_B = torch.abs(weight_B - view.weight_B) < self.rebalance_threshold
-        instead_B = torch.where(view.blocked_B != 0, 0.0, torch.nan)
-        return torch.where(is_small_B & (weight_B != 0), instead_B, weight_B)
+        """Return ``weights`` without small changes, ``[B]``."""
+        return self.without_small(self.weights(action, view), view.weight_B, view.blocked_B)
