@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from tradewright.data.ranges import Range
 from tradewright.env.classic import StateEnv
 from tradewright.env.market_tensors import MarketTensors, gather_window
+from tradewright.env.portfolio import Portfolio
 from tradewright.env.portfolio_state import PORTFOLIO
-from tradewright.env.trading import TradingEnv
+from tradewright.env.trading import MarketEnv
 from tradewright.env.world import Env, Stage
 
 
@@ -69,7 +70,7 @@ class WindowInputs(Inputs):
         bars: The market's features; on the networks' device when they run.
     """
 
-    def __init__(self, *, env: TradingEnv, bars: Bars) -> None:
+    def __init__(self, *, env: MarketEnv, bars: Bars) -> None:
         super().__init__()
         self.bars = bars
         self.window, self.num_features = env.window, bars.features.shape[-1]
@@ -125,7 +126,12 @@ def make_inputs(env: Env, stage: Stage | None) -> Inputs:
     """Return the inputs that fit an environment."""
     if isinstance(env, StateEnv):
         return StateInputs(size=env.state_size)
-    assert isinstance(env, TradingEnv)
+    assert isinstance(env, MarketEnv)
     assert stage is not None
     market = MarketTensors.build(stage.panel, stage.features)
-    return WindowInputs(env=env, bars=Bars(market, Range(stage.rows[0].start, stage.rows[-1].stop)))
+    bars = Bars(market, Range(stage.rows[0].start, stage.rows[-1].stop))
+    if isinstance(env, Portfolio):
+        from tradewright.algorithm.panel_inputs import PanelInputs  # it is built on what stands here
+
+        return PanelInputs(env=env, bars=bars)
+    return WindowInputs(env=env, bars=bars)

@@ -94,6 +94,10 @@ class Env(ABC):
     is_market: ClassVar[bool]
     """Whether it trades a ``Stage``; if not, it brings a world of its own."""
 
+    def on(self, stage: Stage | None) -> "Env":
+        """Return the environment as it is on a market, whose instruments may say how many actions there are."""
+        return self
+
     @property
     @abstractmethod
     def in_keys(self) -> tuple[str, ...]:

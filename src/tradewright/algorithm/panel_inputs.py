@@ -1,0 +1,40 @@
+"""``PanelInputs``: what the networks of an agent see that trades all instruments from one account.
+
+Legend: B environments (any leading dimensions), W window, N instruments, F features, P portfolio features.
+"""
+
+import torch
+from torch import Tensor
+
+from tradewright.algorithm.inputs import Bars, WindowInputs
+from tradewright.env.joint_market import gather_joint_window
+from tradewright.env.portfolio import Portfolio
+from tradewright.env.portfolio_simulator import joint_portfolio
+
+
+class PanelInputs(WindowInputs):
+    """The windows of all instruments, bar by bar, beside the state of the joint account.
+
+    A bar has the features of the first instrument, then of the second, and so on: N·F numbers.
+
+    Args:
+        env: Window and kind of observation.
+        bars: The market's features; on the networks' device when they run.
+    """
+
+    def __init__(self, *, env: Portfolio, bars: Bars) -> None:
+        super().__init__(env=env, bars=bars)
+        self.num_instruments = bars.market.num_instruments
+        self.num_features *= self.num_instruments
+        self.num_portfolio = len(joint_portfolio(bars.market.panel.symbols))
+
+    @property
+    def width(self) -> int:
+        """W·N·F + P."""
+        return self.window * self.num_features + self.num_portfolio
+
+    def forward(self, bars: Tensor, portfolio: Tensor) -> Tensor:
+        """Map bar numbers ``[B]`` or windows ``[B, W, N·F]``, and portfolio ``[B, P]``, to ``[B, W·N·F + P]``."""
+        if self.is_indexed:
+            bars = gather_joint_window(self.bars.features, bars, self.window, self.num_instruments)
+        return torch.cat((bars.flatten(-2), portfolio), dim=-1)

@@ -1,0 +1,251 @@
+"""``PortfolioSimulator``: B accounts that each trade all instruments from shared cash, on tensors.
+
+The account at the close of bar t acts; the accounting of ``market.step`` fills at the open of bar t+1 and marks at its
+close, as the backtester does. An instrument without a bar keeps its last mark, and its orders are rejected. Money is
+float64. Random numbers come from one generator, so that a state saved with ``state_dict`` continues bit for bit.
+Legend: B accounts, N instruments, W window, F features, P portfolio features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from tradewright.backtest.execution import ExecutionRules
+from tradewright.data.ranges import Range
+from tradewright.env.joint_market import JointMarket, gather_joint_window
+from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.starts import find_starts
+from tradewright.env.view import JointView
+from tradewright.env.world import Transition
+from tradewright.errors import DataError
+from tradewright.market.rules import AccountRules
+from tradewright.market.step import State, choose, initial_state, step, unrealised
+from tradewright.reward.reward import BarChange, Reward
+
+if TYPE_CHECKING:
+    from tradewright.env.portfolio import Portfolio
+
+PER_INSTRUMENT = ("weight", "unrealised_return", "blocked")
+"""Fractions of the account's equity; ``blocked`` is the side that may not be entered again after a stop (-1, 1; 0)."""
+PER_ACCOUNT = ("cash_fraction", "drawdown", "episode_return")
+"""``episode_return`` is the log return since the start of the episode."""
+
+
+def joint_portfolio(symbols: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the portfolio features in column order: ``weight.<symbol>`` for all, and so on."""
+    return (*(f"{name}.{symbol}" for name in PER_INSTRUMENT for symbol in symbols), *PER_ACCOUNT)
+
+
+class PortfolioSimulator:
+    """Steps B joint accounts through one range of bars, or through the parts of a training set.
+
+    Args:
+        market: The market as tensors.
+        env: The environment's keys and action map.
+        rules: The rules of the backtest; decisions may reach the market later (``delay_bars``), as they do there.
+        rows: Bars the accounts may see as the current bar; the last is where every episode ends at the latest. Several
+            parts need a generator; an episode and the windows that it sees stay inside one part.
+        num_envs: B.
+        reward: Reward function, or None.
+        generator: Draws where episodes begin: any bar of the panel that leaves room for ``env.episode_bars``. None
+            starts every account at the first bar, for the whole range.
+
+    Raises:
+        DataError: The range is too short for one step.
+        MarketError: The rules need something that the market does not have.
+    """
+
+    def __init__(
+        self,
+        *,
+        market: MarketTensors,
+        env: "Portfolio",
+        rules: AccountRules,
+        rows: Range | Sequence[Range],
+        num_envs: int,
+        reward: Reward | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        parts = (rows,) if isinstance(rows, Range) else tuple(rows)
+        first, last = max(parts[0].start, market.ready_from + env.window - 1), parts[-1].stop - 1
+        if generator is None:
+            assert len(parts) == 1, "several parts need a generator"
+            if last <= first:
+                raise DataError(
+                    f"env.window: {len(parts[0])} bars from bar {parts[0].start} leave no step after a warm-up of"
+                    f" {market.ready_from} and a window of {env.window} bars; use more data or a shorter window"
+                )
+        self.market, self.env, self.reward = market, env, reward
+        self.rules = ExecutionRules.of(rules)
+        self.first, self.last = first, last
+        self.num_envs, self.generator, self.device = num_envs, generator, market.prices.device
+        self._joint = JointMarket.build(market, self.rules)
+        self._terms: dict[str, Tensor] = {}
+        self._num_rewarded = 0
+        self._starts = None
+        if generator is not None:
+            has_bar_NT = market.tradable.reshape(market.num_instruments, market.num_bars)
+            clock = replace(market, tradable=has_bar_NT.any(dim=0), num_instruments=1)
+            self._starts = find_starts(clock, parts, env.window, env.episode_bars)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start every account anew."""
+        self._set(*self._fresh())
+
+    def restart(self, done_B: Tensor) -> None:
+        """Start the accounts of ``done_B`` anew and leave the others as they are."""
+        account, tensors = self._fresh()
+        kept = self._tensors()
+
+        def pick(name: str) -> Tensor:
+            old = kept[name]
+            return torch.where(done_B.reshape(-1, *(1,) * (old.ndim - 1)), tensors[name], old)
+
+        self._set(choose(torch, done_B, account, self.account), {name: pick(name) for name in kept})
+
+    def _fresh(self) -> tuple[State, dict[str, Tensor]]:
+        """Return accounts at the start of an episode, and everything else about them by name."""
+        bar_B, end_B = self._draw()
+        account = initial_state(
+            torch,
+            self.rules.account,
+            self.num_envs,
+            self.market.num_instruments,
+            mark_N=self._joint.bars["close_BN"][bar_B],
+            has_stops=bool(self._joint.distances),
+            has_entries=True,
+            device=self.device,
+        )
+        equity_B = torch.full_like(account.cash_B, self.rules.initial_cash)
+        tensors = {"bar_B": bar_B, "end_B": end_B, "equity_B": equity_B, "peak_B": equity_B}
+        rewards = self.reward.initial(self.num_envs, self.device) if self.reward else {}
+        tensors |= {f"reward.{name}": value for name, value in rewards.items()}
+        nothing = torch.full((self.num_envs, self.rules.delay_bars, self.market.num_instruments), torch.nan)
+        waiting = ("weights_BN", *self._joint.distances) if self.rules.delay_bars else ()
+        return account, tensors | {f"pending.{name}": nothing.to(account.cash_B) for name in waiting}
+
+    def _set(self, account: State, tensors: dict[str, Tensor]) -> None:
+        self.account = account
+        self.bar_B, self.end_B = tensors["bar_B"], tensors["end_B"]
+        self.equity_B, self.peak_B = tensors["equity_B"], tensors["peak_B"]
+        self.reward_state = _below("reward.", tensors)
+        self.pending = _below("pending.", tensors)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return everything about the accounts but their ``State``, by name."""
+        named = {name: getattr(self, name) for name in ("bar_B", "end_B", "equity_B", "peak_B")}
+        named |= {f"reward.{name}": value for name, value in self.reward_state.items()}
+        return named | {f"pending.{name}": value for name, value in self.pending.items()}
+
+    def _draw(self) -> tuple[Tensor, Tensor]:
+        """Return starting bars and last bars, int64 ``[B]``."""
+        if self._starts is None or self.generator is None:
+            first_B = torch.full((self.num_envs,), self.first, device=self.device)
+            return first_B, torch.full_like(first_B, self.last)
+        return self._starts.draw(self.num_envs, self.generator)
+
+    def view(self) -> JointView:
+        """Return what the action map may look at."""
+        account, equity_B1 = self.account, self.equity_B[:, None]
+        value_BN = account.shares_BN * account.mark_BN * self._joint.contract.get("multiplier_N", 1.0)
+        blocked_BN = torch.zeros_like(value_BN) if account.blocked_BN is None else account.blocked_BN
+        return JointView(value_BN / equity_B1, account.cash_B / self.equity_B, blocked_BN)
+
+    @property
+    def portfolio_names(self) -> tuple[str, ...]:
+        """Names of the portfolio features, in column order."""
+        return joint_portfolio(self.market.panel.symbols)
+
+    def portfolio_BP(self, view: JointView) -> Tensor:
+        """Return the portfolio features ``[B, P]``, float32, named by ``portfolio_names``; 0 for ended accounts."""
+        gain_BN = unrealised(self.account, self._joint.contract.get("multiplier_N", 1.0))
+        columns = (
+            view.weight_BN,
+            gain_BN / self.equity_B[:, None],
+            view.blocked_BN,
+            view.cash_fraction_B[:, None],
+            1.0 - (self.equity_B / self.peak_B)[:, None],
+            torch.log(self.equity_B / self.rules.initial_cash)[:, None],
+        )
+        return torch.where(self.account.ended_B[:, None], 0.0, torch.cat(columns, dim=-1)).to(torch.float32)
+
+    def observe(self) -> dict[str, Tensor]:
+        """Return ``portfolio`` ``[B, P]`` and either ``index`` ``[B]``, the bar, or ``window`` ``[B, W, N*F]``."""
+        portfolio_BP = self.portfolio_BP(self.view())
+        if self.env.observation == "index":
+            return {"index": self.bar_B, "portfolio": portfolio_BP}
+        window_BWF = gather_joint_window(self.market.features, self.bar_B, self.env.window, self.market.num_instruments)
+        return {"window": window_BWF, "portfolio": portfolio_BP}
+
+    def step(self, action: Tensor) -> Transition:
+        """Act at the current close, fill at the next open, mark at the next close; action components ``[B, N]``."""
+        return self.step_weights(self.env.target_weights(action, self.view()))
+
+    def step_weights(self, weights: Tensor) -> Transition:
+        """Like ``step`` for target weights ``[B, N]`` (NaN: no order)."""
+        due: dict[str, Any] = self._due(weights)
+        contract: dict[str, Any] = dict(self._joint.contract)
+        self.bar_B = self.bar_B + 1
+        before_B = self.equity_B
+        self.account, outcome = step(
+            torch,
+            self.account,
+            due.pop("weights_BN"),
+            self._joint.bar(self.bar_B),
+            self.rules.account,
+            detail=False,
+            **due,
+            **contract,
+        )
+        self.equity_B = outcome.equity_B
+        self.peak_B = torch.maximum(self.peak_B, self.equity_B)
+        terminated_B = self.account.ended_B
+        reward_B = self._reward(BarChange(before_B, self.equity_B, self.peak_B, terminated_B))
+        return Transition(reward_B, terminated_B, (self.bar_B >= self.end_B) & ~terminated_B)
+
+    def _reward(self, change: BarChange) -> Tensor:
+        if self.reward is None:
+            return torch.zeros_like(self.equity_B)
+        reward_B, self.reward_state, terms = self.reward(self.reward_state, change)
+        self._num_rewarded += self.num_envs
+        for name, term_B in terms.items():
+            self._terms[name] = self._terms.get(name, 0.0) + term_B.sum()
+        return reward_B
+
+    def drain_terms(self) -> dict[str, float]:
+        """Return the mean of every reward term per step since the last call."""
+        means = {name: float(total) / self._num_rewarded for name, total in self._terms.items()}
+        self._terms, self._num_rewarded = {}, 0
+        return means
+
+    def _due(self, weight_BN: Tensor) -> dict[str, Tensor]:
+        """Queue what is decided at this close; return what reaches the market at the next open, ``[B, N]`` by name."""
+        decided = {"weights_BN": weight_BN, **{name: x[self.bar_B] for name, x in self._joint.distances.items()}}
+        if not self.pending:
+            return decided
+        queue = {name: torch.cat((x_BDN, decided[name][:, None]), dim=1) for name, x_BDN in self.pending.items()}
+        self.pending = {name: x_BDN[:, 1:] for name, x_BDN in queue.items()}
+        return {name: x_BDN[:, 0] for name, x_BDN in queue.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything a bit-exact continuation needs, as tensors in plain dictionaries."""
+        account = {name: value for name, value in self.account._asdict().items() if value is not None}
+        state: dict[str, Any] = {"account": account, "tensors": self._tensors()}
+        if self.generator is not None:
+            state["generator"] = self.generator.get_state()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+        account = {name: value.to(self.device) for name, value in state["account"].items()}
+        self._set(State(**account), {name: value.to(self.device) for name, value in state["tensors"].items()})
+        if self.generator is not None:
+            self.generator.set_state(state["generator"].cpu())
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
