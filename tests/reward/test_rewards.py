@@ -46,12 +46,13 @@ def test_differential_sharpe_is_the_slope_of_the_exponential_sharpe_ratio() -> N
     eta, first, second, r = 1e-7, 0.0005, 1.3e-4, 0.012
     reward = DifferentialSharpe(adaptation_rate=eta)
     state = {
-        name: torch.tensor([x], dtype=torch.float64) for name, x in (("first_moment", first), ("second_moment", second))
+        f"sharpe/{name}": torch.tensor([x], dtype=torch.float64)
+        for name, x in (("first_moment", first), ("second_moment", second))
     }
     got, moved, _ = reward(state, change(1.0, 1.0 + r))
     sharpe = [
         a / math.sqrt(b - a * a)
-        for a, b in ((first, second), (float(moved["first_moment"]), float(moved["second_moment"])))
+        for a, b in ((first, second), (float(moved["sharpe/first_moment"]), float(moved["sharpe/second_moment"])))
     ]
     assert (sharpe[1] - sharpe[0]) / eta == pytest.approx(float(got), rel=1e-4)
 

@@ -33,6 +33,11 @@ class OffGraph:
     def __init__(self, reward: Reward) -> None:
         self.reward = reward
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the reward needs."""
+        return self.reward.needs
+
     def initial(self, num_accounts: int, device: torch.device) -> RewardState:
         """Return the state of the reward."""
         return self.reward.initial(num_accounts, device)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.data.ranges import Range
+from tradewright.env.bar_change import BarChanges, Moved
 from tradewright.env.episode_figures import EpisodeFigures
 from tradewright.env.execution_tensors import ExecutionTensors
 from tradewright.env.market_tensors import MarketTensors, gather_window
@@ -23,7 +24,7 @@ from tradewright.env.world import Transition
 from tradewright.errors import DataError
 from tradewright.market.rules import AccountRules
 from tradewright.market.step import State, choose, initial_state, step, unrealised
-from tradewright.reward.reward import BarChange, Reward
+from tradewright.reward.reward import Reward
 
 if TYPE_CHECKING:
     from tradewright.env.trading import TradingEnv
@@ -78,6 +79,7 @@ class Simulator:
         self.figures = figures
         self.device = market.prices.device
         self._execution = ExecutionTensors.build(market, self.rules)
+        self._changes = BarChanges(reward.needs if reward else frozenset(), num_envs, 1, self.device)
         self._terms: dict[str, Tensor] = {}
         self._num_rewarded = 0
         self._starts = None if generator is None else find_starts(market, parts, env.window, env.episode_bars)
@@ -91,6 +93,7 @@ class Simulator:
         self.equity_B = torch.full_like(self.holding_B, self.rules.initial_cash)
         self.peak_B = self.equity_B.clone()
         self.pending = self._nothing_pending()
+        self._changes.reset()
         if self.figures is not None:
             self.figures.start(self.equity_B)
 
@@ -141,6 +144,7 @@ class Simulator:
         self.holding_B = pick(torch.zeros_like(self.holding_B), self.holding_B)
         nothing = self._nothing_pending()
         self.pending = {name: pick(nothing[name], kept) for name, kept in self.pending.items()}
+        self._changes.restart(done_B)
         if self.figures is not None:
             self.figures.restart(done_B, initial_B)
 
@@ -197,14 +201,15 @@ class Simulator:
         due: dict[str, Any] = self._due(weight_B)
         contract: dict[str, Any] = self._execution.contract_of(self.instrument_B)
         self.bar_B = self.bar_B + 1
-        before_B, shares_B = self.equity_B, self.account.shares_BN[:, 0]
+        bar = self._execution.bar(self.row_B, self.bar_B)
+        before, before_B, shares_B = self.account, self.equity_B, self.account.shares_BN[:, 0]
         self.account, outcome = step(
             torch,
-            self.account,
+            before,
             due.pop("weights_BN"),
-            self._execution.bar(self.row_B, self.bar_B),
+            bar,
             self.rules.account,
-            detail=self.figures is not None,
+            detail=self.figures is not None or self._changes.has_detail,
             **due,
             **contract,
         )
@@ -218,8 +223,8 @@ class Simulator:
         terminated_B = self.account.ended_B
         reward_B = torch.zeros_like(self.equity_B)
         if self.reward is not None:
-            change = BarChange(before_B, self.equity_B, self.peak_B, terminated_B)
-            reward_B, self.reward_state, terms = self.reward(self.reward_state, change)
+            moved = Moved(before, self.account, outcome, bar, before_B, self.peak_B, contract.get("multiplier_N"))
+            reward_B, self.reward_state, terms = self.reward(self.reward_state, self._changes.add(moved))
             self._num_rewarded += self.num_envs
             for name, term_B in terms.items():
                 self._terms[name] = self._terms.get(name, 0.0) + term_B.sum()
@@ -249,6 +254,7 @@ class Simulator:
         state["account"] = {name: value for name, value in self.account._asdict().items() if value is not None}
         state["reward_state"] = dict(self.reward_state)
         state["pending"] = dict(self.pending)
+        state["changes"] = self._changes.state_dict()
         if self.figures is not None:
             state["figures"] = self.figures.state_dict()
         if self.generator is not None:
@@ -262,6 +268,7 @@ class Simulator:
         self.account = State(**{name: value.to(self.device) for name, value in state["account"].items()})
         self.reward_state = {name: value.to(self.device) for name, value in state["reward_state"].items()}
         self.pending = {name: value.to(self.device) for name, value in state["pending"].items()}
+        self._changes.load_state_dict(state["changes"])
         if self.figures is not None:
             self.figures.load_state_dict(state["figures"])
         if self.generator is not None:

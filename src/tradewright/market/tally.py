@@ -190,6 +190,39 @@ def _add_return(xp: Any, tally: Tally, target: float) -> Tally:
 
 def _add_fills(xp: Any, tally: Tally, fills: Fills, multiplier_N: Array | None) -> Tally:
     """Book one phase's fills: money into the open trades, a closed trade where a position ends or changes its side."""
+    flow_BN, is_over_BN, profit_BN = settle_trades(xp, tally.flow_BN, fills, multiplier_N)
+    moments = tally.moments._replace(
+        trades_B=tally.moments.trades_B + (is_over_BN * 1.0).sum(-1),
+        wins_B=tally.moments.wins_B + ((is_over_BN & (profit_BN > 0)) * 1.0).sum(-1),
+    )
+    return tally._replace(moments=moments, flow_BN=flow_BN)
+
+
+class Settled(NamedTuple):
+    """Trades after the fills of one phase, all ``[B, N]``.
+
+    Args:
+        flow_BN: Money that the open trades have brought so far; 0 when flat.
+        is_over_BN: bool, a trade ended.
+        profit_BN: Its net P&L; without meaning elsewhere.
+    """
+
+    flow_BN: Array
+    is_over_BN: Array
+    profit_BN: Array
+
+
+def settle_trades(xp: Any, flow_BN: Array, fills: Fills, multiplier_N: Array | None) -> Settled:
+    """Book one phase's fills into the open trades.
+
+    A change of side ends a trade and begins another; its fee is shared by quantity. A roll ends none.
+
+    Args:
+        xp: The module ``numpy`` or ``torch``.
+        flow_BN: Money that each open trade has brought before (negative: cost); carry is booked already.
+        fills: The fills.
+        multiplier_N: Money per price unit and contract; None: 1.
+    """
     quantity_BN, after_BN = fills.quantity_BN, fills.shares_BN
     is_fill_BN = quantity_BN != 0
     price_BN = xp.where(is_fill_BN, fills.price_BN, 0.0)
@@ -201,11 +234,7 @@ def _add_fills(xp: Any, tally: Tally, fills: Fills, multiplier_N: Array | None) 
     is_turn_BN = is_over_BN & (after_BN != 0)
     part_BN = xp.where(is_turn_BN, held_BN / xp.where(is_turn_BN, -quantity_BN, 1.0), 1.0)
     traded_BN = xp.where(is_over_BN, -held_BN, quantity_BN)
-    flow_BN = tally.flow_BN - traded_BN * price_BN - fills.fee_BN * part_BN
-    moments = tally.moments._replace(
-        trades_B=tally.moments.trades_B + (is_over_BN * 1.0).sum(-1),
-        wins_B=tally.moments.wins_B + ((is_over_BN & (flow_BN > 0)) * 1.0).sum(-1),
-    )
+    profit_BN = flow_BN - traded_BN * price_BN - fills.fee_BN * part_BN
     opened_BN = -after_BN * price_BN - fills.fee_BN * (1.0 - part_BN)
-    flow_BN = xp.where(is_over_BN, xp.where(is_turn_BN, opened_BN, 0.0), flow_BN)
-    return tally._replace(moments=moments, flow_BN=flow_BN)
+    kept_BN = xp.where(is_over_BN, xp.where(is_turn_BN, opened_BN, 0.0), profit_BN)
+    return Settled(kept_BN, is_over_BN, profit_BN)

@@ -3,18 +3,22 @@
 r_t = scale · ln(E_t / E_{t-1}); their sum over an episode is scale · ln(final equity / initial equity).
 """
 
+from typing import ClassVar
+
 import torch
 
 from tradewright.reward.reward import BarChange, Rewarded, RewardState, check_terms
 
 
 class LogReturn:
-    """Log return of equity.
+    """Log return of equity; the fastest reward: it keeps no state and asks nothing of the bar.
 
     Args:
         scale: Factor on the reward; 100 expresses percent, which suits value networks.
         bankrupt_reward: Reward of the bar in which the account ends (a log return does not exist there), <= 0.
     """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, *, scale: float = 100.0, bankrupt_reward: float = -100.0) -> None:
         check_terms(scale=scale, bankrupt_reward=bankrupt_reward)
