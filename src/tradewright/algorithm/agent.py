@@ -66,7 +66,8 @@ class AgentModule(lightning.LightningModule, ABC):
         if not 0 < gamma <= 1:
             raise ValueError(f"gamma must be in (0, 1], was {gamma}")
         self.setting = setting
-        self.env: Env = setting.env.choose(self.action_kinds) if isinstance(setting.env, Auto) else setting.env
+        env = setting.env.choose(self.action_kinds) if isinstance(setting.env, Auto) else setting.env
+        self.env: Env = env.on(setting.stage)
         self.total_frames = total_frames if episodes is None else episodes * self.env.episode_steps(setting.stage)
         self.num_envs, self.iterations_per_epoch, self.lr, self.gamma = num_envs, iterations_per_epoch, lr, gamma
         self.is_compiled = compile
@@ -110,7 +111,7 @@ class AgentModule(lightning.LightningModule, ABC):
             market = MarketTensors.build(stage.panel, stage.features, self.device)
             if isinstance(self.inputs, WindowInputs):
                 self.inputs.bars.market = market
-        return self.env.world(
+        return self.training_env.world(
             num_envs=self.num_envs, generator=self.generator(TRAIN_STREAM), stage=stage, market=market
         )
 
