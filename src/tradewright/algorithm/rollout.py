@@ -75,7 +75,7 @@ class OnPolicyStream(Stream):
             row, observation = self._step(observation)
             steps.append(row)
         data_SB = {name: torch.stack([row[name] for row in steps]) for name in steps[0]}
-        require_finite(data_SB["reward"], self.reward_name)
+        require_finite(data_SB["reward"], self.reward_name, self.world.drain_terms)
         self.frames += self.num_steps * self.world.num_envs
         self.describe(float(data_SB["reward"].mean()))
         # The value after step s is the value before step s+1, but for accounts that were restarted in between.
