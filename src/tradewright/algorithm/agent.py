@@ -68,6 +68,8 @@ class AgentModule(lightning.LightningModule, ABC):
         self.setting = setting
         env = setting.env.choose(self.action_kinds) if isinstance(setting.env, Auto) else setting.env
         self.env: Env = env.on(setting.stage)
+        self.training_env: Env = self.env
+        """Where it learns; an algorithm may learn under other keys than those it is judged by."""
         self.total_frames = total_frames if episodes is None else episodes * self.env.episode_steps(setting.stage)
         self.num_envs, self.iterations_per_epoch, self.lr, self.gamma = num_envs, iterations_per_epoch, lr, gamma
         self.is_compiled = compile
