@@ -4,7 +4,7 @@ An environment acts by a fixed sequence of random actions; what it shows and pay
 bar, must not depend on later bars. The stretch is a few dozen bars, because every step costs and a cut inside it tests
 the same code as a cut anywhere. Features are computed anew in every world and scaled by one fixed scaler.
 
-Legend: T bars, N instruments, F features, W window, B accounts (one per instrument).
+Legend: T bars, N instruments, F features, W window, B accounts (one per instrument, or one that trades all).
 """
 
 import copy
@@ -18,9 +18,10 @@ import torch
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.portfolio import Portfolio
+from tradewright.env.portfolio_simulator import PortfolioSimulator
 from tradewright.env.portfolio_state import PORTFOLIO
-from tradewright.env.simulator import Simulator
-from tradewright.env.trading import TradingEnv
+from tradewright.env.trading import Accounts, MarketEnv
 from tradewright.errors import DataError
 from tradewright.evaluate.leak_search import Check, find_leaks
 from tradewright.evaluate.leaks import OBSERVATION, STRATEGY, check_strategy, thin
@@ -29,6 +30,7 @@ from tradewright.features.pipeline import FeatureSet, compute_features
 from tradewright.features.scaler import Scaler
 from tradewright.market.rules import AccountRules
 from tradewright.reward.reward import Reward
+from tradewright.strategy.policy import Policy
 from tradewright.strategy.strategy import Strategy
 
 STEPS_PER_CUT = 2
@@ -37,8 +39,9 @@ MAX_ACCOUNTS = 4
 MAX_EVENTS = 2
 """Changes of rare values that are cut at; steps are dear, and features are checked for these by themselves."""
 
-MakeSimulator = Callable[[Panel, Features, Range, int], Simulator]
-"""Builds the environment over a panel, its features and the rows it runs through, with that many accounts."""
+MakeSimulator = Callable[[Panel, Features, Range, int], Accounts]
+"""Builds the environment over a panel, its features and the rows it runs through, with that many accounts; a joint one
+has one."""
 
 
 def check_environment(
@@ -87,26 +90,32 @@ def check_environment(
     )
 
 
-def trading_simulator(env: TradingEnv, rules: AccountRules, reward: Reward | None = None) -> MakeSimulator:
+def trading_simulator(env: MarketEnv, rules: AccountRules, reward: Reward | None = None) -> MakeSimulator:
     """Return how the environments of group ``env`` are built; they show whole windows, so that these are compared."""
     env = copy.copy(env)
     env.observation = "window"
+    if isinstance(env, Portfolio):
+        env.num_instruments = None  # some of the instruments do
 
-    def make(panel: Panel, features: Features, rows: Range, num_envs: int) -> Simulator:
+    def make(panel: Panel, features: Features, rows: Range, num_envs: int) -> Accounts:
         market = MarketTensors.build(panel, features)
-        return Simulator(market=market, env=env, rules=rules, rows=rows, num_envs=num_envs, reward=reward)
+        num_envs = 1 if env.is_joint else num_envs
+        return env.accounts(market=market, rules=rules, rows=rows, num_envs=num_envs, reward=reward)
 
     return make
 
 
 @torch.no_grad()
 def roll(
-    simulator: Simulator, uniform_TN: npt.NDArray[np.float64], num_bars: int, names_F: tuple[str, ...]
+    simulator: Accounts,
+    uniform_TN: npt.NDArray[np.float64],
+    num_bars: int,
+    names_F: tuple[str, ...],
 ) -> dict[str, npt.NDArray[Any]]:
-    """Step through all bars by fixed actions and return every number seen, ``[T, N]`` or ``[T, N, W]``.
+    """Step through all bars by fixed actions and return every number seen, ``[T, B]`` or ``[T, B, W]``.
 
     Args:
-        simulator: Fresh accounts, one per instrument.
+        simulator: Fresh accounts, one per instrument or one that trades all.
         uniform_TN: Numbers in [0, 1) that the actions are made of.
         num_bars: T.
         names_F: Feature names, for windows.
@@ -118,28 +127,39 @@ def roll(
         if bar < simulator.last:
             reward_B = simulator.step(_action(simulator.env, uniform_TN[bar])).reward_B
     values: dict[str, npt.NDArray[Any]] = {}
+    names = _column_names(simulator, names_F)
     for key in rows[0]:
         seen = torch.stack([row[key].cpu() for row in rows]).numpy()
         kept = np.float32 if seen.dtype == np.float32 else np.float64
         whole = np.full((num_bars, *seen.shape[1:]), np.nan, dtype=kept)
         whole[simulator.first : simulator.last + 1] = seen
-        values.update(_named(key, whole, names_F))
+        values.update(_named(key, whole, names.get(key, ())))
     return values
 
 
-def _named(key: str, x: npt.NDArray[Any], names_F: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
+def _column_names(simulator: Accounts, names_F: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the names of the last axis of each part of the observations."""
+    if isinstance(simulator, PortfolioSimulator):
+        window = tuple(f"{name}.{symbol}" for symbol in simulator.market.panel.symbols for name in names_F)
+        return {"window": window, "portfolio": simulator.portfolio_names}
+    return {"window": names_F, "portfolio": PORTFOLIO}
+
+
+def _named(key: str, x: npt.NDArray[Any], names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     """Return a part of the observations by name, features and portfolio one by one."""
-    names = {"window": names_F, "portfolio": PORTFOLIO}.get(key, ())
     if x.ndim > 2 and x.shape[-1] == len(names):
         return {f"{key}.{name}": x[..., column] for column, name in enumerate(names)}
     return {key: x}
 
 
-def _action(env: TradingEnv, uniform_B: npt.NDArray[np.float64]) -> torch.Tensor:
-    unit_B = torch.from_numpy(uniform_B)
+def _action(env: MarketEnv, uniform_N: npt.NDArray[np.float64]) -> torch.Tensor:
+    """Return an action of every account, ``[B]`` or ``[B, A]``, from one number per instrument."""
+    unit_N = torch.from_numpy(uniform_N)
+    if env.is_joint:
+        return (2.0 * unit_N - 1.0)[None]
     if env.action_kind == "discrete":
-        return (unit_B * env.num_actions).to(torch.int64)
-    return (2.0 * unit_B - 1.0)[:, None].repeat(1, env.num_actions)
+        return (unit_N * env.num_actions).to(torch.int64)
+    return (2.0 * unit_N - 1.0)[:, None].repeat(1, env.num_actions)
 
 
 def check_policy(
@@ -152,9 +172,14 @@ def check_policy(
     num_cuts: int = 8,
     seed: int = 0,
 ) -> Check:
-    """Check what a trained (or untrained) agent decides; see ``check_environment`` for the arguments."""
+    """Check what a trained (or untrained) agent decides; see ``check_environment`` for the arguments.
+
+    An agent with a joint account decides on all instruments, any other on a few of them.
+    """
     rng = np.random.default_rng([seed, 4])
-    stretch, first = _stretch(panel, feature_set.warmup_bars + window - 1, num_cuts, rng, STRATEGY)
+    is_joint = isinstance(policy, Policy) and policy.agent.env.is_joint
+    most = len(panel.instruments) if is_joint else MAX_ACCOUNTS
+    stretch, first = _stretch(panel, feature_set.warmup_bars + window - 1, num_cuts, rng, STRATEGY, most)
     return check_strategy(
         policy,
         stretch,
@@ -172,9 +197,9 @@ def scaled_features(feature_set: FeatureSet, panel: Panel, scaler: Scaler) -> Fe
 
 
 def _stretch(
-    panel: Panel, warmup_bars: int, num_cuts: int, rng: np.random.Generator, subject: str
+    panel: Panel, warmup_bars: int, num_cuts: int, rng: np.random.Generator, subject: str, most: int = MAX_ACCOUNTS
 ) -> tuple[Panel, int]:
-    """Return consecutive bars of a few instruments at a random place, and the first that is not warm-up.
+    """Return consecutive bars of ``most`` instruments at a random place, and the first that is not warm-up.
 
     Raises:
         DataError: Too few bars.
@@ -187,4 +212,4 @@ def _stretch(
         )
     start = int(rng.integers(panel.num_bars - size + 1))
     part = panel.slice(start, start + size)
-    return thin(part, MAX_ACCOUNTS * size, rng), warmup_bars
+    return thin(part, most * size, rng), warmup_bars

@@ -1,7 +1,8 @@
-"""``strategy=policy``: a trained agent as a strategy; it decides by a rollout of the simulator it was trained in.
+"""``strategy=policy``: a trained agent as a strategy; it decides by a rollout of the accounts it was trained with.
 
-Legend: T bars of the judged range, N instruments. Each instrument is decided by its own account of one N-th of the
-capital; with one instrument the rollout's equity and the backtest's equity are the same numbers.
+Legend: T bars of the judged range, N instruments, B accounts, A actions. A joint account (``env=portfolio``) trades the
+panel as it is judged. In the other environments each instrument is decided by an account of its own with one N-th of
+the capital. Of one account the rollout's equity and the backtest's equity are the same numbers.
 """
 
 from dataclasses import replace
@@ -15,8 +16,7 @@ from tradewright.config.runtime import Runtime
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.env.market_tensors import MarketTensors
-from tradewright.env.simulator import Simulator
-from tradewright.env.trading import TradingEnv
+from tradewright.env.trading import MarketEnv
 from tradewright.env.view import AccountView
 from tradewright.errors import DataError
 from tradewright.features.features import Features
@@ -39,7 +39,7 @@ class Acted(NamedTuple):
 class Agent(Protocol):
     """What a policy needs of a trained algorithm."""
 
-    env: TradingEnv
+    env: MarketEnv
     rules: AccountRules
 
     @property
@@ -77,37 +77,33 @@ class Policy:
         """Roll the agent through ``rows``; bars of the warm-up carry no order.
 
         Raises:
-            DataError: No features were given.
+            DataError: No features were given, or a joint account was trained on another number of instruments.
         """
         if features is None:
             raise DataError("strategy=policy needs features, was given none")
-        num = len(panel.instruments)
+        env, rules = self.agent.env, self.agent.rules
+        num = 1 if env.is_joint else len(panel.instruments)
         market = MarketTensors.build(panel, features, self.agent.device)
-        simulator = Simulator(
-            market=market,
-            env=self.agent.env,
-            rules=replace(self.agent.rules, initial_cash=self.agent.rules.initial_cash / num),
-            rows=rows,
-            num_envs=num,
-        )
+        rules = replace(rules, initial_cash=rules.initial_cash / num)
+        accounts = env.accounts(market=market, rules=rules, rows=rows, num_envs=num)
         generator = None if self.is_deterministic else torch.Generator(device=self.agent.device).manual_seed(self.seed)
-        weights_TN = np.full((len(rows), num), np.nan)
+        weights_TN = np.full((len(rows), len(panel.instruments)), np.nan)
         confidence_TN = np.full_like(weights_TN, np.nan)
         has_confidence = False
-        for bar in range(simulator.first, rows.stop):
-            acted = self.agent.act(simulator.observe(), market, generator)
-            weight_B = self.agent.env.target_weights(acted.action, simulator.view())
+        for bar in range(accounts.first, rows.stop):
+            acted, view = self.agent.act(accounts.observe(), market, generator), accounts.view()
+            target = env.target_weights(acted.action, view)
             if acted.probabilities_BA is not None:
                 has_confidence = True
-                confidence_B = side_confidence(self.agent.env, simulator.view(), weight_B, acted.probabilities_BA)
+                confidence_B = side_confidence(env, view, target, acted.probabilities_BA)
                 confidence_TN[bar - rows.start] = confidence_B.cpu().numpy()
-            weights_TN[bar - rows.start] = (weight_B / num).cpu().numpy()
+            weights_TN[bar - rows.start] = (target / num).reshape(-1).cpu().numpy()
             if bar + 1 < rows.stop:
-                simulator.step_weights(weight_B)
+                accounts.step_weights(target)
         return Positions(weights_TN=weights_TN, confidence_TN=confidence_TN if has_confidence else None)
 
 
-def side_confidence(env: TradingEnv, view: AccountView, weight_B: Tensor, probabilities_BA: Tensor) -> Tensor:
+def side_confidence(env: MarketEnv, view: AccountView, weight_B: Tensor, probabilities_BA: Tensor) -> Tensor:
     """Return the probability of all actions that lead to the same side (long, flat or short) as the chosen one.
 
     That of the chosen action alone would say how sure the agent is of a size, not of a direction.

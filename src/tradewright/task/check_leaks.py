@@ -98,7 +98,7 @@ class CheckLeaks:
         ]
 
     def _policy_checks(self, cfg: DictConfig, bench: Bench, feature_set: Any) -> list[Check]:
-        from tradewright.env.trading import TradingEnv
+        from tradewright.env.trading import MarketEnv
         from tradewright.evaluate.leak_rollout import check_policy
         from tradewright.task.train import build_algorithm
 
@@ -110,7 +110,7 @@ class CheckLeaks:
         algorithm = build_algorithm(context)
         policy = build(cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
         assert bench.scaler is not None
-        assert isinstance(algorithm.env, TradingEnv)
+        assert isinstance(algorithm.env, MarketEnv)
         embargo = int(cfg.data.split.embargo_bars)
         return [
             *training_checks(bench, feature_set, algorithm, self.num_cuts, self.seed, self.max_values, embargo),

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tradewright.config.locate import class_attribute
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.evaluate.bench import Judgement
@@ -61,7 +62,8 @@ def _notes(context: Context, judgement: Judgement, task: Task) -> tuple[str, ...
     bench, evidence = context.bench, judgement.evidence
     panel = bench.panel
     notes = [panel.note] if panel.note else []
-    if bench.features is not None and len(panel.symbols) > 1:
+    is_joint = class_attribute(str(context.cfg.env._target_), "is_joint") is True
+    if bench.features is not None and len(panel.symbols) > 1 and not is_joint:
         notes.append(
             f"The agent saw each of the {len(panel.symbols)} instruments in an account of its own with an equal part of"
             " the capital; all are judged in one joint account, whose weights drift from what it saw."
