@@ -11,7 +11,7 @@ import torch
 
 from tradewright.algorithm.data_module import AgentDataModule
 from tradewright.algorithm.ppo import PPO
-from tradewright.algorithm.rollout import _advantages
+from tradewright.algorithm.rollout import advantages
 from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, newest_checkpoint
 from tradewright.callbacks.curves import Curves
 from tradewright.data.ranges import Range
@@ -62,8 +62,15 @@ def test_advantages_equal_the_backward_recursion() -> None:
     terminated = torch.tensor(rng.random((40, 3)) < 0.1)
     truncated = torch.tensor(rng.random((40, 3)) < 0.1) & ~terminated
     done = terminated | truncated
-    data = {"value": value, "reward": reward.double(), "terminated": terminated, "truncated": truncated}
-    advantage, target = _advantages(data, next_value, done, 0.97, 0.9)
+    advantage, target = advantages(
+        value_SB=value,
+        next_value_SB=next_value,
+        reward_SB=reward.double(),
+        terminated_SB=terminated,
+        truncated_SB=truncated,
+        gamma=0.97,
+        gae_lambda=0.9,
+    )
     for b in range(3):
         columns = [x[:, b].tolist() for x in (value, next_value, reward, done, terminated)]
         np.testing.assert_allclose(advantage[:, b], gae_by_hand(*columns, 0.97, 0.9), rtol=2e-4, atol=2e-5)
@@ -83,22 +90,6 @@ def test_policy_ratio_is_one_before_the_first_update(setting_of, env) -> None:
     np.testing.assert_allclose(
         batch["state_value"], agent.critic(batch["index"], batch["portfolio"]), rtol=1e-5, atol=1e-6
     )
-
-
-def test_final_values_bootstrap_truncated_episodes(setting_of) -> None:
-    """The value after a truncation is that of the last observation of the episode, not of the new one."""
-    torch.manual_seed(0)
-    stream = ppo_of(setting_of(env=Discrete9(window=2, episode_bars=3))).stream()
-    observation = stream.world.observe()
-    for step in range(6):
-        instrument, bar, account = stream.world.instrument_B, stream.world.bar_B, stream.world.account
-        row, observation = stream._step(observation)
-        assert row["truncated"].all().item() == (step % 3 == 2)
-        if row["truncated"].all():
-            expected_index = instrument * stream.world.market.num_bars + bar + 1
-            assert account.ended_B.any().item() is False
-            assert torch.isfinite(row["final_value"]).all()
-            assert not torch.equal(observation["index"], expected_index)
 
 
 def test_same_seed_twice_is_equal_and_another_seed_differs(setting_of, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """``Inputs``: from an observation to the numbers that a network takes; they have no weights.
 
-Legend: B environments (any leading dimensions), W window, F features, P portfolio features. Under index observations
-the window is gathered here, from the market's feature tensor, so that rollouts and replay buffers store one integer per
-step instead of W·F numbers. The market is held outside the module's state: checkpoints and copies do not contain it.
+Under index observations the window is gathered here, from the market's feature tensor, so that rollouts and replay
+buffers store one integer per step instead of W·F numbers. The market is held outside the module's state: checkpoints
+and copies do not contain it.
+Legend: B environments (any leading dimensions), W window, F features, P portfolio features, N instruments, R bars that
+may be the newest of a window.
 """
 
 from abc import ABC, abstractmethod
@@ -86,6 +88,29 @@ class WindowInputs(Inputs):
         """Map indices ``[B]`` or windows ``[B, W, F]``, and portfolio ``[B, P]``, to ``[B, W·F + P]``."""
         window_BWF = gather_window(self.bars.features, bars, self.window) if self.is_indexed else bars
         return torch.cat((window_BWF.flatten(-2), portfolio), dim=-1)
+
+    @property
+    def num_windows(self) -> int:
+        """N·R, the windows of the range."""
+        return self.bars.market.num_instruments * (self.bars.rows.stop - self.first)
+
+    @property
+    def first(self) -> int:
+        """The first bar of the range that ends a window whose features are all defined."""
+        return max(self.bars.rows.start, self.bars.market.ready_from + self.window - 1)
+
+    def span(self) -> Tensor:
+        """Return the features of all windows of the range, ``[N, W-1+R, F]``."""
+        market = self.bars.market
+        features_NTF = market.features.unflatten(0, (market.num_instruments, market.num_bars))
+        return features_NTF[:, self.first - self.window + 1 : self.bars.rows.stop]
+
+    def place(self, index: Tensor) -> Tensor:
+        """Return which of the N·R windows ends at each flat row of the market."""
+        market = self.bars.market
+        if market.num_instruments == 1:
+            return index - self.first
+        return index - (index // market.num_bars) * (market.num_bars - self.bars.rows.stop + self.first) - self.first
 
     @contextmanager
     def reading(self, market: MarketTensors | None, rows: Range | None = None) -> Iterator[None]:

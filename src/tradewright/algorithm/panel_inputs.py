@@ -33,6 +33,19 @@ class PanelInputs(WindowInputs):
         """W·N·F + P."""
         return self.window * self.num_features + self.num_portfolio
 
+    @property
+    def num_windows(self) -> int:
+        """R, the windows of the range: one holds all instruments."""
+        return super().num_windows // self.num_instruments
+
+    def span(self) -> Tensor:
+        """Return the features of all windows of the range, ``[1, W-1+R, N·F]``."""
+        return super().span().transpose(0, 1).flatten(1)[None]
+
+    def place(self, index: Tensor) -> Tensor:
+        """Return which of the R windows ends at each bar."""
+        return index - self.first
+
     def forward(self, bars: Tensor, portfolio: Tensor) -> Tensor:
         """Map bar numbers ``[B]`` or windows ``[B, W, N·F]``, and portfolio ``[B, P]``, to ``[B, W·N·F + P]``."""
         if self.is_indexed:

@@ -3,52 +3,55 @@
 L = E[-min(r A, clip(r, 1-ε, 1+ε) A)] + c_v (V - V_target)² - c_e H(π), r = π/π_old, A: generalised advantage estimate.
 Deviations of continuous actions do not depend on the state and weights start orthogonal, as in CleanRL and
 Stable-Baselines3; on this stack that learns better than TorchRL's state-dependent default.
-Source: Schulman et al., "Proximal policy optimization algorithms", arXiv 1707.06347.
+With ``target_kl``, the first minibatch whose estimate E[r - 1 - ln r] of the divergence between the collecting and the
+present policy exceeds it is not learnt from, and neither is what is left of the iteration. Its batches are still handed
+out, at no cost, so that an epoch keeps its length: they have no gradient and change neither weights nor moments.
+Source: Schulman et al., "Proximal policy optimization algorithms", arXiv 1707.06347; the estimate:
+http://joschu.net/blog/kl-approx.html.
 """
 
-from typing import ClassVar
-
-import torch
 from tensordict import TensorDict
-from torch import Tensor
+from torch import Tensor, nn
 from torchrl.objectives import ClipPPOLoss
 
-from tradewright.algorithm.agent import NETWORK_STREAM, AgentModule, require_positive
-from tradewright.algorithm.networks import Actor, Body, Critic, ModelFactory, actor_module, critic_module
-from tradewright.algorithm.rollout import OnPolicyStream
+from tradewright.algorithm.agent import require_positive
+from tradewright.algorithm.networks import Actor, Critic, ModelFactory, actor_module, critic_module
+from tradewright.algorithm.on_policy import OnPolicyModule
 from tradewright.algorithm.setting import Setting
 from tradewright.config.runtime import Runtime
-from tradewright.strategy.policy import Acted
-
-LOGGED = {"loss_objective": "loss_policy", "loss_critic": "loss_value", "entropy": "entropy", "kl_approx": "kl"}
+from tradewright.errors import ConfigError
 
 
-class PPO(AgentModule):
-    """PPO on parallel accounts.
+class PPO(OnPolicyModule):
+    """PPO on parallel environments.
 
     Args:
-        setting: Market, rules and goal.
+        setting: World and goal.
         model: Trunk factory for actor and critic.
         total_frames: Environment steps of the whole training.
         episodes: Whole episodes of the training instead; None: ``total_frames``.
-        num_envs: Parallel accounts.
-        rollout_steps: Bars per account between updates; one rollout is ``num_envs * rollout_steps`` frames.
-        num_minibatches: Minibatches per pass; must divide the rollout.
+        num_envs: Parallel environments.
+        rollout_steps: Steps per environment between updates; one rollout is ``num_envs * rollout_steps`` frames.
+        num_minibatches: Minibatches per pass; must divide the rollout (``num_envs`` for a recurrent model).
         num_passes: Passes over each rollout.
         iterations_per_epoch: Rollouts between two validations.
         lr: Learning rate of Adam.
-        gamma: Discount per bar, in (0, 1].
+        lr_schedule: ``constant``, or ``linear`` from ``lr`` to 0 over the training.
+        gamma: Discount per step, in (0, 1].
         gae_lambda: λ of generalised advantage estimation, in [0, 1].
+        normalise_advantage: Scale the advantages of each minibatch to mean 0 and deviation 1.
         clip: ε, in (0, 1).
+        target_kl: Divergence at which the rest of an iteration is skipped, > 0; None: never.
         entropy_coefficient: c_e >= 0.
+        final_entropy_coefficient: c_e at the end of the training, reached linearly; None: the same.
         value_coefficient: c_v > 0.
+        value_clip: Most that a value may move from what it was when collected and still lower the loss; None: any.
         log_deviation: Initial log-deviation of continuous actions.
+        compile: Compile the loss with ``torch.compile``.
 
     Raises:
         ValueError: An argument is out of range.
     """
-
-    action_kinds: ClassVar[tuple[str, ...]] = ("continuous", "discrete")
 
     def __init__(
         self,
@@ -63,85 +66,82 @@ class PPO(AgentModule):
         num_passes: int = 4,
         iterations_per_epoch: int = 5,
         lr: float = 3e-4,
+        lr_schedule: str = "constant",
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
+        normalise_advantage: bool = True,
         clip: float = 0.2,
+        target_kl: float | None = None,
         entropy_coefficient: float = 0.0,
+        final_entropy_coefficient: float | None = None,
         value_coefficient: float = 0.5,
+        value_clip: float | None = None,
         log_deviation: float = -0.5,
+        compile: bool = False,
     ) -> None:
+        if not 0 < clip < 1:
+            raise ValueError(f"clip must be in (0, 1), was {clip}")
+        if target_kl is not None:
+            require_positive(target_kl=target_kl)
+        self._clip = clip
         super().__init__(
             setting=setting,
+            model=model,
             total_frames=total_frames,
             episodes=episodes,
             num_envs=num_envs,
+            rollout_steps=rollout_steps,
+            num_minibatches=num_minibatches,
+            num_passes=num_passes,
             iterations_per_epoch=iterations_per_epoch,
             lr=lr,
+            lr_schedule=lr_schedule,
             gamma=gamma,
+            gae_lambda=gae_lambda,
+            normalise_advantage=normalise_advantage,
+            entropy_coefficient=entropy_coefficient,
+            final_entropy_coefficient=final_entropy_coefficient,
+            value_coefficient=value_coefficient,
+            value_clip=value_clip,
+            log_deviation=log_deviation,
+            compile=compile,
         )
-        require_positive(rollout_steps=rollout_steps, num_minibatches=num_minibatches, num_passes=num_passes)
-        if num_envs * rollout_steps % num_minibatches:
-            frames = num_envs * rollout_steps
-            raise ValueError(f"num_minibatches must divide num_envs * rollout_steps = {frames}, was {num_minibatches}")
-        if not 0 <= gae_lambda <= 1:
-            raise ValueError(f"gae_lambda must be in [0, 1], was {gae_lambda}")
-        if not 0 < clip < 1:
-            raise ValueError(f"clip must be in (0, 1), was {clip}")
-        self.rollout_steps, self.num_minibatches, self.num_passes = rollout_steps, num_minibatches, num_passes
-        self.gae_lambda = gae_lambda
-        actor = Actor(body=Body(inputs=self.inputs, model=model), env=self.env, log_deviation=log_deviation)
-        self.loss = ClipPPOLoss(
+        self.target_kl = target_kl
+
+    def make_loss(
+        self, actor: Actor, critic: Critic, *, value_coefficient: float, value_clip: float | None
+    ) -> nn.Module:
+        """Return TorchRL's clipped loss."""
+        return ClipPPOLoss(
             actor_module(actor),
-            critic_module(Critic(body=Body(inputs=self.inputs, model=model))),
-            clip_epsilon=clip,
+            critic_module(critic),
+            clip_epsilon=self._clip,
             entropy_bonus=True,
-            entropy_coeff=entropy_coefficient,
+            entropy_coeff=self.entropy_coefficients[0],
             critic_coeff=value_coefficient,
             loss_critic_type="l2",
-            normalize_advantage=True,
+            clip_value=value_clip,
+            normalize_advantage=self.normalises_advantage,
             functional=False,
         )
 
-    @property
-    def actor(self) -> Actor:
-        """The policy network."""
-        return self.loss.actor_network[0].module
+    def terms(self, batch: TensorDict) -> dict[str, Tensor]:
+        """Return the terms of the loss, their sum, and the divergence from the collecting policy as ``kl``."""
+        terms = super().terms(batch)
+        return {**terms, "kl": terms["mean_ratio"] - 1.0 + terms["kl_approx"]}
 
-    @property
-    def critic(self) -> Critic:
-        """The value network."""
-        return self.loss.critic_network.module
+    def is_far_enough(self, terms: dict[str, Tensor]) -> bool:
+        """Return whether the policy has moved by more than ``target_kl``."""
+        return self.target_kl is not None and float(terms["kl"]) > self.target_kl
 
-    @property
-    def frames_per_iteration(self) -> int:
-        """Environment steps of one rollout."""
-        return self.num_envs * self.rollout_steps
+    def on_fit_start(self) -> None:
+        """Refuse a stop that processes would not take at the same step.
 
-    def stream(self) -> OnPolicyStream:
-        """Return the rollouts of one epoch as minibatches."""
-        return OnPolicyStream(
-            world=self.world(),
-            actor=self.actor,
-            critic=self.critic,
-            num_steps=self.rollout_steps,
-            num_passes=self.num_passes,
-            num_minibatches=self.num_minibatches,
-            num_iterations=self.iterations_per_epoch,
-            gamma=self.gamma,
-            gae_lambda=self.gae_lambda,
-            generator=self.generator(NETWORK_STREAM),
-            reward_name=self.setting.reward_name,
-        )
-
-    def choose(self, observation: dict[str, Tensor], generator: torch.Generator | None) -> Acted:
-        """Return the sampled or the most probable action of every environment."""
-        values = (observation[key] for key in self.actor.in_keys)
-        action, _, log_prob_BA = self.actor.act(*values, generator=generator)
-        return Acted(action, None if log_prob_BA is None else log_prob_BA.exp())
-
-    def training_step(self, batch: TensorDict, batch_idx: int) -> Tensor:
-        """Return the loss of one minibatch; the last of each pass is logged."""
-        terms = self.loss(batch)
-        loss = terms["loss_objective"] + terms["loss_critic"] + terms["loss_entropy"]
-        self.log_terms({name: terms[key] for key, name in LOGGED.items()} | {"loss": loss}, batch, batch_idx)
-        return loss
+        Raises:
+            ConfigError: ``target_kl`` is set and there are several processes.
+        """
+        if self.target_kl is not None and self.trainer.world_size > 1:
+            raise ConfigError(
+                f"algorithm.target_kl must be null on several devices, was {self.target_kl}: each would stop at a step"
+                " of its own; use trainer.devices=1"
+            )

@@ -1,22 +1,31 @@
-"""``model=mlp``: a multilayer perceptron over the flattened window of features and the portfolio state."""
+"""``model=mlp``: a multilayer perceptron over the flattened window of features and the portfolio state.
+
+Its first layer is linear, so the part of it that sees bars is a convolution over them: W·[window; others] =
+W_bars·window + W_others·others, and the first term can be computed once per bar.
+"""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tradewright.config.runtime import Runtime
+from tradewright.model.encoder import BarModel, windows_of
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
-class MLP(nn.Module):
+class MLP(BarModel):
     """Fully connected layers, each followed by the activation; the last hidden layer is the output.
 
     Weights are orthogonal with gain √2 and biases zero, the convention of CleanRL and Stable-Baselines3.
 
     Args:
         in_features: Width of the input; derived from the data.
+        window: Bars at the front of the input; 0: none.
+        num_features: Features of each.
         hidden: Widths of the hidden layers, at least one.
         activation: ``tanh``, ``relu``, ``silu`` or ``gelu``.
 
@@ -24,8 +33,18 @@ class MLP(nn.Module):
         ValueError: No layer, a width below 1, or an unknown activation.
     """
 
-    def __init__(self, *, in_features: Runtime[int], hidden: list[int], activation: str = "tanh") -> None:
-        super().__init__()
+    rows_per_frame: ClassVar[float] = 1.0
+
+    def __init__(
+        self,
+        *,
+        in_features: Runtime[int],
+        window: Runtime[int] = 0,
+        num_features: Runtime[int] = 0,
+        hidden: list[int],
+        activation: str = "tanh",
+    ) -> None:
+        super().__init__(window=window, num_features=num_features)
         if not hidden or min(hidden) < 1:
             raise ValueError(f"hidden must list at least one width >= 1, was {list(hidden)}")
         if activation not in ACTIVATIONS:
@@ -40,6 +59,27 @@ class MLP(nn.Module):
             width = out
         self.layers = nn.Sequential(*layers)
         self.out_features = width
+
+    @property
+    def _first(self) -> nn.Linear:
+        first = self.layers[0]
+        assert isinstance(first, nn.Linear)
+        return first
+
+    def encode(self, window: Tensor) -> Tensor:
+        """Return the window's part of the first layer, before bias and activation."""
+        return functional.linear(window.flatten(-2), self._first.weight[:, : self.bar_width])
+
+    def encode_bars(self, features: Tensor) -> Tensor:
+        """Return ``encode`` of every window of the bars."""
+        return functional.linear(windows_of(features, self.window), self._first.weight[:, : self.bar_width])
+
+    def finish(self, code: Tensor, others: Tensor) -> Tensor:
+        """Add the others' part of the first layer, then run the rest."""
+        x = code + functional.linear(others, self._first.weight[:, self.bar_width :], self._first.bias)
+        for layer in self.layers[1:]:
+            x = layer(x)
+        return x
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., in_features]`` to ``[..., out_features]``."""
