@@ -243,7 +243,11 @@ def test_accounting_that_jumps_is_refused_by_name(setting_of) -> None:
         apg_of(setting)
     stage = setting_of().stage
     panel = replace(stage.panel, instruments=(Instrument(symbol="ES", lot=1.0),))
-    assert find_jumps(replace(stage, panel=panel), APG.must_be_off) == ["ES trades in whole lots"]
+    env = Continuous(entry_signal=True)
+    assert find_jumps(env, replace(stage, panel=panel)) == [
+        "env.entry_signal must be off, was True",
+        "ES can only be traded in whole lots",
+    ]
 
 
 @pytest.mark.parametrize(

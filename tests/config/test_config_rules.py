@@ -45,8 +45,41 @@ def test_algorithm_that_cannot_act_in_the_environment_is_refused_with_what_fits(
 
 
 @pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"backtest": {"costs": {"fixed_fee": 2.0}}},
+            "backtest.costs.fixed_fee must be off, was 2.0: algorithm=? follows",
+        ),
+        ({"backtest": {"stop_loss": 0.1}}, "backtest.stop_loss must be off, was 0.1: algorithm=? follows"),
+        ({"env": {"is_market": False}}, "algorithm=? needs an env that trades a market; env=? does not"),
+        ({"backtest": {"stop_loss": None, "costs": {"fixed_fee": 0.0}}, "env": {"is_market": True}}, None),
+        ({}, None),
+    ],
+)
+def test_algorithm_that_differentiates_the_accounting_refuses_what_makes_it_jump(
+    content: dict, message: str | None
+) -> None:
+    smooth = {"needs_market": True, "must_be_off": ["backtest.stop_loss", "backtest.costs.fixed_fee"]}
+    found = [finding.message for finding in apply_rules(Choice(content={**content, "algorithm": smooth}))]
+    assert len(found) == (message is not None)
+    assert all(text.startswith(str(message)) for text in found)
+
+
+def test_reward_without_effect_warns_by_name() -> None:
+    choice = Choice(
+        content={"algorithm": {"learns_from_reward": False}},
+        options={"algorithm": "apg"},
+        overridden=("reward.scale", "env.window"),
+    )
+    (found,) = apply_rules(choice)
+    assert found == Finding("reward.scale is only logged: algorithm=apg does not learn from rewards", is_error=False)
+
+
+@pytest.mark.parametrize(
     ("content", "keys"),
     [
+        ({"algorithm": {"objective": "sharpe"}}, []),
         ({"task": {"objective": "test/sharpe"}}, ["task.objective"]),
         ({"task": {"objective": ["validation/sharpe", "test/cagr"]}}, ["task.objective"]),
         ({"task": {"objective": {"train/loss": "minimize"}}}, ["task.objective"]),

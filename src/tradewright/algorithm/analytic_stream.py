@@ -7,20 +7,15 @@ Legend: S bars of a chunk, B accounts.
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from tradewright.algorithm.stream import Stream
-from tradewright.env.world import Transition, World
+from tradewright.env.trading import Accounts
+from tradewright.env.world import Transition
 from tradewright.reward.reward import BarChange, Reward, Rewarded, RewardState
-
-
-class Accounts(World, Protocol):
-    """A world of accounts, whose equity is what the gradient is taken of."""
-
-    equity_B: Tensor
 
 
 class OffGraph:

@@ -32,7 +32,7 @@ from tradewright.algorithm.analytic_stream import AnalyticStream, OffGraph, Unro
 from tradewright.algorithm.networks import Body, ModelFactory
 from tradewright.algorithm.setting import Setting
 from tradewright.config.runtime import Runtime
-from tradewright.env.trading import TradingEnv
+from tradewright.env.trading import MarketEnv
 from tradewright.env.world import Stage
 from tradewright.errors import ConfigError, MarketError
 from tradewright.model.mlp import orthogonal_head
@@ -86,15 +86,17 @@ class APG(AgentModule):
 
     action_kinds: ClassVar[tuple[str, ...]] = ("continuous",)
     needs_market: ClassVar[bool] = True
+    learns_from_reward: ClassVar[bool] = False
     must_be_off: ClassVar[tuple[str, ...]] = (
-        "stop_loss",
-        "take_profit",
-        "trailing",
-        "min_notional",
-        "costs.fixed_fee",
-        "costs.impact",
+        "backtest.stop_loss",
+        "backtest.take_profit",
+        "backtest.trailing",
+        "backtest.min_notional",
+        "backtest.costs.fixed_fee",
+        "backtest.costs.impact",
+        "env.entry_signal",
     )
-    """Keys of group ``backtest`` that make the accounting jump, or prices answer to orders."""
+    """Keys that make the accounting jump, or prices answer to orders."""
 
     def __init__(
         self,
@@ -112,7 +114,6 @@ class APG(AgentModule):
         compile: bool = False,
     ) -> None:
         assert setting.stage is not None
-        refuse_jumps(setting.stage, self.must_be_off)
         super().__init__(
             setting=replace(setting, stage=replace(setting.stage, reward=OffGraph(setting.stage.reward))),
             total_frames=total_frames,
@@ -123,7 +124,10 @@ class APG(AgentModule):
             gamma=gamma,
             compile=compile,
         )
-        assert isinstance(self.env, TradingEnv)
+        assert isinstance(self.env, MarketEnv)
+        found = find_jumps(self.env, setting.stage)
+        if found:
+            raise ConfigError(f"algorithm=apg needs an accounting without jumps: {'; '.join(found)}")
         self.training_env = _without_threshold(self.env)
         require_positive(horizon_bars=horizon_bars)
         if objective not in OBJECTIVES:
@@ -189,35 +193,22 @@ def objective_of(unrolled: Unrolled, name: str) -> Tensor:
     return PERCENT * growth_SB.mean()
 
 
-def _without_threshold(env: TradingEnv) -> TradingEnv:
+def _without_threshold(env: MarketEnv) -> MarketEnv:
     smooth = copy(env)
     smooth.rebalance_threshold = 0.0
     return smooth
 
 
-def find_jumps(stage: Stage, must_be_off: tuple[str, ...]) -> list[str]:
+def find_jumps(env: MarketEnv, stage: Stage) -> list[str]:
     """Return what keeps the accounting of a market from being differentiated, one phrase each."""
+    owners = {"backtest": stage.rules, "env": env}
     found = []
-    for key in must_be_off:
-        value = attrgetter(key)(stage.rules)
+    for key in APG.must_be_off:
+        group, _, name = key.partition(".")
+        value = attrgetter(name)(owners[group])
         if value:
-            found.append(f"backtest.{key} must be off, was {value}")
+            found.append(f"{key} must be off, was {value}")
     lots = [instrument.symbol for instrument in stage.panel.instruments if instrument.lot]
     if lots:
-        found.append(
-            f"{', '.join(lots[:3])}{' and others' if lots[3:] else ''} trade{'s' if len(lots) == 1 else ''} in whole lots"
-        )
+        found.append(f"{', '.join(lots[:3])}{', ...' if lots[3:] else ''} can only be traded in whole lots")
     return found
-
-
-def refuse_jumps(stage: Stage, must_be_off: tuple[str, ...]) -> None:
-    """Check that the accounting is differentiable.
-
-    Raises:
-        ConfigError: It is not; says why and what to use instead.
-    """
-    found = find_jumps(stage, must_be_off)
-    if found:
-        raise ConfigError(
-            f"algorithm=apg needs an accounting without jumps, but {'; '.join(found)}. Use algorithm=ppo, sac or td3"
-        )

@@ -116,6 +116,39 @@ def algorithm_fits_environment(choice: Choice) -> Iterator[Finding]:
     yield Finding(f"{choice.named('algorithm')} needs a {needs} env; {choice.named('env')} is {kind}.{advice}")
 
 
+def algorithm_has_its_market(choice: Choice) -> Iterator[Finding]:
+    """Refuse an algorithm that learns from an account or from logged decisions where there is no market."""
+    if choice.fact("algorithm", "needs_market") is True and choice.fact("env", "is_market") is False:
+        fitting = choice.fitting("env", lambda is_market: is_market is True, "is_market")
+        yield Finding(
+            f"{choice.named('algorithm')} needs an env that trades a market; {choice.named('env')} does not."
+            f" Use {' or '.join(fitting)}."
+        )
+
+
+def accounting_suits_algorithm(choice: Choice) -> Iterator[Finding]:
+    """Refuse what makes the accounting jump under an algorithm that differentiates it."""
+    for key in choice.fact("algorithm", "must_be_off") or ():
+        value: Any = choice.content
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value:
+            yield Finding(
+                f"{key} must be off, was {value}: {choice.named('algorithm')} follows the gradient of the"
+                " accounting, which must neither jump nor move prices. Use another algorithm or other rules."
+            )
+
+
+def reward_has_effect(choice: Choice) -> Iterator[Finding]:
+    """Warn of a reward from the command line where the algorithm does not learn from rewards."""
+    if choice.fact("algorithm", "learns_from_reward") is False:
+        for key in choice.overridden:
+            if key.partition(".")[0] == "reward":
+                yield Finding(
+                    f"{key} is only logged: {choice.named('algorithm')} does not learn from rewards", is_error=False
+                )
+
+
 def choices_are_made_on_validation(choice: Choice) -> Iterator[Finding]:
     """Refuse an objective outside the validation range, and a checkpoint or early stop that watches the test range."""
     for path, key, value in _leaves(choice.content, ""):
@@ -169,6 +202,9 @@ RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     nothing_needed_is_deleted,
     language_model_keys_have_effect,
     algorithm_fits_environment,
+    algorithm_has_its_market,
+    accounting_suits_algorithm,
+    reward_has_effect,
     choices_are_made_on_validation,
     seed_suits_every_generator,
     name_stays_in_the_output_folder,
