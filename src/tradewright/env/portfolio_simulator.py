@@ -15,15 +15,17 @@ from torch import Tensor
 
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.data.ranges import Range
+from tradewright.env.bar_change import Moved
 from tradewright.env.joint_market import JointMarket, gather_joint_window
 from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.reward_meter import RewardMeter
 from tradewright.env.starts import find_starts
 from tradewright.env.view import JointView
 from tradewright.env.world import Transition
 from tradewright.errors import DataError
 from tradewright.market.rules import AccountRules
 from tradewright.market.step import State, choose, initial_state, step, unrealised
-from tradewright.reward.reward import BarChange, Reward
+from tradewright.reward.reward import Reward
 
 if TYPE_CHECKING:
     from tradewright.env.portfolio import Portfolio
@@ -32,6 +34,8 @@ PER_INSTRUMENT = ("weight", "unrealised_return", "blocked")
 """Fractions of the account's equity; ``blocked`` is the side that may not be entered again after a stop (-1, 1; 0)."""
 PER_ACCOUNT = ("cash_fraction", "drawdown", "episode_return")
 """``episode_return`` is the log return since the start of the episode."""
+PENDING = "pending."
+"""Prefix of what waits for its bar, among the tensors of an account."""
 
 
 def joint_portfolio(symbols: Sequence[str]) -> tuple[str, ...]:
@@ -83,8 +87,7 @@ class PortfolioSimulator:
         self.first, self.last = first, last
         self.num_envs, self.generator, self.device = num_envs, generator, market.prices.device
         self._joint = JointMarket.build(market, self.rules)
-        self._terms: dict[str, Tensor] = {}
-        self._num_rewarded = 0
+        self._meter = RewardMeter(reward, num_envs, market.num_instruments, self.device)
         self._starts = None
         if generator is not None:
             has_bar_NT = market.tradable.reshape(market.num_instruments, market.num_bars)
@@ -95,6 +98,7 @@ class PortfolioSimulator:
     def reset(self) -> None:
         """Start every account anew."""
         self._set(*self._fresh())
+        self._meter.reset()
 
     def restart(self, done_B: Tensor) -> None:
         """Start the accounts of ``done_B`` anew and leave the others as they are."""
@@ -106,6 +110,7 @@ class PortfolioSimulator:
             return torch.where(done_B.reshape(-1, *(1,) * (old.ndim - 1)), tensors[name], old)
 
         self._set(choose(torch, done_B, account, self.account), {name: pick(name) for name in kept})
+        self._meter.restart(done_B)
 
     def _fresh(self) -> tuple[State, dict[str, Tensor]]:
         """Return accounts at the start of an episode, and everything else about them by name."""
@@ -122,24 +127,20 @@ class PortfolioSimulator:
         )
         equity_B = torch.full_like(account.cash_B, self.rules.initial_cash)
         tensors = {"bar_B": bar_B, "end_B": end_B, "equity_B": equity_B, "peak_B": equity_B}
-        rewards = self.reward.initial(self.num_envs, self.device) if self.reward else {}
-        tensors |= {f"reward.{name}": value for name, value in rewards.items()}
         nothing = torch.full((self.num_envs, self.rules.delay_bars, self.market.num_instruments), torch.nan)
         waiting = ("weights_BN", *self._joint.distances) if self.rules.delay_bars else ()
-        return account, tensors | {f"pending.{name}": nothing.to(account.cash_B) for name in waiting}
+        return account, tensors | {f"{PENDING}{name}": nothing.to(account.cash_B) for name in waiting}
 
     def _set(self, account: State, tensors: dict[str, Tensor]) -> None:
         self.account = account
         self.bar_B, self.end_B = tensors["bar_B"], tensors["end_B"]
         self.equity_B, self.peak_B = tensors["equity_B"], tensors["peak_B"]
-        self.reward_state = _below("reward.", tensors)
-        self.pending = _below("pending.", tensors)
+        self.pending = {name.removeprefix(PENDING): x for name, x in tensors.items() if name.startswith(PENDING)}
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return everything about the accounts but their ``State``, by name."""
         named = {name: getattr(self, name) for name in ("bar_B", "end_B", "equity_B", "peak_B")}
-        named |= {f"reward.{name}": value for name, value in self.reward_state.items()}
-        return named | {f"pending.{name}": value for name, value in self.pending.items()}
+        return named | {f"{PENDING}{name}": value for name, value in self.pending.items()}
 
     def _draw(self) -> tuple[Tensor, Tensor]:
         """Return starting bars and last bars, int64 ``[B]``."""
@@ -190,37 +191,27 @@ class PortfolioSimulator:
         due: dict[str, Any] = self._due(weights)
         contract: dict[str, Any] = dict(self._joint.contract)
         self.bar_B = self.bar_B + 1
-        before_B = self.equity_B
+        bar = self._joint.bar(self.bar_B)
+        before, before_B = self.account, self.equity_B
         self.account, outcome = step(
             torch,
-            self.account,
+            before,
             due.pop("weights_BN"),
-            self._joint.bar(self.bar_B),
+            bar,
             self.rules.account,
-            detail=False,
+            detail=self._meter.has_detail,
             **due,
             **contract,
         )
         self.equity_B = outcome.equity_B
         self.peak_B = torch.maximum(self.peak_B, self.equity_B)
+        moved = Moved(before, self.account, outcome, bar, before_B, self.peak_B, contract.get("multiplier_N"))
         terminated_B = self.account.ended_B
-        reward_B = self._reward(BarChange(before_B, self.equity_B, self.peak_B, terminated_B))
-        return Transition(reward_B, terminated_B, (self.bar_B >= self.end_B) & ~terminated_B)
-
-    def _reward(self, change: BarChange) -> Tensor:
-        if self.reward is None:
-            return torch.zeros_like(self.equity_B)
-        reward_B, self.reward_state, terms = self.reward(self.reward_state, change)
-        self._num_rewarded += self.num_envs
-        for name, term_B in terms.items():
-            self._terms[name] = self._terms.get(name, 0.0) + term_B.sum()
-        return reward_B
+        return Transition(self._meter.pay(moved), terminated_B, (self.bar_B >= self.end_B) & ~terminated_B)
 
     def drain_terms(self) -> dict[str, float]:
         """Return the mean of every reward term per step since the last call."""
-        means = {name: float(total) / self._num_rewarded for name, total in self._terms.items()}
-        self._terms, self._num_rewarded = {}, 0
-        return means
+        return self._meter.drain_terms()
 
     def _due(self, weight_BN: Tensor) -> dict[str, Tensor]:
         """Queue what is decided at this close; return what reaches the market at the next open, ``[B, N]`` by name."""
@@ -234,7 +225,7 @@ class PortfolioSimulator:
     def state_dict(self) -> dict[str, Any]:
         """Return everything a bit-exact continuation needs, as tensors in plain dictionaries."""
         account = {name: value for name, value in self.account._asdict().items() if value is not None}
-        state: dict[str, Any] = {"account": account, "tensors": self._tensors()}
+        state: dict[str, Any] = {"account": account, "tensors": self._tensors(), "rewards": self._meter.state_dict()}
         if self.generator is not None:
             state["generator"] = self.generator.get_state()
         return state
@@ -243,9 +234,6 @@ class PortfolioSimulator:
         """Continue from a saved state."""
         account = {name: value.to(self.device) for name, value in state["account"].items()}
         self._set(State(**account), {name: value.to(self.device) for name, value in state["tensors"].items()})
+        self._meter.load_state_dict(state["rewards"])
         if self.generator is not None:
             self.generator.set_state(state["generator"].cpu())
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
