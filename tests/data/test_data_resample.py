@@ -2,13 +2,14 @@
 
 import dataclasses
 
+import duckdb
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tradewright.data.panel import Panel
-from tradewright.data.resample import align, resample
+from tradewright.data.resample import aggregate_query, align, resample
 from tradewright.errors import DataError
 from tradewright.market.instrument import Instrument
 
@@ -78,6 +79,42 @@ def test_aggregates_equal_a_plain_loop(minutes, timeframe, missing, seed):
                 float(getattr(coarse, f"{name}_TN")[t, column]) for name in ("open", "high", "low", "close", "volume")
             ]
             assert found == bar[:5]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    minutes=st.lists(st.integers(0, 6_000), min_size=30, max_size=200, unique=True).map(sorted),
+    timeframe=st.sampled_from([("5m", 300, 0), ("1h", 3_600, 0), ("1d", 86_400, 79_200), ("1d", 86_400, 0)]),
+    partial=st.sampled_from(["edges", "drop"]),
+    seed=st.integers(0, 99),
+)
+def test_panels_and_tables_are_aggregated_alike(minutes, timeframe, partial, seed):
+    name, length_s, offset_s = timeframe
+    panel = minute_panel(minutes, num_symbols=2, seed=seed, missing=0.3)
+    coarse = resample(panel, name, session_start_s=offset_s, partial=partial, require_all=False)
+    rows = np.argwhere(panel.tradable_TN)
+    bars = {key: getattr(panel, f"{key}_TN")[tuple(rows.T)] for key in ("open", "high", "low", "close", "volume")}
+    bars |= {"ts": panel.ts_T[rows[:, 0]], "symbol": rows[:, 1].astype(np.int32)}
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.register("bars", bars)
+        query = aggregate_query("bars", stored_s=60, length_s=length_s, offset_s=offset_s, partial=partial)
+        found = connection.sql(f"SELECT * FROM ({query}) ORDER BY ts, symbol").fetchall()
+    places = np.argwhere(coarse.tradable_TN)
+    keys = ("open", "high", "low", "close", "volume")
+    mine = [(n, coarse.ts_T[t].item(), *(getattr(coarse, f"{key}_TN")[t, n] for key in keys)) for t, n in places]
+    assert mine == found
+
+
+def test_a_symbol_without_a_complete_bar_is_refused_or_stays_empty():
+    panel = minute_panel(list(range(40)), num_symbols=2)
+    exists = panel.tradable_TN & (np.arange(40)[:, None] >= [0, 37])
+    prices = {f"{k}_TN": np.where(exists, getattr(panel, f"{k}_TN"), np.nan) for k in ("open", "high", "low", "close")}
+    panel = dataclasses.replace(panel, **prices, tradable_TN=exists, volume_TN=np.where(exists, panel.volume_TN, 0.0))
+    with pytest.raises(DataError, match="S1: its bars fill no complete 15m bar; load a longer span"):
+        resample(panel, "15m")
+    coarse = resample(panel, "15m", require_all=False)
+    assert coarse.tradable_TN.tolist() == [[True, False]] * 2
+    assert resample(panel.slice(0, 10), "15m", require_all=False).num_bars == 0
 
 
 def test_dropping_partial_bars_keeps_full_ones_only():
@@ -157,7 +194,7 @@ def test_days_can_begin_in_the_evening():
 def test_bars_that_straddle_a_boundary_are_refused():
     panel = minute_panel(list(range(20)))
     shifted = dataclasses.replace(panel, ts_T=panel.ts_T + np.timedelta64(30, "s"))
-    with pytest.raises(DataError, match=r"this 1m bar reaches over the end of its 5m bar"):
+    with pytest.raises(DataError, match=r"S0 2020-01-02T14:34:30.*: this 1m bar reaches over the end of its 5m bar"):
         resample(shifted, "5m")
 
 

@@ -114,6 +114,13 @@ def test_young_instrument_reads_the_training_mean_until_it_is_ready(panel_of, tm
     assert (features.x_TNF[52:, 1] != 0).any()
 
 
+def test_warmup_counts_the_return_over_five_bars(panel_of) -> None:
+    for long_window, expected in ((3, 5), (5, 5), (6, 6)):
+        features = PriceVolume(short_window=2, long_window=long_window)
+        table = np.stack(list(features.compute(panel_of(40)).values()), -1)
+        assert features.warmup_bars == expected == int(np.isfinite(table).all((1, 2)).argmax())
+
+
 def test_scaler_survives_its_file_bit_for_bit(tmp_path: Path) -> None:
     x = np.random.default_rng(3).normal(size=(50, 1, 4))
     scaler = Scaler.fit(x, ("a", "b", "c", "d"))

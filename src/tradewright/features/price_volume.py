@@ -13,6 +13,9 @@ from tradewright.features.rolling import forward_fill, lag, rolling_max, rolling
 
 Float = npt.NDArray[np.float64]
 
+FIXED_WINDOW = 5
+"""Bars of ``return_5``, which no key changes."""
+
 
 class PriceVolume:
     """Returns, ranges, volatility, volume and distances from averages.
@@ -45,7 +48,7 @@ class PriceVolume:
     @property
     def warmup_bars(self) -> int:
         """Bars an instrument needs before all its features are defined (not counted: the current one)."""
-        return self.long_window
+        return max(self.long_window, FIXED_WINDOW)
 
     def compute(self, panel: Panel) -> dict[str, Float]:
         """Return each feature as ``[T, N]`` float64, NaN where not enough bars exist yet."""
