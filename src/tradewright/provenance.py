@@ -15,7 +15,6 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from tradewright.data.panel import Panel
 from tradewright.errors import RunError
 from tradewright.output import PROVENANCE, now, read_json, write_json, write_text
 
@@ -112,7 +111,9 @@ def run_origin(directory: Path, *, is_current: bool = True) -> Origin:
     return Origin(choices, [str(override) for override in overrides])
 
 
-def write_provenance(directory: Path, *, cfg: DictConfig, origin: Origin, panel: Panel, resume: bool) -> dict[str, Any]:
+def write_provenance(
+    directory: Path, *, cfg: DictConfig, origin: Origin, data: Mapping[str, Any], resume: bool
+) -> dict[str, Any]:
     """Write ``provenance.json`` (and ``git.diff`` where there are uncommitted changes) and return its content.
 
     A resumed run keeps the record of its start and adds the time and code of each resumption.
@@ -121,7 +122,7 @@ def write_provenance(directory: Path, *, cfg: DictConfig, origin: Origin, panel:
         directory: The run directory.
         cfg: The resolved configuration.
         origin: What the command line chose.
-        panel: The market data.
+        data: What is known of the data; ``dataset`` and ``fingerprint`` at least.
         resume: Whether the run continues an earlier one.
 
     Raises:
@@ -130,20 +131,20 @@ def write_provenance(directory: Path, *, cfg: DictConfig, origin: Origin, panel:
     path = directory / PROVENANCE
     if resume and path.is_file():
         record = read_json(path)
-        if record["data"]["fingerprint"] != panel.fingerprint:
+        if record["data"]["fingerprint"] != data["fingerprint"]:
             raise RunError(
-                f"{directory}: the bars of '{panel.dataset}' have changed since this run started; its figures would mix"
-                " two data sets. Start a new run, or ingest the old bars again"
+                f"{directory}: the bars of '{data['dataset']}' have changed since this run started; its figures would"
+                " mix two data sets. Start a new run, or ingest the old bars again"
             )
         code = code_digests(list(cfg.get("allow") or []))
         record.setdefault("resumed", []).append({"at": now(), "code": code, "git": _git(directory)})
     else:
-        record = _new_record(directory, cfg, origin, panel)
+        record = _new_record(directory, cfg, origin, data)
     write_json(path, record)
     return record
 
 
-def _new_record(directory: Path, cfg: DictConfig, origin: Origin, panel: Panel) -> dict[str, Any]:
+def _new_record(directory: Path, cfg: DictConfig, origin: Origin, data: Mapping[str, Any]) -> dict[str, Any]:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     code = code_digests(list(cfg.get("allow") or []))
@@ -154,18 +155,8 @@ def _new_record(directory: Path, cfg: DictConfig, origin: Origin, panel: Panel) 
         "choices": dict(origin.choices),
         "overrides": origin.overrides,
         "seed": cfg.seed,
-        "trial": trial_id({str(key): value for key, value in plain.items()}, panel.fingerprint, own_code),
-        "data": {
-            "dataset": panel.dataset,
-            "fingerprint": panel.fingerprint,
-            "num_bars": panel.num_bars,
-            "timeframe_s": panel.timeframe_s,
-            "periods_per_year": panel.periods_per_year,
-            "num_symbols": len(panel.symbols),
-            "first": str(panel.ts_T[0]),
-            "last": str(panel.ts_T[-1]),
-            "is_synthetic": panel.is_synthetic,
-        },
+        "trial": trial_id({str(key): value for key, value in plain.items()}, data["fingerprint"], own_code),
+        "data": dict(data),
         "code": code,
         "git": _git(directory),
         "packages": _versions(),

@@ -6,7 +6,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-SHOWN = ("train/", "validation/sharpe", "validation/total_return")
+SHOWN = ("train/", "validation/sharpe", "validation/total_return", "validation/mean_return", "validation/mean_length")
 """Prefixes of the metrics that a report draws."""
 
 

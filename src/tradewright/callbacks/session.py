@@ -39,6 +39,8 @@ METRICS = (
     "test/sharpe",
     "test/total_return",
     "validation/sharpe",
+    "test/mean_return",
+    "validation/mean_return",
 )
 """Final metrics shown; TensorBoard ticks the first five. All of them are in ``metrics.json``."""
 

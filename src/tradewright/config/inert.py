@@ -1,10 +1,11 @@
-"""What ``lora=none`` and ``quant=none`` build: the keys of the real options, checked, and without any effect.
+"""What options called ``none`` build: for ``lora`` and ``quant`` the keys of the real options, checked, without effect.
 
 The keys mirror the user-facing keys of ``peft.LoraConfig`` and ``transformers.BitsAndBytesConfig``, so that any
 override composes whichever option is chosen. Whoever loads a language model asks ``isinstance(x, NoLora)``.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,3 +29,10 @@ class NoQuantization:
     bnb_4bit_quant_type: str = "nf4"
     bnb_4bit_compute_dtype: str = "bfloat16"
     bnb_4bit_use_double_quant: bool = True
+
+
+@dataclass(frozen=True)
+class Unused:
+    """Nothing: a part of the market that an environment without a market has no use for."""
+
+    is_unused: ClassVar[bool] = True

@@ -102,11 +102,20 @@ JUDGED: dict[str, Figure] = {
 }
 """What judging adds to ``summarise``: how far its figures could be chance, and what else is shown in their units."""
 
+PLAYED: dict[str, Figure] = {
+    "mean_return": Figure("Mean return of episodes", "ratio", 1, short="Mean return"),
+    "mean_return_low": Figure("Mean return, lower bound", "ratio", 1, short="Return low"),
+    "mean_return_high": Figure("Mean return, upper bound", "ratio", 1, short="Return high"),
+    "std_return": Figure("Standard deviation of returns", "ratio", -1, short="Deviation"),
+    "mean_length": Figure("Mean length of episodes, steps", "ratio", short="Length"),
+}
+"""What judging by episodes returns; these returns are sums of rewards."""
+
 
 def describe(key: str) -> Figure:
     """Return how ``key`` is shown; prefixes (``test/``) are ignored, an unknown key is a plain ratio under its name."""
     name = key.rsplit("/", 1)[-1]
-    return FIGURES.get(name) or JUDGED.get(name) or Figure(name.replace("_", " "), "ratio")
+    return FIGURES.get(name) or JUDGED.get(name) or PLAYED.get(name) or Figure(name.replace("_", " "), "ratio")
 
 
 def show(key: str, value: float) -> str:

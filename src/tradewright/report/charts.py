@@ -3,6 +3,7 @@
 Legend: T bars, K points that are drawn.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from tradewright.report.axes import (
     thin,
     times,
 )
-from tradewright.report.content import BUY_AND_HOLD, ReportContent, readable
+from tradewright.report.content import BUY_AND_HOLD, Curve, ReportContent, readable
 
 MAX_WEIGHT_LINES = 8
 """Instruments drawn one by one; beyond that gross and net weight are."""
@@ -224,10 +225,10 @@ def ranges(content: ReportContent) -> tuple[Chart, ...]:
     return (Chart("ranges", "Validation and test", description, figure, is_wide=True),)
 
 
-def learning(content: ReportContent) -> tuple[Chart, ...]:
+def learning(curves: Mapping[str, Curve]) -> tuple[Chart, ...]:
     """Draw each learning curve of two points or more on its own axes, at most ``MAX_CURVES`` of them."""
     charts: list[Chart] = []
-    lines = {name: curve for name, curve in content.curves.items() if len(np.asarray(curve[0])) > 1}
+    lines = {name: curve for name, curve in curves.items() if len(np.asarray(curve[0])) > 1}
     for name, (steps, values) in list(lines.items())[:MAX_CURVES]:
         steps_K, values_K = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
         keep = thin(len(steps_K), MAX_POINTS // 4)

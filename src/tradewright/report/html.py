@@ -1,5 +1,6 @@
 """``report=html``: one self-contained page that a person can judge a run by; it asks nothing from the network."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tradewright.report import tables
 from tradewright.report.axes import Chart, fill_rows, payload
 from tradewright.report.content import BUY_AND_HOLD, ReportContent
 from tradewright.report.conventions import CONVENTIONS
+from tradewright.report.episodes import EpisodeContent, episode_sections
 from tradewright.report.page import plotly_script, render
 from tradewright.report.report import Report
 from tradewright.report.sections.gather import gather
@@ -44,20 +46,39 @@ class HtmlReport(Report):
             content: What to show.
             script: The element that loads plotly.
         """
-        drawn = [(section, _drawn(section)) for section in gather(content, self.max_trades)]
-        sections = [(section, charts) for section, charts in drawn if charts or section.grids or section.findings]
         return render(
             "report.html.j2",
             content=content,
             verdict=judge(content),
             cards=cards(content),
             period=tables.period(content.strategy),
-            sections=sections,
-            payload=Markup(payload([chart for _, charts in sections for chart in charts])),
-            provenance=flatten(content.provenance),
             conventions=CONVENTIONS,
-            script=script,
+            **_parts(gather(content, self.max_trades), content.provenance, script),
         )
+
+    def write_episodes(self, directory: Path, content: EpisodeContent) -> Path:
+        """Write the page of a run without a market and return its path."""
+        path = directory / REPORT
+        script = plotly_script(directory, shared=self.plotly == "shared")
+        write_text(
+            path,
+            render(
+                "episodes.html.j2", content=content, **_parts(episode_sections(content), content.provenance, script)
+            ),
+        )
+        return path
+
+
+def _parts(sections: Iterable[Section], provenance: Any, script: Markup) -> dict[str, Any]:
+    """Return what every page is filled with: sections that say something, their charts, provenance and the script."""
+    drawn = [(section, _drawn(section)) for section in sections]
+    shown = [(section, charts) for section, charts in drawn if charts or section.grids or section.findings]
+    return {
+        "sections": shown,
+        "payload": Markup(payload([chart for _, charts in shown for chart in charts])),
+        "provenance": flatten(provenance),
+        "script": script,
+    }
 
 
 def _drawn(section: Section) -> tuple[Chart, ...]:

@@ -7,6 +7,7 @@ from tradewright.output import write_text
 from tradewright.report import tables
 from tradewright.report.content import ReportContent, readable
 from tradewright.report.conventions import CONVENTIONS
+from tradewright.report.episodes import EpisodeContent, episode_sections
 from tradewright.report.page import render
 from tradewright.report.report import Report
 from tradewright.report.sections.gather import gather
@@ -43,3 +44,9 @@ class MarkdownReport(Report):
             conventions=CONVENTIONS,
             readable=readable,
         )
+
+    def write_episodes(self, directory: Path, content: EpisodeContent) -> Path:
+        """Write the report of a run without a market and return its path."""
+        path = directory / REPORT
+        write_text(path, render("episodes.md.j2", content=content, sections=episode_sections(content)))
+        return path

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from tradewright.report.content import ReportContent
+from tradewright.report.episodes import EpisodeContent
 from tradewright.report.export import check_formats
 
 Plotly = Literal["inline", "shared"]
@@ -46,3 +47,7 @@ class Report(ABC):
         Returns:
             Path of the report, or None if this option writes none.
         """
+
+    @abstractmethod
+    def write_episodes(self, directory: Path, content: EpisodeContent) -> Path | None:
+        """Write the report of a run that was judged by episodes; see ``write``."""

@@ -1,7 +1,12 @@
-"""``Context``: what the spine hands a task, and ``read_market``, which builds the market part of it."""
+"""``Context``: what the spine hands a task, and ``read_market``, which builds the market part of it.
 
+A run without a market has an ``EpisodeContext`` (``task/episodes.py``) instead.
+"""
+
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -12,6 +17,7 @@ from tradewright.evaluate.bench import Bench
 from tradewright.features.pipeline import build_features
 from tradewright.features.scaler import Scaler
 from tradewright.provenance import Origin
+from tradewright.strategy.strategy import Strategy
 
 SCALER = "scaler.json"
 FITS = "fits"
@@ -19,16 +25,14 @@ FITS = "fits"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
-    """One run as a task sees it.
+class BaseContext(ABC):
+    """One run as a task sees it, whether or not it has a market.
 
     Args:
         cfg: The resolved, checked configuration.
         directory: The run directory.
         resume: Whether the run continues an earlier one.
         origin: What the command line chose.
-        bench: The market.
-        evaluation: Scores strategies.
         fit: Name of the fold or control that is being fitted; "" is the run itself.
     """
 
@@ -36,15 +40,60 @@ class Context:
     directory: Path
     resume: bool
     origin: Origin
-    bench: Bench
-    evaluation: BacktestEvaluation
     fit: str = ""
+
+    @property
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What the provenance says of the data; ``dataset`` and ``fingerprint`` at least."""
+
+    @abstractmethod
+    def validate(self, strategy: Any) -> dict[str, float]:
+        """Return the figures by which a strategy is chosen, without prefix."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the data: runs are comparable where it is equal."""
+        return str(self.facts["fingerprint"])
 
     @property
     def strategy_name(self) -> str:
         """Name of the judged strategy in tables: the algorithm for a policy, else the rule."""
         chosen = self.origin.choices.get("strategy", "policy")
         return self.origin.choices.get("algorithm", "policy") if chosen == "policy" else chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(BaseContext):
+    """A run on a market.
+
+    Args:
+        bench: The market.
+        evaluation: Scores strategies.
+    """
+
+    bench: Bench
+    evaluation: BacktestEvaluation
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The panel's."""
+        panel = self.bench.panel
+        return {
+            "dataset": panel.dataset,
+            "fingerprint": panel.fingerprint,
+            "num_bars": panel.num_bars,
+            "timeframe_s": panel.timeframe_s,
+            "periods_per_year": panel.periods_per_year,
+            "num_symbols": len(panel.symbols),
+            "first": str(panel.ts_T[0]),
+            "last": str(panel.ts_T[-1]),
+            "is_synthetic": panel.is_synthetic,
+        }
+
+    def validate(self, strategy: Strategy) -> dict[str, float]:
+        """Return the figures of a backtest on the validation range."""
+        return self.evaluation.figures(self.bench, strategy, self.bench.ranges.validation)
 
     def save_scaler(self) -> None:
         """Keep the scaler that the strategy's model expects beside the run's checkpoints."""

@@ -1,13 +1,17 @@
 """``Task``: what the spine asks of a task that judges a strategy."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from omegaconf import DictConfig
 
+from tradewright.config.build import build
+from tradewright.config.locate import class_attribute
 from tradewright.evaluate.bench import Bench
+from tradewright.provenance import Origin
 from tradewright.strategy.strategy import Strategy
-from tradewright.task.context import Context
+from tradewright.task.context import BaseContext, Context
 
 
 class Task(ABC):
@@ -17,6 +21,9 @@ class Task(ABC):
     """Whether a judged run counts as a trial of its experiment."""
     learns: ClassVar[bool] = False
     """Whether ``strategy`` trains an algorithm, so that other training bars give another strategy."""
+
+    judges: ClassVar[tuple[str, ...]] = ("market",)
+    """What it can judge strategies on: ``market`` and ``episodes``, as the options of group ``evaluate`` do."""
 
     strategy_kind: ClassVar[str] = "any"
     """Which strategies it takes: ``learned``, ``rule`` or ``any``."""
@@ -33,10 +40,25 @@ class Task(ABC):
         """Return the configuration that the run records and follows."""
         return cfg
 
+    def context(self, cfg: DictConfig, *, directory: Path, resume: bool, origin: Origin) -> BaseContext:
+        """Read what the strategy is judged on: the market, or the environment that has none."""
+        evaluation = build(cfg.evaluate, key="evaluate")
+        common: dict[str, Any] = {"cfg": cfg, "directory": directory, "resume": resume, "origin": origin}
+        if has_market(cfg):
+            return Context(bench=self.market(cfg), evaluation=evaluation, **common)
+        from tradewright.task.episodes import EpisodeContext, read_bench
+
+        return EpisodeContext(bench=read_bench(cfg, origin), evaluation=evaluation, **common)
+
     @abstractmethod
     def market(self, cfg: DictConfig) -> Bench:
         """Read the market."""
 
     @abstractmethod
-    def strategy(self, context: Context) -> Strategy:
+    def strategy(self, context: Any) -> Strategy:
         """Return the strategy for the context's ranges."""
+
+
+def has_market(cfg: DictConfig) -> bool:
+    """Whether the configured environment trades a market."""
+    return class_attribute(str(cfg.env.get("_target_", "")), "is_market") is not False

@@ -30,7 +30,7 @@ from tradewright.evaluate.evidence import Leaks
 from tradewright.evaluate.leak_run import check_training
 from tradewright.output import BEST, CHECKPOINTS, read_json, write_json
 from tradewright.strategy.strategy import Strategy
-from tradewright.task.context import Context, read_market
+from tradewright.task.context import BaseContext, Context, read_market
 from tradewright.task.task import Task
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Train(Task):
     """
 
     learns: ClassVar[bool] = True
+    judges: ClassVar[tuple[str, ...]] = ("market", "episodes")
     strategy_kind: ClassVar[str] = "learned"
 
     def __init__(self, *, num_threads: int = 1) -> None:
@@ -65,7 +66,7 @@ class Train(Task):
         """Read the market with model features."""
         return read_market(cfg, with_features=True)
 
-    def strategy(self, context: Context) -> Strategy:
+    def strategy(self, context: BaseContext) -> Strategy:
         """Train (or continue training) and return the best agent by validation; a finished fold is only loaded.
 
         Raises:
@@ -75,7 +76,8 @@ class Train(Task):
         gc.set_threshold(*PYTHONS_GC)
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
-        context.save_scaler()
+        if isinstance(context, Context):
+            context.save_scaler()
         lightning.seed_everything(context.cfg.seed, workers=True, verbose=False)
         algorithm = build_algorithm(context)
         finished = context.directory / CHECKPOINTS / BEST
@@ -99,7 +101,7 @@ class Train(Task):
             self.notes.append("The last weights are judged: callbacks.best is off or nothing was validated.")
         return _as_strategy(context, algorithm)
 
-    def _check_leaks(self, context: Context, algorithm: AgentModule) -> None:
+    def _check_leaks(self, context: BaseContext, algorithm: AgentModule) -> None:
         """Run the leak detector where a resumed run has nothing left to train, so that its answer is not missing."""
         if "leaks" in self.evidence:
             return
@@ -109,12 +111,12 @@ class Train(Task):
                 self.evidence["leaks"] = callback.found
 
 
-def _as_strategy(context: Context, algorithm: AgentModule) -> Strategy:
+def _as_strategy(context: BaseContext, algorithm: AgentModule) -> Strategy:
     strategy: Strategy = build(context.cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
     return strategy
 
 
-def _fit(trainer: lightning.Trainer, algorithm: AgentModule, checkpoint: Path | None, context: Context) -> None:
+def _fit(trainer: lightning.Trainer, algorithm: AgentModule, checkpoint: Path | None, context: BaseContext) -> None:
     """Train; Ctrl-C, which Lightning turns into an exit, stays an interruption."""
     with warnings.catch_warnings():
         # Said of every run that keeps its checkpoints in one place; resuming there is what we do.
@@ -131,22 +133,15 @@ def _fit(trainer: lightning.Trainer, algorithm: AgentModule, checkpoint: Path | 
         raise KeyboardInterrupt
 
 
-def build_algorithm(context: Context) -> AgentModule:
-    """Build the algorithm that the configuration names, for the context's market."""
-    cfg, bench = context.cfg, context.bench
-    assert bench.features is not None
-    reward = build(cfg.reward, key="reward")
+def build_algorithm(context: BaseContext) -> AgentModule:
+    """Build the algorithm that the configuration names, for the context's market or environment."""
+    cfg = context.cfg
+    stage = _stage(context) if isinstance(context, Context) else None
     setting = Setting(
         env=build(cfg.env, key="env"),
-        stage=Stage(
-            panel=bench.panel,
-            features=bench.features,
-            rows=bench.ranges.training,
-            rules=bench.backtest.rules,
-            reward=reward,
-        ),
-        reward_name=context.origin.choices.get("reward", type(reward).__name__),
-        validate=lambda agent: context.evaluation.figures(bench, _as_strategy(context, agent), bench.ranges.validation),
+        stage=stage,
+        reward_name=context.origin.choices.get("reward", type(stage.reward).__name__) if stage else "none",
+        validate=lambda agent: context.validate(_as_strategy(context, agent)),
         seed=cfg.seed,
     )
     model = build(cfg.model, key="model")
@@ -154,7 +149,19 @@ def build_algorithm(context: Context) -> AgentModule:
     return algorithm
 
 
-def build_callbacks(context: Context, algorithm: AgentModule, *, is_checked: bool = False) -> dict[str, Callback]:
+def _stage(context: Context) -> Stage:
+    bench = context.bench
+    assert bench.features is not None
+    return Stage(
+        panel=bench.panel,
+        features=bench.features,
+        rows=bench.ranges.training,
+        rules=bench.backtest.rules,
+        reward=build(context.cfg.reward, key="reward"),
+    )
+
+
+def build_callbacks(context: BaseContext, algorithm: AgentModule, *, is_checked: bool = False) -> dict[str, Callback]:
     """Build the callbacks by name; those that keep checkpoints are told where, the leak detector what to check.
 
     Args:
@@ -168,7 +175,7 @@ def build_callbacks(context: Context, algorithm: AgentModule, *, is_checked: boo
         target = str(node._target_)
         runtime: dict[str, Any] = {"directory": folder} if "checkpoint" in target.lower() else {}
         if target.endswith(".LeakCheck"):
-            if is_checked:
+            if is_checked or not isinstance(context, Context):  # without a market there is nothing to look ahead at
                 continue
             runtime["check"] = _leak_check(context, algorithm)
         built[str(name)] = build(node, key=f"callbacks.{name}", **runtime)
@@ -181,7 +188,7 @@ def _leak_check(context: Context, algorithm: AgentModule) -> Callable[..., Leaks
     return partial(check_training, context.bench, feature_set, algorithm, embargo_bars=embargo_bars)
 
 
-def _build_loggers(context: Context, algorithm: AgentModule) -> list[Any]:
+def _build_loggers(context: BaseContext, algorithm: AgentModule) -> list[Any]:
     loggers = []
     for name, node in context.cfg.logger.items():
         runtime = {"directory": context.directory} if str(node._target_).endswith(".TensorBoard") else {}
@@ -193,7 +200,7 @@ def _build_loggers(context: Context, algorithm: AgentModule) -> list[Any]:
 
 
 def _build_trainer(
-    context: Context, algorithm: AgentModule, callbacks: list[Callback], loggers: list[Any]
+    context: BaseContext, algorithm: AgentModule, callbacks: list[Callback], loggers: list[Any]
 ) -> lightning.Trainer:
     max_epochs = context.cfg.trainer.max_epochs
     if max_epochs is not None and max_epochs < 1:

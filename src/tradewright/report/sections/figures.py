@@ -1,12 +1,12 @@
 """All figures beside the baselines', the strategy on each range, and the learning curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
 from tradewright.report import charts, tables
-from tradewright.report.content import ReportContent, Span, readable
+from tradewright.report.content import Curve, ReportContent, Span, readable
 from tradewright.report.sections.section import Grid, Section, show_day
 from tradewright.report.tables import Row
 
@@ -49,13 +49,13 @@ def build_ranges(content: ReportContent) -> Section | None:
     )
 
 
-def build_learning(content: ReportContent) -> Section | None:
+def build_learning(curves: Mapping[str, Curve]) -> Section | None:
     """Return the learning curves, or None for a strategy that was not trained; single points are a table."""
-    if not any(len(np.asarray(steps)) for steps, _ in content.curves.values()):
+    if not any(len(np.asarray(steps)) for steps, _ in curves.values()):
         return None
     points = tuple(
         (readable(name), f"{np.asarray(steps)[0]:,.0f}", f"{np.asarray(values)[0]:.6g}")
-        for name, (steps, values) in content.curves.items()
+        for name, (steps, values) in curves.items()
         if len(np.asarray(steps)) == 1
     )
     grid = Grid(caption="Recorded once", titles=("Figure", "Step", "Value"), rows=points, kind="narrow")
@@ -64,7 +64,7 @@ def build_learning(content: ReportContent) -> Section | None:
         anchor="learning",
         link="Learning",
         grids=(grid,) if points else (),
-        draw=partial(charts.learning, content),
+        draw=partial(charts.learning, curves),
         num_columns=3,
     )
 

@@ -39,7 +39,7 @@ def gather(content: ReportContent, max_trades: int) -> tuple[Section, ...]:
         decisions.build(content),
         trades.build(content, max_trades),
         costs.build(content),
-        figures.build_learning(content),
+        figures.build_learning(content.curves),
         figures.build_ranges(content),
         degenerate.build(content),
         leaks.build(content),

@@ -1,0 +1,115 @@
+"""A run without a market: its context, its judgement and what it leaves behind."""
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from omegaconf import DictConfig
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tradewright.config.build import build
+from tradewright.evaluate.episodes import EpisodeBench, EpisodeEvaluation, EpisodeJudgement
+from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_json, write_manifest, write_text
+from tradewright.provenance import Origin
+from tradewright.report.episodes import EpisodeContent, summary_rows
+from tradewright.report.report import Report
+from tradewright.report.terminal import SUMMARY, SUMMARY_COLUMNS
+from tradewright.strategy.policy import Policy
+from tradewright.task.context import BaseContext
+
+EPISODES = "episodes.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeContext(BaseContext):
+    """A run on an environment without a market.
+
+    Args:
+        bench: The environment that judges.
+        evaluation: Plays the episodes.
+    """
+
+    bench: EpisodeBench
+    evaluation: EpisodeEvaluation
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The environment's."""
+        return self.bench.facts
+
+    def validate(self, strategy: Policy) -> dict[str, float]:
+        """Return the figures of the validation episodes."""
+        return self.evaluation.validate(strategy, self.bench)
+
+
+class Player(Protocol):
+    """A task that can judge episodes."""
+
+    curves: dict[str, tuple[list[int], list[float]]]
+    notes: list[str]
+
+    def strategy(self, context: EpisodeContext) -> Any:
+        """Return the policy."""
+        ...
+
+
+def read_bench(cfg: DictConfig, origin: Origin) -> EpisodeBench:
+    """Return the environment that a configuration names."""
+    return EpisodeBench.of(build(cfg.env, key="env"), origin.choices.get("env", "env"))
+
+
+def judge_episodes(context: EpisodeContext, task: Player) -> EpisodeJudgement:
+    """Obtain the policy and play its episodes."""
+    return context.evaluation.judge(task.strategy(context), context.bench)
+
+
+def record_episodes(
+    context: EpisodeContext, judgement: EpisodeJudgement, provenance: dict[str, Any], task: Player, report: Report
+) -> None:
+    """Write episodes, report, figures and manifest; print the summary."""
+    directory, test = context.directory, judgement.test
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("range", "seed", "return", "length"))
+    for name, played in (("validation", judgement.validation), ("test", test)):
+        writer.writerows((name, *row) for row in zip(played.seeds, played.return_E, played.length_E, strict=True))
+    write_text(directory / EPISODES, buffer.getvalue())
+    content = EpisodeContent(
+        title=f"{context.strategy_name} on {context.bench.name}",
+        experiment=context.cfg.name,
+        run=directory.name,
+        command=" ".join(provenance["command_line"]),
+        config_yaml=(directory / CONFIG).read_text(),
+        provenance=provenance,
+        metrics=judgement.metrics,
+        seeds=test.seeds,
+        return_E=test.return_E,
+        length_E=test.length_E,
+        confidence=context.evaluation.confidence,
+        notes=tuple(task.notes),
+        curves=task.curves,
+    )
+    path = report.write_episodes(directory, content)
+    write_json(directory / METRICS, judgement.metrics)
+    lines = Console(file=io.StringIO(), width=SUMMARY_COLUMNS, color_system=None, force_terminal=False, record=True)
+    for console in (Console(), lines):
+        _summarise(console, content)
+        if path:
+            console.print(f"Report: {path}", overflow="fold", soft_wrap=True)
+    write_text(directory / SUMMARY, lines.export_text())
+    write_manifest(directory, {"checkpoints": CHECKPOINTS, "report": path.name if path else ""})
+
+
+def _summarise(console: Console, content: EpisodeContent) -> None:
+    table = Table("", box=box.SIMPLE_HEAD, pad_edge=False, title=content.title, title_justify="left")
+    for column in ("test", "validation"):
+        table.add_column(column, justify="right")
+    for row in summary_rows(content):
+        table.add_row(*row)
+    console.print(table)
+    console.print(content.headline)
+    for note in content.notes:
+        console.print(f"Note: {note}")

@@ -1,0 +1,50 @@
+"""Judges the strategy of a run by what its context is: backtests on a market, or episodes without one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tradewright.evaluate.evidence import Trials
+from tradewright.report.report import Report
+from tradewright.task.context import BaseContext, Context
+from tradewright.task.fitting import Fitting
+from tradewright.task.record import record
+from tradewright.task.task import Task
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the spine needs of a judged run.
+
+    Args:
+        metrics: All figures.
+        record: Writes what the run leaves behind; takes its provenance and the report.
+    """
+
+    metrics: dict[str, float]
+    record: Callable[[dict[str, Any], Report], None]
+
+
+def judge(task: Task, context: BaseContext, trials: Trials) -> Judged:
+    """Obtain the strategy and judge it.
+
+    Args:
+        task: Gives the strategy.
+        context: The run.
+        trials: Of the experiment, the present one included.
+    """
+    if isinstance(context, Context):
+        judgement = context.evaluation.judge(context.bench, Fitting(task, context), trials)
+        return Judged(judgement.metrics, partial(_record, record, context, judgement, task))
+    from tradewright.task.episodes import EpisodeContext, judge_episodes, record_episodes
+
+    assert isinstance(context, EpisodeContext)
+    played = judge_episodes(context, task)
+    return Judged(played.metrics, partial(_record, record_episodes, context, played, task))
+
+
+def _record(
+    write: Callable[..., None], context: BaseContext, judgement: Any, task: Task, provenance: Any, report: Report
+) -> None:
+    write(context, judgement, provenance, task, report)
