@@ -44,7 +44,7 @@ class WinningStreakTerm(Term):
         """Return the length of the streak where a trade was won."""
         closed_B, won_B = change.need("num_closed_B"), change.need("num_won_B")
         streak_B = torch.where(closed_B > won_B, 0.0, (state["streak"] + won_B).clamp(max=self.longest))
-        return torch.where(won_B > 0, streak_B, 0.0), {"streak": streak_B}
+        return torch.where(won_B != 0, streak_B, 0.0), {"streak": streak_B}
 
 
 class WinRateTerm(Term):
@@ -60,7 +60,7 @@ class WinRateTerm(Term):
         """Return the win rate above one half where a trade closed."""
         newly_B = change.need("num_closed_B")
         closed_B, won_B = state["num_closed"] + newly_B, state["num_won"] + change.need("num_won_B")
-        is_new_B = newly_B > 0
+        is_new_B = newly_B != 0
         rate_B = won_B / torch.where(is_new_B, closed_B, 1.0)
         return torch.where(is_new_B, rate_B - EVEN, 0.0), {"num_closed": closed_B, "num_won": won_B}
 
@@ -86,7 +86,7 @@ class WinLossTerm(Term):
             "won": state["won"] + money_won_B,
             "lost": state["lost"] + (money_won_B - change.need("closed_B")),
         }
-        is_paid_B = (newly_B > 0) & (after["num_won"] > 0) & (after["num_lost"] > 0)
+        is_paid_B = (newly_B != 0) & (after["num_won"] > 0) & (after["num_lost"] > 0)
         win_B, loss_B = (
             after[money] / torch.where(is_paid_B, after[num], 1.0)
             for money, num in (("won", "num_won"), ("lost", "num_lost"))
