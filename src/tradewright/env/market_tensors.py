@@ -68,11 +68,15 @@ def gather_window(features: Tensor, index_B: Tensor, window: int) -> Tensor:
 
     Args:
         features: ``[N*T, F]``.
-        index_B: Flat rows, int64, at least ``window - 1`` rows after the instrument's first.
+        index_B: Flat rows, int64, any dimensions, at least ``window - 1`` rows after the instrument's first.
         window: W.
 
     Returns:
         ``[B, W, F]``.
     """
-    offsets_W = torch.arange(1 - window, 1, device=index_B.device)
-    return features[index_B[:, None] + offsets_W]
+    num_rows, num_features = features.shape
+    if not features.is_contiguous():
+        features = features.contiguous()
+    # Row i of this view is the window that begins there: windows overlap in memory, so each is one copy of W·F numbers.
+    windows = features.as_strided((num_rows - window + 1, window * num_features), (num_features, 1))
+    return windows.index_select(0, index_B.reshape(-1) - (window - 1)).view(*index_B.shape, window, num_features)

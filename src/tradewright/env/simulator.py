@@ -1,19 +1,23 @@
 """``Simulator``: B accounts that each trade one instrument, on tensors; every trading environment and rollout runs it.
 
-Legend: B accounts, W window, F features, P portfolio features. The account at the close of bar t acts; the accounting
-of ``market.step`` fills at the open of bar t+1 and marks at its close, as the backtester does. Money is float64.
-Random numbers come from one generator, so that a state saved with ``state_dict`` continues bit for bit.
+The account at the close of bar t acts; the accounting of ``market`` fills at the open of bar t+1 and marks at its
+close, as the backtester does. Money is float64. Random numbers come from one generator, so that a state saved with
+``state_dict`` continues bit for bit. Tensors that describe the accounts are replaced, never changed in place. A step
+reads no more than its own bars: its cost does not grow with the length of the history.
+Legend: B accounts, K of them that start anew, W window, F features, P portfolio features.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.data.ranges import Range
+from tradewright.env.account_step import AccountStep
 from tradewright.env.bar_change import BarChanges, Moved
+from tradewright.env.cost_factors import CostFactors
 from tradewright.env.episode_figures import EpisodeFigures
 from tradewright.env.execution_tensors import ExecutionTensors
 from tradewright.env.market_tensors import MarketTensors, gather_window
@@ -23,7 +27,7 @@ from tradewright.env.view import AccountView
 from tradewright.env.world import Transition
 from tradewright.errors import DataError
 from tradewright.market.rules import AccountRules
-from tradewright.market.step import State, choose, initial_state, step, unrealised
+from tradewright.market.step import State, initial_state, unrealised
 from tradewright.reward.reward import Reward
 
 if TYPE_CHECKING:
@@ -41,8 +45,9 @@ class Simulator:
             parts need a generator; an episode and the windows that it sees stay inside one part.
         num_envs: B.
         reward: Reward function, or None.
-        generator: Draws where episodes begin: any bar that an instrument has and that leaves room for
-            ``env.episode_bars``. None starts account b on instrument b % N at the first bar, for the whole range.
+        generator: Makes it a training world: draws where episodes begin (any bar that an instrument has and that leaves
+            room for ``env.episode_bars``) and what they cost (``env.cost_range``). None starts account b on instrument
+            b % N at the first bar, for the whole range, at the costs of ``rules``.
         figures: Keeps the report's figures of every episode as it runs; None saves their time.
 
     Raises:
@@ -78,98 +83,126 @@ class Simulator:
         self.generator = generator
         self.figures = figures
         self.device = market.prices.device
+        self.costs = None if generator is None else CostFactors.of(env, num_envs, generator)
         self._execution = ExecutionTensors.build(market, self.rules)
         self._changes = BarChanges(reward.needs if reward else frozenset(), num_envs, 1, self.device)
+        self._step = AccountStep(self._execution, self.rules.account, self.costs)
         self._terms: dict[str, Tensor] = {}
         self._num_rewarded = 0
         self._starts = None if generator is None else find_starts(market, parts, env.window, env.episode_bars)
+        self._seen: _Seen | None = None
         self.reset()
 
     def reset(self) -> None:
         """Start every account anew."""
-        self.instrument_B, self.bar_B, self.end_B = self._draw()
-        self.account, self.reward_state = self._fresh(self.row_B)
-        self.holding_B = torch.zeros(self.num_envs, dtype=torch.float64, device=self.device)
-        self.equity_B = torch.full_like(self.holding_B, self.rules.initial_cash)
-        self.peak_B = self.equity_B.clone()
-        self.pending = self._nothing_pending()
+        if self.costs is not None:
+            self.costs.reset()
+        self.row_B, self.end_row_B = self._draw(self.num_envs)
+        self.account = self._fresh_accounts(self.row_B)
+        self.equity_B = self.account.cash_B
+        self.peak_B, self.holding_B = self.equity_B, torch.zeros_like(self.equity_B)
+        self.reward_state = self.reward.initial(self.num_envs, self.device) if self.reward else {}
+        self.pending = self._nothing_pending(self.num_envs)
         self._changes.reset()
         if self.figures is not None:
             self.figures.start(self.equity_B)
+        self._fresh_P = self._look().portfolio_BP[0].clone()
 
-    def _fresh(self, row_B: Tensor) -> tuple[State, dict[str, Tensor]]:
-        account = initial_state(
+    def restart(self, done_B: Tensor) -> None:
+        """Start the accounts of ``done_B`` (bool) anew and leave the others as they are; it costs what these K cost."""
+        done_K = done_B.nonzero()[:, 0]
+        num = len(done_K)
+        if not num:
+            return
+        seen = self._seen if self._seen is not None and self._seen.account is self.account else None
+        if self.costs is not None:
+            self.costs.restart(done_K)
+        row_K, end_row_K = self._draw(num, done_K)
+        self.row_B = self.row_B.index_copy(0, done_K, row_K)
+        self.end_row_B = self.end_row_B.index_copy(0, done_K, end_row_K)
+        fresh = self._fresh_accounts(row_K)
+        if self._step.is_sound(self.account):
+            fresh = fresh._replace(ended_B=None, margin_call_B=None)
+        self.account = _replaced(done_K, self.account, fresh)
+        initial = self.rules.initial_cash
+        self.equity_B = self.equity_B.index_fill(0, done_K, initial)
+        self.peak_B = self.peak_B.index_fill(0, done_K, initial)
+        self.holding_B = self.holding_B.index_fill(0, done_K, 0.0)
+        if self.reward_state and self.reward is not None:
+            initial_K = self.reward.initial(num, self.device)
+            self.reward_state = {
+                name: x.index_copy(0, done_K, initial_K[name]) for name, x in self.reward_state.items()
+            }
+        if self.pending:
+            nothing = self._nothing_pending(num)
+            self.pending = {name: x.index_copy(0, done_K, nothing[name]) for name, x in self.pending.items()}
+        self._changes.restart(done_B)
+        if self.figures is not None:
+            self.figures.restart(done_B, torch.full_like(self.equity_B, initial))
+        if seen is not None:
+            self._seen = _Seen(self.account, self.view(), seen.portfolio_BP.index_put((done_K,), self._fresh_P))
+
+    def _draw(self, num: int, numbers_K: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return starting rows and last rows, int64, for the accounts numbered ``numbers_K``; None: all of them."""
+        if self._starts is not None and self.generator is not None:
+            return self._starts.draw(num, self.generator)
+        numbers_K = torch.arange(num, device=self.device) if numbers_K is None else numbers_K
+        from_K = numbers_K % self.market.num_instruments * self.market.num_bars
+        return from_K + self.first, from_K + self.last
+
+    def _fresh_accounts(self, row_K: Tensor) -> State:
+        return initial_state(
             torch,
             self.rules.account,
-            self.num_envs,
+            len(row_K),
             1,
-            mark_N=self.market.prices[row_B, 3][:, None],
+            mark_N=self._execution.prices["close"].index_select(0, row_K)[:, None],
             has_stops=bool(self._execution.distances),
             has_entries=True,
             device=self.device,
         )
-        return account, self.reward.initial(self.num_envs, self.device) if self.reward else {}
 
-    def _nothing_pending(self) -> dict[str, Tensor]:
-        """Return decisions that wait for their bar, oldest first, ``[B, delay_bars]`` by name; NaN: none."""
+    def _nothing_pending(self, num: int) -> dict[str, Tensor]:
+        """Return decisions that wait for their bar, oldest first, ``[num, delay_bars]`` by name; NaN: none."""
         if not self.rules.delay_bars:
             return {}
-        shape = (self.num_envs, self.rules.delay_bars)
+        shape = (num, self.rules.delay_bars)
         nothing = torch.full(shape, torch.nan, dtype=torch.float64, device=self.device)
         return {name: nothing.clone() for name in ("weights_BN", *self._execution.distances)}
 
-    def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return instruments, starting bars and last bars, int64 ``[B]``."""
-        if self._starts is None or self.generator is None:
-            numbers_B = torch.arange(self.num_envs, device=self.device)
-            first_B = torch.full_like(numbers_B, self.first)
-            return numbers_B % self.market.num_instruments, first_B, torch.full_like(numbers_B, self.last)
-        row_B, end_B = self._starts.draw(self.num_envs, self.generator)
-        return row_B // self.market.num_bars, row_B % self.market.num_bars, end_B
-
-    def restart(self, done_B: Tensor) -> None:
-        """Start the accounts of ``done_B`` anew and leave the others as they are."""
-        instrument_B, bar_B, end_B = self._draw()
-        fresh_account, fresh_reward = self._fresh(instrument_B * self.market.num_bars + bar_B)
-
-        def pick(fresh: Tensor, kept: Tensor) -> Tensor:
-            return torch.where(done_B if kept.ndim == 1 else done_B[:, None], fresh, kept)
-
-        self.account = choose(torch, done_B, fresh_account, self.account)
-        self.reward_state = {name: pick(fresh_reward[name], kept) for name, kept in self.reward_state.items()}
-        self.instrument_B, self.bar_B = pick(instrument_B, self.instrument_B), pick(bar_B, self.bar_B)
-        self.end_B = pick(end_B, self.end_B)
-        initial_B = torch.full_like(self.equity_B, self.rules.initial_cash)
-        self.equity_B, self.peak_B = pick(initial_B, self.equity_B), pick(initial_B, self.peak_B)
-        self.holding_B = pick(torch.zeros_like(self.holding_B), self.holding_B)
-        nothing = self._nothing_pending()
-        self.pending = {name: pick(nothing[name], kept) for name, kept in self.pending.items()}
-        self._changes.restart(done_B)
-        if self.figures is not None:
-            self.figures.restart(done_B, initial_B)
+    @property
+    def instrument_B(self) -> Tensor:
+        """Number of each account's instrument."""
+        return self.row_B // self.market.num_bars
 
     @property
-    def row_B(self) -> Tensor:
-        """Flat row of each account's current bar in the market tensors."""
-        return self.instrument_B * self.market.num_bars + self.bar_B
+    def bar_B(self) -> Tensor:
+        """Number of each account's current bar; ``row_B`` is its flat row in the market tensors."""
+        return self.row_B % self.market.num_bars
+
+    @property
+    def end_B(self) -> Tensor:
+        """Number of the bar at which each account's episode ends."""
+        return self.end_row_B % self.market.num_bars
 
     @property
     def position_value_B(self) -> Tensor:
         """Signed value of the position at the mark."""
-        value_B = self.account.shares_BN[:, 0] * self.account.mark_BN[:, 0]
-        multiplier_N = self._execution.contract.get("multiplier_N")
-        return value_B if multiplier_N is None else value_B * multiplier_N[self.instrument_B]
+        return self._money_of(self.account.shares_BN[:, 0] * self.account.mark_BN[:, 0])
 
     @property
     def unrealised_B(self) -> Tensor:
         """Unrealised profit at the mark, money."""
-        multiplier_N = self._execution.contract_of(self.instrument_B).get("multiplier_N", 1.0)
-        return unrealised(self.account, multiplier_N)[:, 0]
+        return self._money_of(unrealised(self.account)[:, 0])
+
+    def _money_of(self, points_B: Tensor) -> Tensor:
+        multiplier_N = self._execution.contract.get("multiplier_N")
+        return points_B if multiplier_N is None else points_B * multiplier_N.index_select(0, self.instrument_B)
 
     @property
     def can_end(self) -> bool:
         """Whether some account may have ended at this bar; False only where none has."""
-        return self.rules.account.can_break
+        return not self._step.is_sound(self.account)
 
     def view(self) -> AccountView:
         """Return what the action map may look at."""
@@ -181,9 +214,16 @@ class Simulator:
         """Return the portfolio features ``[B, P]``, float32; see ``portfolio_state``."""
         return portfolio_state(self, view)
 
+    def _look(self) -> "_Seen":
+        """Return view and portfolio features of the accounts as they are, computed once for each state."""
+        if self._seen is None or self._seen.account is not self.account:
+            view = self.view()
+            self._seen = _Seen(self.account, view, self.portfolio_BP(view))
+        return self._seen
+
     def observe(self) -> dict[str, Tensor]:
         """Return the observation: ``portfolio`` ``[B, P]`` and either ``index`` ``[B]`` or ``window`` ``[B, W, F]``."""
-        portfolio_BP = self.portfolio_BP(self.view())
+        portfolio_BP = self._look().portfolio_BP
         if self.env.observation == "index":
             return {"index": self.row_B, "portfolio": portfolio_BP}
         return {"window": gather_window(self.market.features, self.row_B, self.env.window), "portfolio": portfolio_BP}
@@ -194,41 +234,40 @@ class Simulator:
         Args:
             action: ``[B]`` action numbers or ``[B, A]`` components, as the environment's ``action_kind`` says.
         """
-        return self.step_weights(self.env.target_weights(action, self.view()))
+        seen = self._seen
+        view = self.view() if seen is None or seen.account is not self.account else seen.view
+        return self.step_weights(self.env.target_weights(action, view))
 
     def step_weights(self, weight_B: Tensor) -> Transition:
         """Like ``step`` for target weights ``[B]`` (NaN: no order)."""
-        due: dict[str, Any] = self._due(weight_B)
-        contract: dict[str, Any] = self._execution.contract_of(self.instrument_B)
-        self.bar_B = self.bar_B + 1
-        bar = self._execution.bar(self.row_B, self.bar_B)
-        before, before_B, shares_B = self.account, self.equity_B, self.account.shares_BN[:, 0]
-        self.account, outcome = step(
-            torch,
-            before,
-            due.pop("weights_BN"),
-            bar,
-            self.rules.account,
-            detail=self.figures is not None or self._changes.has_detail,
-            **due,
-            **contract,
-        )
-        self.equity_B = outcome.equity_B
+        due = self._due(weight_B)
+        instrument_B = self.instrument_B if self._execution.contract else None
+        self.row_B = self.row_B + 1
+        before, before_B = self.account, self.equity_B
+        has_detail = self.figures is not None or self._changes.has_detail
+        stepped = self._step(before, due, self.row_B, instrument_B, has_detail=has_detail)
+        self.account, self.equity_B = stepped.account, stepped.outcome.equity_B
         if self.figures is not None:
-            self.figures.add(outcome, self.bar_B, contract.get("multiplier_N"))
+            self.figures.add(stepped.outcome, self.bar_B, stepped.multiplier_BN)
         self.peak_B = torch.maximum(self.peak_B, self.equity_B)
-        is_same_side_B = torch.sign(self.account.shares_BN[:, 0]) == torch.sign(shares_B)
-        is_held_B = self.account.shares_BN[:, 0] != 0
-        self.holding_B = torch.where(is_held_B, torch.where(is_same_side_B, self.holding_B + 1.0, 1.0), 0.0)
-        terminated_B = self.account.ended_B
-        reward_B = torch.zeros_like(self.equity_B)
-        if self.reward is not None:
-            moved = Moved(before, self.account, outcome, bar, before_B, self.peak_B, contract.get("multiplier_N"))
-            reward_B, self.reward_state, terms = self.reward(self.reward_state, self._changes.add(moved))
-            self._num_rewarded += self.num_envs
-            for name, term_B in terms.items():
-                self._terms[name] = self._terms.get(name, 0.0) + term_B.sum()
-        return Transition(reward_B, terminated_B, (self.bar_B >= self.end_B) & ~terminated_B)
+        side_B = torch.sign(self.account.shares_BN[:, 0]).detach()
+        is_same_side_B = (side_B * torch.sign(before.shares_BN[:, 0]).detach()).clamp_min(0.0)
+        self.holding_B = (self.holding_B * is_same_side_B + 1.0) * side_B.abs()
+        if self.costs is not None:
+            self.costs.count()
+        moved = Moved(before, self.account, stepped.outcome, stepped.bar, before_B, self.peak_B, stepped.multiplier_BN)
+        reward_B = self._reward(moved)
+        terminated_B, truncated_B = self.account.ended_B, self.row_B >= self.end_row_B
+        return Transition(reward_B, terminated_B, truncated_B & ~terminated_B if self.can_end else truncated_B)
+
+    def _reward(self, moved: Moved) -> Tensor:
+        if self.reward is None:
+            return torch.zeros_like(self.equity_B)
+        reward_B, self.reward_state, terms = self.reward(self.reward_state, self._changes.add(moved))
+        self._num_rewarded += self.num_envs
+        for name, term_B in terms.items():
+            self._terms[name] = self._terms.get(name, 0.0) + term_B.sum()
+        return reward_B
 
     def drain_terms(self) -> dict[str, float]:
         """Return the mean of every reward term per step since the last call."""
@@ -239,7 +278,8 @@ class Simulator:
     def _due(self, weight_B: Tensor) -> dict[str, Tensor]:
         """Queue what is decided at this close; return what reaches the market at the next open, ``[B, 1]`` by name."""
         row_B = self.row_B
-        decided = {"weights_BN": weight_B, **{name: x[row_B] for name, x in self._execution.distances.items()}}
+        distances = self._execution.distances
+        decided = {"weights_BN": weight_B, **{name: x.index_select(0, row_B) for name, x in distances.items()}}
         if not self.pending:
             return {name: x_B[:, None] for name, x_B in decided.items()}
         due = {name: waiting[:, :1] for name, waiting in self.pending.items()}
@@ -255,6 +295,8 @@ class Simulator:
         state["reward_state"] = dict(self.reward_state)
         state["pending"] = dict(self.pending)
         state["changes"] = self._changes.state_dict()
+        if self.costs is not None:
+            state["costs"] = self.costs.state_dict()
         if self.figures is not None:
             state["figures"] = self.figures.state_dict()
         if self.generator is not None:
@@ -269,10 +311,26 @@ class Simulator:
         self.reward_state = {name: value.to(self.device) for name, value in state["reward_state"].items()}
         self.pending = {name: value.to(self.device) for name, value in state["pending"].items()}
         self._changes.load_state_dict(state["changes"])
+        if self.costs is not None:
+            self.costs.load_state_dict(state["costs"])
         if self.figures is not None:
             self.figures.load_state_dict(state["figures"])
         if self.generator is not None:
             self.generator.set_state(state["generator"].cpu())
 
 
-_SAVED = ("instrument_B", "bar_B", "end_B", "holding_B", "equity_B", "peak_B")
+class _Seen(NamedTuple):
+    """What was computed of one state of the accounts, which is never changed in place."""
+
+    account: State
+    view: AccountView
+    portfolio_BP: Tensor
+
+
+def _replaced(done_K: Tensor, old: State, fresh: State) -> State:
+    """Return accounts of which those numbered ``done_K`` are fresh; fields that ``fresh`` lacks are kept."""
+    pairs = zip(old, fresh, strict=True)
+    return State(*(a if a is None or b is None else a.index_copy(0, done_K, b) for a, b in pairs))
+
+
+_SAVED = ("row_B", "end_row_B", "holding_B", "equity_B", "peak_B")

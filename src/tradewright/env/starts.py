@@ -15,7 +15,7 @@ from tradewright.errors import DataError
 
 
 class Starts(NamedTuple):
-    """Flat rows int64 ``[S]``, and the last bar of the episode that begins there, int64 ``[S]``."""
+    """Flat rows int64 ``[S]``, and the flat row of the last bar of the episode that begins there, int64 ``[S]``."""
 
     row_S: Tensor
     end_S: Tensor
@@ -23,7 +23,7 @@ class Starts(NamedTuple):
     def draw(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return ``num`` rows and their ends, each pair equally likely."""
         pick = torch.randint(len(self.row_S), (num,), generator=generator, device=self.row_S.device)
-        return self.row_S[pick], self.end_S[pick]
+        return self.row_S.index_select(0, pick), self.end_S.index_select(0, pick)
 
 
 def find_starts(market: MarketTensors, parts: Sequence[Range], window: int, episode_bars: int | None) -> Starts:
@@ -49,7 +49,7 @@ def find_starts(market: MarketTensors, parts: Sequence[Range], window: int, epis
         length = min(episode_bars or last - first, last - first)
         column, offset = torch.nonzero(tradable_NT[:, first : last - length + 1], as_tuple=True)
         rows.append(column * market.num_bars + first + offset)
-        ends.append(first + offset + length)
+        ends.append(rows[-1] + length)
     if not sum(len(found) for found in rows):
         bars = ", ".join(f"{part.start}..{part.stop}" for part in parts)
         raise DataError(

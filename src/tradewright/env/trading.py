@@ -36,6 +36,9 @@ class TradingKeys:
         entry_signal: A second action component gates what adds exposure; see ``env.continuous``. Without effect on the
             other environments.
         entry_threshold: The signal must lie above it, in [-1, 1); 0 lets half of an untrained agent's entries pass.
+        cost_range: Lowest and highest factor by which the fees and slippage of a training episode are multiplied, drawn
+            per episode; null: 1. Validation, test and reports are always at the configured costs.
+        cost_curriculum_frames: Environment steps over which the highest factor grows from 0 to its full value, >= 0.
 
     Raises:
         ValueError: An argument is out of range.
@@ -52,6 +55,8 @@ class TradingKeys:
         highest_weight: float = 1.0,
         entry_signal: bool = False,
         entry_threshold: float = 0.0,
+        cost_range: tuple[float, float] | None = None,
+        cost_curriculum_frames: int = 0,
     ) -> None:
         if window < 1:
             raise ValueError(f"window must be >= 1, was {window}")
@@ -65,6 +70,10 @@ class TradingKeys:
             raise ValueError(f"lowest_weight must be < highest_weight ({highest_weight}), was {lowest_weight}")
         if not -1 <= entry_threshold < 1:
             raise ValueError(f"entry_threshold must be in [-1, 1), was {entry_threshold}")
+        if cost_range is not None and not (len(cost_range) == 2 and 0 <= cost_range[0] <= cost_range[1]):
+            raise ValueError(f"cost_range must be null or [low, high] with 0 <= low <= high, was {list(cost_range)}")
+        if cost_curriculum_frames < 0:
+            raise ValueError(f"cost_curriculum_frames must be >= 0, was {cost_curriculum_frames}")
         self.window = window
         self.episode_bars = episode_bars
         self.observation = observation
@@ -73,6 +82,8 @@ class TradingKeys:
         self.highest_weight = highest_weight
         self.entry_signal = entry_signal
         self.entry_threshold = entry_threshold
+        self.cost_range = None if cost_range is None else (float(cost_range[0]), float(cost_range[1]))
+        self.cost_curriculum_frames = cost_curriculum_frames
 
     def keys(self) -> dict[str, Any]:
         """Return the keys by name."""

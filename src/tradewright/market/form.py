@@ -84,6 +84,7 @@ def choose_form(
     tick_N: Array | None,
     detail: bool,
     specialise: bool,
+    terms: Terms | None = None,
 ) -> Form:
     """Return the smallest form that these rules and this bar need, or the full one."""
     is_single = specialise and shares_BN.shape[1] == 1
@@ -97,7 +98,7 @@ def choose_form(
     return Form(
         xp,
         rules,
-        rules.terms,
+        rules.terms if terms is None else terms,
         _constant(xp, device, 0.0),
         _constant(xp, device, TINY),
         _itself if is_single else _ordered_sum(xp),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tradewright.market.account import Array, Fills
 from tradewright.market.form import DUST, Form
 from tradewright.market.pricing import book_fills, cost_over_reference, excess_of, fill_price, refuse_no_price
-from tradewright.market.rules import Reason
+from tradewright.market.rules import Reason, is_term
 from tradewright.market.targets import Orders, Target, find_targets
 
 
@@ -134,14 +134,14 @@ def _scaled(
     if excess_BN is None:
         notional_BN = wanted_BN * unit_BN
         need_BN = abs(notional_BN) * terms.need_rate
-        if terms.need_skew:
+        if is_term(terms.need_skew):
             need_BN = need_BN + notional_BN * terms.need_skew
-        if terms.per_share_fee:
+        if is_term(terms.per_share_fee):
             need_BN = need_BN + abs(wanted_BN) * terms.need_per_share
     else:
         need_BN = abs(wanted_BN) * (unit_BN + excess_BN * terms.leverage)
     need_B1 = form.total(need_BN)
-    if terms.fixed_fee:
+    if is_term(terms.fixed_fee):
         is_new_fill_BN = (wanted_BN != 0) & (reduced_BN == 0)
         equity_B1 = equity_B1 - form.total(xp.where(is_new_fill_BN, terms.fixed_fee, form.zero))
     room_B1 = (equity_B1 if terms.leverage == 1 else equity_B1 * terms.leverage) - gross_B1

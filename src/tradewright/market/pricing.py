@@ -9,7 +9,7 @@ Legend: B accounts, N instruments.
 from tradewright.errors import MarketError
 from tradewright.market.account import Array, Fills
 from tradewright.market.form import Form
-from tradewright.market.rules import Reason
+from tradewright.market.rules import Reason, is_term
 
 TICK_TOLERANCE = 1e-6
 """A price this close to a tick, in ticks, counts as on it."""
@@ -87,13 +87,13 @@ def cost_over_reference(
     xp, terms = form.xp, form.terms
     if excess_BN is None:
         cost_BN = abs(notional_BN) * terms.rate
-        if terms.skew:
+        if is_term(terms.skew):
             cost_BN = cost_BN + notional_BN * terms.skew
-        if terms.per_share_fee:
+        if is_term(terms.per_share_fee):
             cost_BN = cost_BN + abs(quantity_BN) * terms.per_share_fee
     else:
         cost_BN = abs(quantity_BN) * excess_BN
-    if terms.fixed_fee:
+    if is_term(terms.fixed_fee):
         is_fill_BN = quantity_BN != 0 if is_paid_BN is None else (quantity_BN != 0) & ~is_paid_BN
         cost_BN = cost_BN + xp.where(is_fill_BN, terms.fixed_fee, form.zero)
     return cost_BN

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROUNDING = 1e-9
 """Fraction by which a figure may miss a limit and still count as meeting it."""
@@ -75,6 +75,15 @@ class Costs:
             raise ValueError(f"slippage_bps must be < 10000, was {self.slippage_bps}")
 
 
+Term = Any
+"""A float, or a NumPy array or torch tensor of one per account (``[B, 1]``; ``[B]`` in ``lean``)."""
+
+
+def is_term(term: Term) -> bool:
+    """Return whether a term is in force: a number other than zero, or one per account."""
+    return not isinstance(term, float) or term != 0.0
+
+
 class Terms(NamedTuple):
     """Costs as the fractions that both forms of the accounting multiply with, so that their bits agree.
 
@@ -82,25 +91,26 @@ class Terms(NamedTuple):
     besides its fees per share and per fill: slippage ``|v| * slippage`` and fee ``(|v| + v * slippage) * fee``.
     ``need_rate`` and ``need_skew`` turn an opening's notional into the buying power that it uses. With ticks or market
     impact the slippage differs by order; then costs per share take the place of these (``pricing.py``).
+    All are floats, or those of costs one per account, where accounts pay different ones.
     """
 
     leverage: float
-    fee: float
-    slippage: float
-    slippage_ticks: float
+    fee: Term
+    slippage: Term
+    slippage_ticks: Term
     least_notional: float
-    rate: float
-    skew: float
-    fixed_fee: float
-    per_share_fee: float
-    need_rate: float
-    need_skew: float
-    need_per_share: float
+    rate: Term
+    skew: Term
+    fixed_fee: Term
+    per_share_fee: Term
+    need_rate: Term
+    need_skew: Term
+    need_per_share: Term
 
     @property
     def needs_quantity(self) -> bool:
         """Whether a fee depends on the quantity or its being there, not on money alone."""
-        return self.fixed_fee > 0 or self.per_share_fee > 0
+        return is_term(self.fixed_fee) or is_term(self.per_share_fee)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,24 +164,35 @@ class AccountRules:
     @cached_property
     def terms(self) -> Terms:
         """The costs and the leverage cap as plain fractions."""
-        costs = self.costs
-        fee, slippage = costs.fee_bps / 1e4, costs.slippage_bps / 1e4
-        rate, skew = slippage + fee, fee * slippage
-        terms = Terms(
-            leverage=self.leverage,
+        return Terms(*(float(term) for term in self.scaled_terms(1.0)))
+
+    def scaled_terms(self, factor: Term) -> Terms:
+        """Return the terms with fees and slippage times ``factor``; what is free stays the number 0.
+
+        Args:
+            factor: A float, or one per account, >= 0. Market impact comes with the bar and is the caller's to scale.
+        """
+        costs, leverage = self.costs, float(self.leverage)
+
+        def scaled(cost: float) -> Term:
+            return cost * factor if cost else 0.0
+
+        fee, slippage = scaled(costs.fee_bps / 1e4), scaled(costs.slippage_bps / 1e4)
+        rate, skew, per_share_fee = slippage + fee, fee * slippage, scaled(costs.per_share_fee)
+        return Terms(
+            leverage=leverage,
             fee=fee,
             slippage=slippage,
-            slippage_ticks=costs.slippage_ticks,
-            least_notional=self.min_notional * (1.0 - ROUNDING),
+            slippage_ticks=scaled(costs.slippage_ticks),
+            least_notional=float(self.min_notional * (1.0 - ROUNDING)),
             rate=rate,
             skew=skew,
-            fixed_fee=costs.fixed_fee,
-            per_share_fee=costs.per_share_fee,
-            need_rate=1.0 + self.leverage * rate,
-            need_skew=self.leverage * skew,
-            need_per_share=self.leverage * costs.per_share_fee,
+            fixed_fee=scaled(costs.fixed_fee),
+            per_share_fee=per_share_fee,
+            need_rate=1.0 + leverage * rate,
+            need_skew=leverage * skew,
+            need_per_share=leverage * per_share_fee,
         )
-        return Terms(*(float(term) for term in terms))
 
     @cached_property
     def can_break(self) -> bool:

@@ -22,7 +22,7 @@ from tradewright.market.pricing import (
     reasons_where,
     refuse_no_price,
 )
-from tradewright.market.rules import AccountRules, Reason
+from tradewright.market.rules import AccountRules, Reason, Terms
 from tradewright.market.stops import refuse_reentry, run_stops
 from tradewright.market.targets import Orders, accepted_orders
 
@@ -65,6 +65,7 @@ def step(
     stop_BN: Array | None = None,
     detail: bool = True,
     specialise: bool = True,
+    terms: Terms | None = None,
 ) -> tuple[State, Outcome]:
     """Carry B accounts through one bar; return them after it, and what happened in it.
 
@@ -82,10 +83,12 @@ def step(
         limit_BN, stop_BN: Entry prices of the orders, good for this bar, at most one of them; NaN or None: the open.
         detail: Return fills, costs and reasons; who needs only equity saves their time.
         specialise: Leave out what the rules do not use; False runs the full form (tests compare the two).
+        terms: Costs that differ by account, from ``rules.scaled_terms``; ``rules`` must then be those of the largest.
+            None: those of ``rules``.
     """
     form = choose_form(
         xp, rules, state.shares_BN, bar,
-        multiplier_N=multiplier_N, lot_N=lot_N, tick_N=tick_N, detail=detail, specialise=specialise,
+        multiplier_N=multiplier_N, lot_N=lot_N, tick_N=tick_N, detail=detail, specialise=specialise, terms=terms,
     )  # fmt: skip
     shares_BN, is_sized_BN = _decided_shares(form, state, weights_BN)
     carried = carry_accounts(form, state, bar)

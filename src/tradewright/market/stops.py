@@ -13,7 +13,7 @@ from tradewright.market.account import Array, Bar, Fills, State
 from tradewright.market.form import Form
 from tradewright.market.orders import Filled
 from tradewright.market.pricing import book_fills, fill_price, refuse_no_price, round_to_tick
-from tradewright.market.rules import Reason
+from tradewright.market.rules import Reason, is_term
 
 
 class Stopped(NamedTuple):
@@ -53,7 +53,7 @@ def average_entry(form: Form, entry_BN: Array, filled: Filled, reference_BN: Arr
     """Return average entry prices after a fill (0 when flat) and the fill prices; a reduction keeps the average."""
     xp, slippage = form.xp, form.terms.slippage
     price_BN = reference_BN if filled.price_BN is None else filled.price_BN
-    if filled.price_BN is None and slippage:
+    if filled.price_BN is None and is_term(slippage):
         price_BN = reference_BN * (1.0 + xp.sign(filled.quantity_BN) * slippage)
     base_BN = xp.where(filled.kept_BN != form.zero, entry_BN, form.zero)
     part_BN = abs(filled.opened_BN) / xp.maximum(abs(filled.shares_BN), form.tiny)
