@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tradewright.algorithm.inputs import Bars, WindowInputs
-from tradewright.env.joint_market import gather_joint_window
+from tradewright.env.market_tensors import gather_window
 from tradewright.env.portfolio import Portfolio
 from tradewright.env.portfolio_simulator import joint_portfolio
 
@@ -40,7 +40,7 @@ class PanelInputs(WindowInputs):
 
     def span(self) -> Tensor:
         """Return the features of all windows of the range, ``[1, W-1+R, N·F]``."""
-        return super().span().transpose(0, 1).flatten(1)[None]
+        return self.bars.market.joint_features[None, self.first - self.window + 1 : self.bars.rows.stop]
 
     def place(self, index: Tensor) -> Tensor:
         """Return which of the R windows ends at each bar."""
@@ -49,5 +49,5 @@ class PanelInputs(WindowInputs):
     def forward(self, bars: Tensor, portfolio: Tensor) -> Tensor:
         """Map bar numbers ``[B]`` or windows ``[B, W, N·F]``, and portfolio ``[B, P]``, to ``[B, W·N·F + P]``."""
         if self.is_indexed:
-            bars = gather_joint_window(self.bars.features, bars, self.window, self.num_instruments)
+            bars = gather_window(self.bars.market.joint_features, bars, self.window)
         return torch.cat((bars.flatten(-2), portfolio), dim=-1)

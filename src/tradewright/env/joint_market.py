@@ -1,13 +1,12 @@
 """``JointMarket``: bars of all instruments at once, for accounts that trade a whole panel from shared cash.
 
 It holds the numbers of ``ExecutionTensors`` in time order, so that the bar of an account is one row.
-Legend: T bars, N instruments, F features, W window, K finer bars inside a bar, B accounts.
+Legend: T bars, N instruments, K finer bars inside a bar, B accounts.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from tradewright.backtest.execution import ExecutionRules
@@ -60,22 +59,3 @@ class JointMarket:
     def bar(self, bar_B: Tensor) -> Bar:
         """Return bar ``bar_B`` of every account, prices ``[B, N]``."""
         return Bar(years_B=self.years_T[bar_B], **{name: column[bar_B] for name, column in self.bars.items()})
-
-
-def gather_joint_window(features: Tensor, bar_B: Tensor, window: int, num_instruments: int) -> Tensor:
-    """Return the last ``window`` feature rows of all instruments up to and including each bar, oldest first.
-
-    Args:
-        features: ``[N*T, F]``, row ``n * T + t`` is bar t of instrument n.
-        bar_B: Bar numbers, int64, at least ``window - 1``.
-        window: W.
-        num_instruments: N.
-
-    Returns:
-        ``[B, W, N*F]``, the features of the first instrument first.
-    """
-    device = bar_B.device
-    offset_W = torch.arange(1 - window, 1, device=device)
-    first_N = torch.arange(num_instruments, device=device) * (len(features) // num_instruments)
-    row_BWN = bar_B[..., None, None] + offset_W[:, None] + first_N
-    return features[row_BWN].flatten(-2)

@@ -4,6 +4,7 @@ Legend: T bars, N instruments, F features, W window, B accounts. Row ``n * T + t
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -61,6 +62,11 @@ class MarketTensors:
             ready_from=features.ready_from,
             panel=panel,
         )
+
+    @cached_property
+    def joint_features(self) -> Tensor:
+        """Features of all instruments by bar, ``[T, N*F]``, those of the first instrument first."""
+        return self.features.unflatten(0, (self.num_instruments, self.num_bars)).transpose(0, 1).flatten(1)
 
 
 def gather_window(features: Tensor, index_B: Tensor, window: int) -> Tensor:

@@ -16,8 +16,8 @@ from torch import Tensor
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.data.ranges import Range
 from tradewright.env.bar_change import Moved
-from tradewright.env.joint_market import JointMarket, gather_joint_window
-from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.joint_market import JointMarket
+from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.reward_meter import RewardMeter
 from tradewright.env.starts import find_starts
 from tradewright.env.view import JointView
@@ -179,7 +179,7 @@ class PortfolioSimulator:
         portfolio_BP = self.portfolio_BP(self.view())
         if self.env.observation == "index":
             return {"index": self.bar_B, "portfolio": portfolio_BP}
-        window_BWF = gather_joint_window(self.market.features, self.bar_B, self.env.window, self.market.num_instruments)
+        window_BWF = gather_window(self.market.joint_features, self.bar_B, self.env.window)
         return {"window": window_BWF, "portfolio": portfolio_BP}
 
     def step(self, action: Tensor) -> Transition:
