@@ -12,11 +12,10 @@ import pytest
 import reward_formulas as formulas
 import torch
 from omegaconf import OmegaConf
+from reward_cases import FOLDER, OPTIONS, option
 from reward_paths import CPU, Course, changes_of, random_course
 
-from tradewright.config.build import build
 from tradewright.errors import ConfigError, MarketError
-from tradewright.paths import shipped
 from tradewright.reward.composite import TERMS, Composite
 from tradewright.reward.differential_sharpe import DifferentialSharpe
 from tradewright.reward.drawdown import Drawdown
@@ -27,16 +26,8 @@ from tradewright.reward.term import BANKRUPT
 from tradewright.reward.trading_bot import TradingBot
 from tradewright.reward.turnover import Turnover
 
-CONF = shipped("conf")
-OPTIONS = sorted({path.stem for path in (CONF / "reward").glob("*.yaml")} - {"none"})
 RATE = {"adaptation_rate": 0.05, "initial_volatility": 0.02}
 EVERY_TERM = {name: {"weight": 0.1 + 0.1 * place} for place, name in enumerate(TERMS)}
-
-
-def option(name: str, **keys: Any) -> Reward:
-    """Build an option from its file, as a run does."""
-    node = OmegaConf.merge(OmegaConf.load(CONF / "reward" / f"{name}.yaml"), keys)
-    return build(node, key="reward")
 
 
 def bars_of(course: Course, b: int) -> formulas.Bars:
@@ -152,7 +143,7 @@ def test_end_of_one_account_leaves_the_others_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_options_share_their_keys_and_ask_only_for_what_exists(name: str) -> None:
-    text = (CONF / "reward" / f"{name}.yaml").read_text()
+    text = (FOLDER / f"{name}.yaml").read_text()
     assert text.startswith("# ")
     assert {"scale", "bankrupt_reward"} <= set(OmegaConf.create(text))
     reward = option(name)
