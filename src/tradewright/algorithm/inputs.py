@@ -19,9 +19,9 @@ from tradewright.data.ranges import Range
 from tradewright.env.classic import StateEnv
 from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.portfolio import Portfolio
-from tradewright.env.portfolio_state import PORTFOLIO
 from tradewright.env.trading import MarketEnv
 from tradewright.env.world import Env, Stage
+from tradewright.errors import ConfigError
 
 
 class Bars:
@@ -76,13 +76,14 @@ class WindowInputs(Inputs):
         super().__init__()
         self.bars = bars
         self.window, self.num_features = env.window, bars.features.shape[-1]
+        self.num_portfolio = len(env.portfolio_names(bars.market.panel.symbols))
         self.in_keys = env.in_keys
         self.is_indexed = env.observation == "index"
 
     @property
     def width(self) -> int:
         """W·F + P."""
-        return self.window * self.bars.features.shape[-1] + len(PORTFOLIO)
+        return self.window * self.num_features + self.num_portfolio
 
     def forward(self, bars: Tensor, portfolio: Tensor) -> Tensor:
         """Map indices ``[B]`` or windows ``[B, W, F]``, and portfolio ``[B, P]``, to ``[B, W·F + P]``."""
@@ -148,7 +149,11 @@ class StateInputs(Inputs):
 
 
 def make_inputs(env: Env, stage: Stage | None) -> Inputs:
-    """Return the inputs that fit an environment."""
+    """Return the inputs that fit an environment.
+
+    Raises:
+        ConfigError: They take other numbers than the environment declares.
+    """
     if isinstance(env, StateEnv):
         return StateInputs(size=env.state_size)
     assert isinstance(env, MarketEnv)
@@ -158,5 +163,10 @@ def make_inputs(env: Env, stage: Stage | None) -> Inputs:
     if isinstance(env, Portfolio):
         from tradewright.algorithm.panel_inputs import PanelInputs  # it is built on what stands here
 
-        return PanelInputs(env=env, bars=bars)
-    return WindowInputs(env=env, bars=bars)
+        inputs: WindowInputs = PanelInputs(env=env, bars=bars)
+    else:
+        inputs = WindowInputs(env=env, bars=bars)
+    declared = env.observation_of(stage.features.names_F, stage.panel.symbols)
+    if inputs.width != len(declared):
+        raise ConfigError(f"env: declares an observation of {declared}, but the networks take {inputs.width:,}")
+    return inputs

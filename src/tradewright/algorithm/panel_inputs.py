@@ -9,7 +9,6 @@ from torch import Tensor
 from tradewright.algorithm.inputs import Bars, WindowInputs
 from tradewright.env.market_tensors import gather_window
 from tradewright.env.portfolio import Portfolio
-from tradewright.env.portfolio_simulator import joint_portfolio
 
 
 class PanelInputs(WindowInputs):
@@ -26,12 +25,6 @@ class PanelInputs(WindowInputs):
         super().__init__(env=env, bars=bars)
         self.num_instruments = bars.market.num_instruments
         self.num_features *= self.num_instruments
-        self.num_portfolio = len(joint_portfolio(bars.market.panel.symbols))
-
-    @property
-    def width(self) -> int:
-        """W·N·F + P."""
-        return self.window * self.num_features + self.num_portfolio
 
     @property
     def num_windows(self) -> int:

@@ -21,7 +21,7 @@ from torch import Tensor
 from tradewright.data.ranges import Range
 from tradewright.env.continuous import linear_weight
 from tradewright.env.market_tensors import MarketTensors
-from tradewright.env.portfolio_simulator import PortfolioSimulator
+from tradewright.env.portfolio_simulator import PortfolioSimulator, joint_portfolio
 from tradewright.env.trading import MarketEnv
 from tradewright.env.view import JointView
 from tradewright.env.world import Stage
@@ -75,9 +75,15 @@ class Portfolio(MarketEnv):
                 f"env=portfolio: was set on {self.num_instruments} instruments, the data have {num}; a joint account"
                 " trades the same ones everywhere, so choose data.symbols"
             )
+        env = copy(self)
+        env.num_instruments = num
         return PortfolioSimulator(
-            market=market, env=self, rules=rules, rows=rows, num_envs=num_envs, reward=reward, generator=generator
+            market=market, env=env, rules=rules, rows=rows, num_envs=num_envs, reward=reward, generator=generator
         )
+
+    def portfolio_names(self, symbols: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the portfolio features: those of every instrument, then those of the account."""
+        return joint_portfolio(symbols)
 
     def weights(self, action: Tensor, view: JointView) -> Tensor:
         """Map ``[B, N]`` actions to weights ``[B, N]``, float64."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.data.ranges import Range
+from tradewright.env.account_history import AccountHistory
 from tradewright.env.account_step import AccountStep
 from tradewright.env.bar_change import BarChanges, Moved
 from tradewright.env.cost_factors import CostFactors
@@ -85,6 +86,7 @@ class Simulator:
         self.device = market.prices.device
         self.costs = None if generator is None else CostFactors.of(env, num_envs, generator)
         self._execution = ExecutionTensors.build(market, self.rules)
+        self.history = AccountHistory(num_envs, 1, self.device) if env.portfolio == "full" else None
         self._changes = BarChanges(reward.needs if reward else frozenset(), num_envs, 1, self.device)
         self._step = AccountStep(self._execution, self.rules.account, self.costs)
         self._terms: dict[str, Tensor] = {}
@@ -104,6 +106,8 @@ class Simulator:
         self.reward_state = self.reward.initial(self.num_envs, self.device) if self.reward else {}
         self.pending = self._nothing_pending(self.num_envs)
         self._changes.reset()
+        if self.history is not None:
+            self.history.reset()
         if self.figures is not None:
             self.figures.start(self.equity_B)
         self._fresh_P = self._look().portfolio_BP[0].clone()
@@ -137,6 +141,8 @@ class Simulator:
             nothing = self._nothing_pending(num)
             self.pending = {name: x.index_copy(0, done_K, nothing[name]) for name, x in self.pending.items()}
         self._changes.restart(done_B)
+        if self.history is not None:
+            self.history.restart(done_B)
         if self.figures is not None:
             self.figures.restart(done_B, torch.full_like(self.equity_B, initial))
         if seen is not None:
@@ -244,7 +250,7 @@ class Simulator:
         instrument_B = self.instrument_B if self._execution.contract else None
         self.row_B = self.row_B + 1
         before, before_B = self.account, self.equity_B
-        has_detail = self.figures is not None or self._changes.has_detail
+        has_detail = self.figures is not None or self.history is not None or self._changes.has_detail
         stepped = self._step(before, due, self.row_B, instrument_B, has_detail=has_detail)
         self.account, self.equity_B = stepped.account, stepped.outcome.equity_B
         if self.figures is not None:
@@ -256,6 +262,8 @@ class Simulator:
         if self.costs is not None:
             self.costs.count()
         moved = Moved(before, self.account, stepped.outcome, stepped.bar, before_B, self.peak_B, stepped.multiplier_BN)
+        if self.history is not None:
+            self.history.add(moved)
         reward_B = self._reward(moved)
         terminated_B, truncated_B = self.account.ended_B, self.row_B >= self.end_row_B
         return Transition(reward_B, terminated_B, truncated_B & ~terminated_B if self.can_end else truncated_B)
@@ -295,6 +303,8 @@ class Simulator:
         state["reward_state"] = dict(self.reward_state)
         state["pending"] = dict(self.pending)
         state["changes"] = self._changes.state_dict()
+        if self.history is not None:
+            state["history"] = self.history.state_dict()
         if self.costs is not None:
             state["costs"] = self.costs.state_dict()
         if self.figures is not None:
@@ -311,6 +321,8 @@ class Simulator:
         self.reward_state = {name: value.to(self.device) for name, value in state["reward_state"].items()}
         self.pending = {name: value.to(self.device) for name, value in state["pending"].items()}
         self._changes.load_state_dict(state["changes"])
+        if self.history is not None:
+            self.history.load_state_dict(state["history"])
         if self.costs is not None:
             self.costs.load_state_dict(state["costs"])
         if self.figures is not None:

@@ -4,6 +4,7 @@ Legend: B accounts, A action components. An action taken at the close of bar t i
 one per instrument) that the accounting fills at the open of bar t+1; NaN means no order.
 """
 
+import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
@@ -13,11 +14,15 @@ from torch import Tensor
 
 from tradewright.data.ranges import Range
 from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.observation import Observation
+from tradewright.env.portfolio_state import PORTFOLIOS
 from tradewright.env.simulator import Simulator
 from tradewright.env.view import AccountView
 from tradewright.env.world import Env, Stage, Transition, World
 from tradewright.market.rules import AccountRules
 from tradewright.reward.reward import Reward
+
+log = logging.getLogger(__name__)
 
 OBSERVATIONS = ("index", "window")
 
@@ -30,6 +35,8 @@ class TradingKeys:
         episode_bars: Length of a training episode in bars; null trains on the whole range at once.
         observation: ``index`` hands the policy the bar number and lets it gather the window itself (fast);
             ``window`` copies the window into every observation. Both see the same numbers.
+        portfolio: ``basic`` shows an agent seven features of its own account, ``full`` fifteen; they are listed in
+            ``env.portfolio_state``. Without effect on ``env=portfolio``.
         rebalance_threshold: Least change of weight (fraction of equity) that becomes an order; smaller ones are NaN.
         lowest_weight: Smallest target weight, a fraction of equity; negative is short.
         highest_weight: Largest target weight, > ``lowest_weight``.
@@ -50,6 +57,7 @@ class TradingKeys:
         window: int = 20,
         episode_bars: int | None = 252,
         observation: str = "index",
+        portfolio: str = "basic",
         rebalance_threshold: float = 0.0,
         lowest_weight: float = -1.0,
         highest_weight: float = 1.0,
@@ -64,6 +72,8 @@ class TradingKeys:
             raise ValueError(f"episode_bars must be >= 1 or null, was {episode_bars}")
         if observation not in OBSERVATIONS:
             raise ValueError(f"observation must be one of {', '.join(OBSERVATIONS)}, was {observation!r}")
+        if portfolio not in PORTFOLIOS:
+            raise ValueError(f"portfolio must be one of {', '.join(PORTFOLIOS)}, was {portfolio!r}")
         if not 0 <= rebalance_threshold < 1:
             raise ValueError(f"rebalance_threshold must be in [0, 1), was {rebalance_threshold}")
         if not lowest_weight < highest_weight:
@@ -77,6 +87,7 @@ class TradingKeys:
         self.window = window
         self.episode_bars = episode_bars
         self.observation = observation
+        self.portfolio = portfolio
         self.rebalance_threshold = rebalance_threshold
         self.lowest_weight = lowest_weight
         self.highest_weight = highest_weight
@@ -99,6 +110,8 @@ class Accounts(World, Protocol):
     last: int
     """Bar at which every episode ends at the latest."""
     equity_B: Tensor
+    market: MarketTensors
+    generator: torch.Generator | None
 
     def view(self) -> Any:
         """Return what the action map may look at."""
@@ -132,7 +145,7 @@ class MarketEnv(TradingKeys, Env):
         """Return the training accounts."""
         assert stage is not None
         assert market is not None
-        return self.accounts(
+        accounts = self.accounts(
             market=market,
             rules=stage.rules,
             rows=stage.rows,
@@ -140,6 +153,25 @@ class MarketEnv(TradingKeys, Env):
             reward=stage.reward,
             generator=generator,
         )
+        observation = self.observation_of(stage.features.names_F, stage.panel.symbols)
+        observation.require(accounts.observe(), market.features.shape[-1] * (market.num_instruments**self.is_joint))
+        log.info("observation: %s", observation)
+        return accounts
+
+    def portfolio_names(self, symbols: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the portfolio features of an account, in column order."""
+        return PORTFOLIOS[self.portfolio]
+
+    def observation_of(self, names_F: Sequence[str], symbols: Sequence[str]) -> Observation:
+        """Declare what the agent sees: every number by name.
+
+        Args:
+            names_F: Features of an instrument's bar.
+            symbols: Instruments of the market.
+        """
+        if self.is_joint:
+            names_F = [f"{name}.{symbol}" for symbol in symbols for name in names_F]
+        return Observation(window=self.window, names_F=tuple(names_F), portfolio_P=tuple(self.portfolio_names(symbols)))
 
     @abstractmethod
     def accounts(

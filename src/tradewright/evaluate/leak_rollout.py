@@ -18,9 +18,8 @@ import torch
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.observation import Observation
 from tradewright.env.portfolio import Portfolio
-from tradewright.env.portfolio_simulator import PortfolioSimulator
-from tradewright.env.portfolio_state import PORTFOLIO
 from tradewright.env.trading import Accounts, MarketEnv
 from tradewright.errors import DataError
 from tradewright.evaluate.leak_search import Check, find_leaks
@@ -139,10 +138,8 @@ def roll(
 
 def _column_names(simulator: Accounts, names_F: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Return the names of the last axis of each part of the observations."""
-    if isinstance(simulator, PortfolioSimulator):
-        window = tuple(f"{name}.{symbol}" for symbol in simulator.market.panel.symbols for name in names_F)
-        return {"window": window, "portfolio": simulator.portfolio_names}
-    return {"window": names_F, "portfolio": PORTFOLIO}
+    observation: Observation = simulator.env.observation_of(names_F, simulator.market.panel.symbols)
+    return {"window": observation.names_F, "portfolio": observation.portfolio_P}
 
 
 def _named(key: str, x: npt.NDArray[Any], names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
