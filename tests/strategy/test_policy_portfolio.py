@@ -1,0 +1,129 @@
+"""A joint agent as a strategy: it trades the panel as it is judged, so its rollout is the backtest."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tradewright.algorithm.panel_inputs import PanelInputs
+from tradewright.algorithm.ppo import PPO
+from tradewright.algorithm.setting import Setting
+from tradewright.backtest.vectorized import Vectorized
+from tradewright.data.panel import Panel
+from tradewright.data.ranges import Range
+from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.portfolio import Portfolio
+from tradewright.env.world import Stage
+from tradewright.errors import DataError
+from tradewright.evaluate.leak_rollout import check_environment, check_policy, trading_simulator
+from tradewright.features.features import Features
+from tradewright.features.pipeline import build_features, compute_features
+from tradewright.features.price_volume import PriceVolume
+from tradewright.market.rules import Costs
+from tradewright.model.mlp import MLP
+from tradewright.reward.log_return import LogReturn
+from tradewright.strategy.policy import Acted, Policy
+
+FEATURES = PriceVolume(short_window=5, long_window=12)
+BACKTEST = Vectorized(stop_loss=0.03, costs=Costs(fee_bps=5.0, slippage_bps=2.0, borrow_rate=0.03))
+
+
+def agent_of(panel: Panel, features: Features, **keys: Any) -> PPO:
+    stage = Stage(panel=panel, features=features, rows=(Range(0, 100),), rules=BACKTEST.rules, reward=LogReturn())
+    env = Portfolio(**{"window": 4, "episode_bars": 20, "lowest_weight": -1.0, **keys})
+    setting = Setting(env=env, stage=stage, reward_name="log_return", validate=lambda _: {}, seed=0)
+    torch.manual_seed(1)
+    agent = PPO(setting=setting, model=partial(MLP, hidden=[16]), total_frames=64, num_envs=4, rollout_steps=16)
+    with torch.no_grad():  # an untrained head hardly moves
+        agent.actor.head.weight.mul_(50.0)
+    return agent
+
+
+@pytest.fixture(scope="module")
+def panel(panel_of) -> Panel:
+    return panel_of(160, 3, 5, missing=0.1)
+
+
+@pytest.fixture(scope="module")
+def features(panel, tmp_path_factory) -> Features:
+    return build_features(FEATURES, panel, Range(0, 100), tmp_path_factory.mktemp("features"))[0]
+
+
+@pytest.mark.row("N32")
+def test_rollout_of_a_joint_agent_has_the_equity_of_its_backtest(panel, features) -> None:
+    agent, rows = agent_of(panel, features), Range(100, 160)
+    positions = Policy(agent=agent).decide(panel, features, rows)
+    assert positions.weights_TN.shape == (60, 3)
+    assert np.nanstd(positions.weights_TN, axis=0).min() > 0.01
+    assert np.nansum(np.abs(positions.weights_TN), axis=1).max() <= 1.0 + 1e-12
+    market = MarketTensors.build(panel, features)
+    accounts = agent.env.accounts(market=market, rules=BACKTEST.rules, rows=rows, num_envs=1)
+    equity = [float(accounts.equity_B)]
+    with torch.no_grad():
+        for _ in range(59):
+            accounts.step(agent.act(accounts.observe(), market, None).action)
+            equity.append(float(accounts.equity_B))
+    result = BACKTEST.run(panel, positions, rows, name="policy")
+    np.testing.assert_allclose(equity, result.equity_T, rtol=1e-12)
+    assert len(result.fills) > 20
+
+
+@torch.no_grad()
+def test_indices_and_windows_give_the_networks_the_same_numbers(panel, features) -> None:
+    by_index, by_window = (agent_of(panel, features, observation=kind) for kind in ("index", "window"))
+    assert isinstance(by_index.inputs, PanelInputs)
+    assert by_index.inputs.width == 4 * 3 * len(features.names_F) + 3 * 3 + 3
+    seen = [agent.world().observe() for agent in (by_index, by_window)]
+    numbers = [
+        agent.inputs(*(values[key] for key in agent.inputs.in_keys))
+        for agent, values in zip((by_index, by_window), seen, strict=True)
+    ]
+    assert numbers[0].shape == (4, by_index.inputs.width)
+    assert torch.equal(*numbers)
+    bar = int(seen[0]["index"][0])
+    by_hand = np.asarray(features.x_TNF)[bar - 3 : bar + 1].reshape(-1)
+    np.testing.assert_array_equal(numbers[0][0, : len(by_hand)], by_hand)
+
+
+def test_joint_agent_on_another_number_of_instruments_is_refused(panel, features, panel_of, tmp_path) -> None:
+    other = panel_of(160, 2, 5)
+    others, _ = build_features(FEATURES, other, Range(0, 100), tmp_path)
+    with pytest.raises(DataError, match=r"^env=portfolio: was set on 3 instruments, the data have 2; "):
+        Policy(agent=agent_of(panel, features)).decide(other, others, Range(100, 160))
+
+
+def test_joint_environment_passes_the_leak_detector_on_every_named_number(panel_of) -> None:
+    panel = panel_of(200, 6)
+    _, scaler = compute_features(FEATURES, panel, (Range(0, 100),), None)
+    env = Portfolio(window=3, lowest_weight=-1.0)
+    check = check_environment(
+        trading_simulator(env, BACKTEST.rules, LogReturn()), FEATURES, scaler, panel, window=env.window
+    )
+    assert check.is_clean, (check.leaks, check.faults)
+    num = 4  # as many of the instruments as the detector looks at
+    assert check.num_values == num * len(scaler.names_F) + 3 * num + 3 + 1
+
+
+def test_joint_agent_that_sees_the_next_bar_of_one_instrument_is_found(panel_of) -> None:
+    class Linear:
+        """Weighs the newest features; ``ahead`` reads the bar after the decision of the last instrument."""
+
+        def __init__(self, ahead: int) -> None:
+            self.env, self.rules, self.ahead = Portfolio(window=4), BACKTEST.rules, ahead
+            self.device = torch.device("cpu")
+
+        def act(self, observation: dict[str, torch.Tensor], market: MarketTensors, generator: Any) -> Acted:
+            features = market.joint_features.unflatten(1, (market.num_instruments, -1))
+            seen_BN = features[observation["index"]].sum(-1)
+            ahead_B = torch.clamp(observation["index"] + self.ahead, max=market.num_bars - 1)
+            seen_BN[:, -1] = features[ahead_B, -1].sum(-1)
+            return Acted(torch.tanh(seen_BN + observation["portfolio"].sum(-1, keepdim=True)), None)
+
+    panel = panel_of(200, 6)
+    _, scaler = compute_features(FEATURES, panel, (Range(0, 100),), None)
+    for ahead, is_clean in ((0, True), (1, False)):
+        check = check_policy(Policy(agent=Linear(ahead), name="linear"), FEATURES, scaler, panel, window=4)
+        assert check.is_clean is is_clean, check.faults
+    assert check.leaks[0].name == "weights"
