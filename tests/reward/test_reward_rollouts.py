@@ -27,6 +27,7 @@ from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
 from tradewright.market.positions import Positions
 from tradewright.market.rules import Costs
+from tradewright.market.step import unrealised
 from tradewright.reward.futures import Futures
 from tradewright.reward.reward import Reward
 
@@ -158,11 +159,15 @@ def test_money_terms_of_futures_add_up_to_the_return_on_the_capital(
     others = ("drawdown_penalty", "max_drawdown_penalty", "streak_bonus", "sharpe_weight", "win_rate_weight")
     weights = dict.fromkeys((*others, "win_loss_weight"), 0.0)
     simulator = simulator_of(stage_of(panel_of(60, 3, 6), cache, Futures(scale=1.0, **weights)), 3)
-    total_B = sum(simulator.step_weights(weight_B).reward_B for weight_B in random_weights(40))
-    wanted_B = simulator.equity_B / simulator.rules.initial_cash - 1.0
-    assert torch.allclose(total_B, wanted_B, rtol=0, atol=1e-12)
+    total_B, num_bars, cash = torch.zeros(3, dtype=torch.float64), 36, simulator.rules.initial_cash
+    for weight_B in random_weights(num_bars):
+        total_B += simulator.step_weights(weight_B).reward_B
+    assert torch.allclose(total_B, simulator.equity_B / cash - 1.0, rtol=0, atol=1e-12)
     terms = simulator.drain_terms()
-    assert all(abs(terms[name]) > 1e-6 for name in ("realised", "unrealised", "cost"))
+    open_B = unrealised(simulator.account)[:, 0]
+    assert bool((open_B != 0).any())
+    assert terms["unrealised"] * num_bars == pytest.approx(float(open_B.mean()) / cash, rel=1e-9)
+    assert terms["realised"] < 0 > terms["cost"]
 
 
 @pytest.mark.row("N27")
