@@ -15,6 +15,10 @@ class ConfigError(TradewrightError):
     """The configuration cannot run: an unknown key, a wrong type or an impossible combination."""
 
 
+class MisfitError(ConfigError):
+    """Options that are right by themselves do not fit together; a sweep prunes such a job."""
+
+
 class DataError(TradewrightError):
     """Market data is malformed, missing or too short; the message names the file and row or the symbol."""
 

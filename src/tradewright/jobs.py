@@ -29,7 +29,7 @@ from tradewright.config.locate import class_attribute
 from tradewright.config.rules import apply_rules, describe
 from tradewright.config.seeds import seeds_of_comparison
 from tradewright.config.targets import open_own_folder
-from tradewright.errors import ConfigError, RunError, TradewrightError
+from tradewright.errors import ConfigError, MisfitError, RunError, TradewrightError
 from tradewright.output import CONFIG, STATUS, Status, write_text
 
 log = logging.getLogger("tradewright.jobs")
@@ -44,6 +44,7 @@ class Sweep:
     """What a sweep has seen so far."""
 
     failures: dict[int, BaseException] = field(default_factory=dict)
+    num_pruned: int = 0
     warnings: set[str] = field(default_factory=set)
     num_jobs: int = 0
 
@@ -124,9 +125,11 @@ def run_many(composer: Composer, overrides: list[str]) -> None:
             if isinstance(error, HYDRA_ERRORS):
                 raise composer.explain(error, overrides) from error
             raise
-    if sweep.num_jobs - len(sweep.failures) > 1 and needs_run_directory(base):
+    if sweep.num_jobs - len(sweep.failures) - sweep.num_pruned > 1 and needs_run_directory(base):
         _compare(Path(str(base.hydra.sweep.dir)))
     _raise_failures(sweep)
+    if sweep.num_pruned == sweep.num_jobs > 0:
+        raise ConfigError(f"none of the {sweep.num_jobs} jobs can run: their options do not fit together, see above")
 
 
 def _compare(directory: Path) -> None:
@@ -147,6 +150,10 @@ def _sweep_job(sweep: Sweep) -> Callable[[DictConfig], Metrics | None]:
             for warning in warnings:
                 file_log.warning("warning: %s", warning)
             return execute(cfg, resume=False)
+        except MisfitError as error:
+            sweep.num_pruned += 1
+            _record_pruned(number, cfg, error)
+            return None
         except (Exception, SystemExit) as error:
             _record_failure(sweep, number, cfg, error)
             if isinstance(error, SystemExit):  # let through, it would end the sweep
@@ -154,6 +161,24 @@ def _sweep_job(sweep: Sweep) -> Callable[[DictConfig], Metrics | None]:
             raise  # Hydra marks the job as failed and goes on
 
     return task_function
+
+
+def _record_pruned(number: int, cfg: DictConfig, error: MisfitError) -> None:
+    """Leave a job out whose options do not fit together: its directory and the ledger say why.
+
+    It saw no data: it counts as a trial on none, so it deflates no figure.
+    """
+    from tradewright.ledger import Ledger
+    from tradewright.provenance import trial_id
+
+    plain = without_hydra(cfg) if "hydra" in cfg else cfg
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    write_text(directory / CONFIG, OmegaConf.to_yaml(plain, resolve=True))
+    Status(directory).write("pruned", error=str(error))
+    content: Any = OmegaConf.to_container(plain, resolve=True)
+    ledger = Ledger(Path(str(cfg.output_dir)) / str(cfg.name))
+    ledger.record(trial=trial_id(content, ""), data_fingerprint="", run=directory.name, state="pruned")
+    log.info("job %d left out: %s", number, " ".join(str(error).split()))
 
 
 def _record_failure(sweep: Sweep, number: int, cfg: DictConfig, error: BaseException) -> None:
@@ -189,13 +214,15 @@ def verify(cfg: DictConfig) -> list[str]:
 
     Raises:
         ConfigError: All faults, one per line.
+        MisfitError: The only faults are options that do not fit together.
     """
     open_own_folder(cfg.get("allow") or [])
     require_valid(cfg)
     findings = apply_rules(describe(cfg, HydraConfig.get()))
-    errors = [finding.message for finding in findings if finding.is_error]
+    errors = [finding for finding in findings if finding.is_error]
     if errors:
-        raise ConfigError("\n".join(errors))
+        kind = MisfitError if all(finding.is_misfit for finding in errors) else ConfigError
+        raise kind("\n".join(finding.message for finding in errors))
     return [finding.message for finding in findings]
 
 

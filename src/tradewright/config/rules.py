@@ -24,14 +24,23 @@ OPTIONAL_KEYS = ("resume",)
 LARGEST_SEED = 2**32 - 1
 """NumPy's and Lightning's largest."""
 LANGUAGE_MODEL_GROUPS = ("lora", "quant")
+MARKET_GROUPS = ("data", "features", "reward", "backtest")
+"""Groups that an environment without a market switches off."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule found: an error stops the run, a warning is printed."""
+    """What a rule found: an error stops the run, a warning is printed.
+
+    Args:
+        message: Starts with a key.
+        is_error: Whether the run cannot start.
+        is_misfit: Whether two options, each right by itself, do not fit together; a sweep leaves such a job out.
+    """
 
     message: str
     is_error: bool = True
+    is_misfit: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Choice:
     def fitting(self, group: str, accepts: Callable[[Any], bool], name: str) -> list[str]:
         """Return ``group=option`` for every option whose class attribute ``name`` is acceptable."""
         files = {path.stem: path for folder in self.folders for path in (folder / group).glob("*.yaml")}
-        found = {option: class_attribute(_target(path), name) for option, path in files.items()}
+        found = {option: class_attribute(_target(path, group), name) for option, path in files.items()}
         return [f"{group}={option}" for option, value in sorted(found.items()) if value is not None and accepts(value)]
 
 
@@ -113,7 +122,8 @@ def algorithm_fits_environment(choice: Choice) -> Iterator[Finding]:
     fitting += choice.fitting("algorithm", lambda others: kind in others, "action_kinds")
     advice = f" Use {' or '.join(fitting)}." if fitting else ""
     needs = " or ".join(kinds)
-    yield Finding(f"{choice.named('algorithm')} needs a {needs} env; {choice.named('env')} is {kind}.{advice}")
+    message = f"{choice.named('algorithm')} needs a {needs} env; {choice.named('env')} is {kind}.{advice}"
+    yield Finding(message, is_misfit=True)
 
 
 def algorithm_has_its_market(choice: Choice) -> Iterator[Finding]:
@@ -122,8 +132,48 @@ def algorithm_has_its_market(choice: Choice) -> Iterator[Finding]:
         fitting = choice.fitting("env", lambda is_market: is_market is True, "is_market")
         yield Finding(
             f"{choice.named('algorithm')} needs an env that trades a market; {choice.named('env')} does not."
-            f" Use {' or '.join(fitting)}."
+            f" Use {' or '.join(fitting)}.",
+            is_misfit=True,
         )
+
+
+def environment_fits_task_and_judge(choice: Choice) -> Iterator[Finding]:
+    """Refuse backtests without a market, and episodes of an environment that trades one."""
+    is_market, judges = choice.fact("env", "is_market"), choice.fact("evaluate", "judges")
+    env, task = choice.named("env"), choice.named("task")
+    if is_market is False and choice.fact("task", "needs_market") is True:
+        fitting = choice.fitting("task", lambda needs: needs is False, "needs_market")
+        message = f"{task} needs a market; {env} has none. Use {' or '.join(fitting)}."
+        yield Finding(message, is_misfit=True)
+    elif is_market is False and judges == "market":
+        fitting = choice.fitting("evaluate", lambda other: other == "episodes", "judges")
+        message = f"{choice.named('evaluate')} needs a market; {env} has none. Use {' or '.join(fitting)}."
+        yield Finding(message, is_misfit=True)
+    elif is_market is True and judges == "episodes" and choice.fact("task", "learns") is True:
+        fitting = choice.fitting("env", lambda other: other is False, "is_market")
+        fitting += choice.fitting("evaluate", lambda other: other == "market", "judges")
+        message = (
+            f"{choice.named('evaluate')} needs an env without a market; {env} trades one. Use {' or '.join(fitting)}."
+        )
+        yield Finding(message, is_misfit=True)
+
+
+def market_is_there_or_has_no_effect(choice: Choice) -> Iterator[Finding]:
+    """Refuse a market without data or accounting; warn of those given where there is no market."""
+    is_market = choice.fact("env", "is_market")
+    for group in MARKET_GROUPS:
+        is_unused = choice.fact(group, "is_unused") is True
+        if is_market is True and is_unused:
+            fitting = choice.fitting("env", lambda other: other is False, "is_market")
+            message = (
+                f"{choice.named(group)} leaves {choice.named('env')} without a market, which it needs a {group} option"
+                f" for. Use {' or '.join(fitting)}, or another option of {group}."
+            )
+            yield Finding(message, is_misfit=True)
+        for key in choice.overridden if is_market is False and not is_unused else ():
+            if key.partition(".")[0] == group:
+                given = choice.named(group) if key == group else key
+                yield Finding(f"{given} has no effect: {choice.named('env')} has no market", is_error=False)
 
 
 def accounting_suits_algorithm(choice: Choice) -> Iterator[Finding]:
@@ -203,6 +253,8 @@ RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     language_model_keys_have_effect,
     algorithm_fits_environment,
     algorithm_has_its_market,
+    environment_fits_task_and_judge,
+    market_is_there_or_has_no_effect,
     accounting_suits_algorithm,
     reward_has_effect,
     choices_are_made_on_validation,
@@ -232,9 +284,13 @@ def _names(value: Any) -> list[str]:
     return [name for name in value if isinstance(name, str)] if isinstance(value, list | dict) else []
 
 
-def _target(path: Path) -> str:
+def _target(path: Path, group: str) -> str:
+    """Return the class that an option names, at the top of its file or, in a ``_global_`` one, under its group."""
     try:
         content = OmegaConf.load(path)
     except (YAMLError, OSError, ValueError):
         return ""  # choosing that option will say what is wrong with it
-    return str(content.get("_target_", "")) if isinstance(content, DictConfig) else ""
+    if not isinstance(content, DictConfig):
+        return ""
+    node = content if "_target_" in content else content.get(group)
+    return str(node.get("_target_", "")) if isinstance(node, DictConfig) else ""

@@ -29,6 +29,11 @@ class StateEnv(Env):
 
     @property
     @abstractmethod
+    def name(self) -> str:
+        """Its name in titles: the Gymnasium id."""
+
+    @property
+    @abstractmethod
     def state_size(self) -> int:
         """S."""
 
@@ -58,6 +63,11 @@ class ClassicEnv(StateEnv):
         if max_steps < 1:
             raise ValueError(f"max_steps must be >= 1, was {max_steps}")
         self.max_steps = max_steps
+
+    @property
+    def name(self) -> str:
+        """The id of Gymnasium's environment with the same rules."""
+        return self.gym_id
 
     def make(self) -> gymnasium.Env[Any, Any]:
         """Return Gymnasium's own environment with ``max_steps``."""

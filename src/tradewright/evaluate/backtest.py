@@ -8,6 +8,7 @@ baselines on the test bars.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -51,6 +52,8 @@ class BacktestEvaluation:
     Raises:
         ValueError: A baseline is missing or a value is out of range.
     """
+
+    judges: ClassVar[str] = "market"
 
     def __init__(
         self,

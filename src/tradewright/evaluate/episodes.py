@@ -29,35 +29,21 @@ class EpisodeBench:
     """Where an agent without a market is judged.
 
     Args:
-        env: Makes the environment.
-        name: Its name in titles.
-        keys: Everything that defines it, as text.
+        env: Makes the environment; its attributes define it.
     """
 
     env: StateEnv
-    name: str
-    keys: str
 
     @property
     def fingerprint(self) -> str:
         """Identity of the task: runs are comparable where it is equal."""
-        return hashlib.sha256(self.keys.encode()).hexdigest()[:16]
-
-    @classmethod
-    def of(cls, env: StateEnv, name: str) -> "EpisodeBench":
-        """Return the bench of an environment.
-
-        Args:
-            env: The environment; its attributes define it.
-            name: Its name in titles.
-        """
-        keys = {key: repr(value) for key, value in sorted(vars(env).items()) if not key.startswith("_")}
-        return cls(env, name, f"{type(env).__module__}.{type(env).__qualname__} {keys}")
+        keys = {key: repr(value) for key, value in sorted(vars(self.env).items()) if not key.startswith("_")}
+        return hashlib.sha256(f"{type(self.env).__qualname__} {keys}".encode()).hexdigest()[:16]
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the provenance of a run says of the data."""
-        return {"dataset": self.name, "fingerprint": self.fingerprint}
+        return {"dataset": self.env.name, "fingerprint": self.fingerprint}
 
 
 @dataclass(frozen=True)
@@ -77,11 +63,18 @@ class Played:
 
 @dataclass(frozen=True)
 class EpisodeJudgement:
-    """The episodes of both ranges and the figures taken from them; ``mean_return`` is that of the test episodes."""
+    """The episodes of both ranges and the figures taken from them.
 
+    Args:
+        name: Of the policy.
+        validation: The episodes that choose.
+        test: Those that judge.
+        metrics: All figures.
+    """
+
+    name: str
     validation: Played
     test: Played
-    mean_return: Interval
     metrics: dict[str, float]
 
 
@@ -135,7 +128,7 @@ class EpisodeEvaluation:
         metrics = {f"validation/{name}": value for name, value in figures(validation).items()}
         metrics |= {f"test/{name}": value for name, value in figures(test).items()}
         metrics |= {"test/mean_return_low": interval.low, "test/mean_return_high": interval.high}
-        return EpisodeJudgement(validation, test, interval, metrics)
+        return EpisodeJudgement(policy.name, validation, test, metrics)
 
     def play_validation(self, policy: Policy, bench: EpisodeBench) -> Played:
         """Play the episodes that choose."""

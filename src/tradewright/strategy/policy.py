@@ -47,7 +47,9 @@ class Agent(Protocol):
         """Where the networks are."""
         ...
 
-    def act(self, observation: dict[str, Tensor], market: MarketTensors, generator: torch.Generator | None) -> Acted:
+    def act(
+        self, observation: dict[str, Tensor], market: MarketTensors | None, generator: torch.Generator | None
+    ) -> Acted:
         """Return the action of every account; ``generator`` None means the most probable one."""
         ...
 

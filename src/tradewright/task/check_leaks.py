@@ -45,6 +45,7 @@ class CheckLeaks:
     """
 
     needs_run_directory: ClassVar[bool] = False
+    needs_market: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.config.build import build
+from tradewright.config.locate import class_attribute
 from tradewright.evaluate.backtest import BacktestEvaluation
 from tradewright.evaluate.bench import Bench
 from tradewright.features.pipeline import build_features
@@ -99,6 +100,11 @@ class Context(BaseContext):
         """Keep the scaler that the strategy's model expects beside the run's checkpoints."""
         if self.bench.scaler is not None:
             self.bench.scaler.save(self.directory / SCALER)
+
+
+def has_market(cfg: DictConfig) -> bool:
+    """Whether the configured environment trades a market."""
+    return class_attribute(str(cfg.env.get("_target_", "")), "is_market") is not False
 
 
 def read_market(cfg: DictConfig, *, with_features: bool, fitted: Scaler | None = None) -> Bench:

@@ -13,7 +13,6 @@ from rich.table import Table
 from tradewright.config.build import build
 from tradewright.evaluate.episodes import EpisodeBench, EpisodeEvaluation, EpisodeJudgement
 from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_json, write_manifest, write_text
-from tradewright.provenance import Origin
 from tradewright.report.episodes import EpisodeContent, summary_rows
 from tradewright.report.report import Report
 from tradewright.report.terminal import SUMMARY, SUMMARY_COLUMNS
@@ -56,9 +55,9 @@ class Player(Protocol):
         ...
 
 
-def read_bench(cfg: DictConfig, origin: Origin) -> EpisodeBench:
+def read_bench(cfg: DictConfig) -> EpisodeBench:
     """Return the environment that a configuration names."""
-    return EpisodeBench.of(build(cfg.env, key="env"), origin.choices.get("env", "env"))
+    return EpisodeBench(build(cfg.env, key="env"))
 
 
 def judge_episodes(context: EpisodeContext, task: Player) -> EpisodeJudgement:
@@ -78,7 +77,7 @@ def record_episodes(
         writer.writerows((name, *row) for row in zip(played.seeds, played.return_E, played.length_E, strict=True))
     write_text(directory / EPISODES, buffer.getvalue())
     content = EpisodeContent(
-        title=f"{context.strategy_name} on {context.bench.name}",
+        title=f"{judgement.name} on {context.bench.env.name}",
         experiment=context.cfg.name,
         run=directory.name,
         command=" ".join(provenance["command_line"]),

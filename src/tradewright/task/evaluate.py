@@ -1,6 +1,8 @@
 """``task=evaluate``: judge a trained run again, on its own bars or on others."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from omegaconf import DictConfig
 
@@ -8,7 +10,7 @@ from tradewright.errors import ConfigError
 from tradewright.evaluate.bench import Bench
 from tradewright.provenance import run_origin
 from tradewright.strategy.strategy import Strategy
-from tradewright.task.context import Context
+from tradewright.task.context import BaseContext, Context
 from tradewright.task.task import Task
 from tradewright.task.trained import TrainedRun
 
@@ -20,6 +22,8 @@ class Evaluate(Task):
     Args:
         run: A run directory with a trained agent.
     """
+
+    needs_market: ClassVar[bool] = False
 
     def __init__(self, *, run: str) -> None:
         super().__init__()
@@ -37,7 +41,7 @@ class Evaluate(Task):
         self.trained.require_unseen(bench)
         return bench
 
-    def strategy(self, context: Context) -> Strategy:
+    def strategy(self, context: BaseContext) -> Strategy:
         """Load the agent.
 
         Raises:
@@ -45,4 +49,6 @@ class Evaluate(Task):
         """
         if context.fit:
             raise ConfigError("evaluate.folds trains one agent per fold; use task=train, or evaluate=backtest here")
-        return self.trained.strategy(context.cfg, context.bench)
+        if isinstance(context, Context):
+            return self.trained.strategy(context.cfg, context.bench)
+        return self.trained.load(replace(context, origin=self.trained.origin))

@@ -29,6 +29,7 @@ class Inspect:
     """
 
     needs_run_directory: ClassVar[bool] = False
+    needs_market: ClassVar[bool] = True
 
     def __init__(self, *, rows: int = 5, max_rows: int = 20) -> None:
         for name, value, least in (("rows", rows, 0), ("max_rows", max_rows, 1)):

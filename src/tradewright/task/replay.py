@@ -11,7 +11,7 @@ from tradewright.config.root import new_run_id
 from tradewright.errors import RunError
 from tradewright.output import CONFIG, METRICS, PROVENANCE, read_json, read_metrics
 from tradewright.provenance import run_origin
-from tradewright.task.context import read_market
+from tradewright.task.context import has_market, read_market
 
 SHOWN = 5
 
@@ -48,7 +48,7 @@ class Replay:
         recorded = OmegaConf.load(self.directory / CONFIG)
         assert isinstance(recorded, DictConfig)
         expected = read_metrics(self.directory)
-        fingerprint = read_market(recorded, with_features=False).panel.fingerprint
+        fingerprint = _fingerprint(recorded)
         if fingerprint != read_json(self.directory / PROVENANCE)["data"]["fingerprint"]:
             raise RunError(f"{self.directory}: the bars have changed since this run; its numbers cannot be repeated")
         target = self.directory.parent / new_run_id()
@@ -66,3 +66,12 @@ class Replay:
         if math.isnan(first) or math.isnan(second):
             return math.isnan(first) and math.isnan(second)
         return first == second or math.isclose(first, second, rel_tol=self.rtol, abs_tol=0.0)
+
+
+def _fingerprint(cfg: DictConfig) -> str:
+    """Return the identity of the data, or of the environment, that a configuration names now."""
+    if has_market(cfg):
+        return read_market(cfg, with_features=False).panel.fingerprint
+    from tradewright.task.episodes import read_bench
+
+    return read_bench(cfg).fingerprint

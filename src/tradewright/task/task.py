@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 from omegaconf import DictConfig
 
 from tradewright.config.build import build
-from tradewright.config.locate import class_attribute
+from tradewright.errors import ConfigError
 from tradewright.evaluate.bench import Bench
 from tradewright.provenance import Origin
 from tradewright.strategy.strategy import Strategy
-from tradewright.task.context import BaseContext, Context
+from tradewright.task.context import BaseContext, Context, has_market
+
+_HAS = {"market": "a market: use evaluate=backtest", "episodes": "none: use evaluate=episodes"}
 
 
 class Task(ABC):
@@ -22,8 +24,8 @@ class Task(ABC):
     learns: ClassVar[bool] = False
     """Whether ``strategy`` trains an algorithm, so that other training bars give another strategy."""
 
-    judges: ClassVar[tuple[str, ...]] = ("market",)
-    """What it can judge strategies on: ``market`` and ``episodes``, as the options of group ``evaluate`` do."""
+    needs_market: ClassVar[bool] = True
+    """Whether it has no meaning for an environment without a market."""
 
     strategy_kind: ClassVar[str] = "any"
     """Which strategies it takes: ``learned``, ``rule`` or ``any``."""
@@ -41,14 +43,21 @@ class Task(ABC):
         return cfg
 
     def context(self, cfg: DictConfig, *, directory: Path, resume: bool, origin: Origin) -> BaseContext:
-        """Read what the strategy is judged on: the market, or the environment that has none."""
+        """Read what the strategy is judged on: the market, or the environment that has none.
+
+        Raises:
+            ConfigError: A trained run is to be judged in a way that its environment does not have.
+        """
         evaluation = build(cfg.evaluate, key="evaluate")
+        wanted = "market" if has_market(cfg) else "episodes"
+        if evaluation.judges != wanted:
+            raise ConfigError(f"evaluate: judges by {evaluation.judges}, but the env of the run has {_HAS[wanted]}")
         common: dict[str, Any] = {"cfg": cfg, "directory": directory, "resume": resume, "origin": origin}
         if has_market(cfg):
             return Context(bench=self.market(cfg), evaluation=evaluation, **common)
         from tradewright.task.episodes import EpisodeContext, read_bench
 
-        return EpisodeContext(bench=read_bench(cfg, origin), evaluation=evaluation, **common)
+        return EpisodeContext(bench=read_bench(cfg), evaluation=evaluation, **common)
 
     @abstractmethod
     def market(self, cfg: DictConfig) -> Bench:
@@ -57,8 +66,3 @@ class Task(ABC):
     @abstractmethod
     def strategy(self, context: Any) -> Strategy:
         """Return the strategy for the context's ranges."""
-
-
-def has_market(cfg: DictConfig) -> bool:
-    """Whether the configured environment trades a market."""
-    return class_attribute(str(cfg.env.get("_target_", "")), "is_market") is not False

@@ -53,7 +53,7 @@ class Train(Task):
     """
 
     learns: ClassVar[bool] = True
-    judges: ClassVar[tuple[str, ...]] = ("market", "episodes")
+    needs_market: ClassVar[bool] = False
     strategy_kind: ClassVar[str] = "learned"
 
     def __init__(self, *, num_threads: int = 1) -> None:

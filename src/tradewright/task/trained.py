@@ -13,7 +13,7 @@ from tradewright.features.scaler import Scaler
 from tradewright.output import BEST, CHECKPOINTS, CONFIG, read_json
 from tradewright.provenance import Origin, run_origin
 from tradewright.strategy.strategy import Strategy
-from tradewright.task.context import FITS, SCALER, Context, read_market
+from tradewright.task.context import FITS, SCALER, BaseContext, Context, has_market, read_market
 
 REPLACEABLE = ("data", "backtest", "evaluate", "strategy", "report", "logger")
 """Groups that the command line may change; the others belong to the trained model."""
@@ -74,7 +74,13 @@ class TrainedRun:
         return merged
 
     def market(self, cfg: DictConfig) -> Bench:
-        """Read the market, scaled as the run's model expects."""
+        """Read the market, scaled as the run's model expects.
+
+        Raises:
+            RunError: The run has no market.
+        """
+        if not has_market(self.cfg):
+            raise RunError(f"{self.directory}: was trained without a market, so there are no bars to decide on")
         return read_market(cfg, with_features=True, fitted=Scaler.load(self.directory / SCALER))
 
     def require_unseen(self, bench: Bench) -> None:
@@ -94,19 +100,24 @@ class TrainedRun:
 
     def strategy(self, cfg: DictConfig, bench: Bench) -> Strategy:
         """Build the run's agent with its best weights, for another market of the same features."""
+        return self.load(
+            Context(
+                cfg=cfg,
+                directory=self.directory,
+                resume=False,
+                origin=self.origin,
+                bench=bench,
+                evaluation=build(cfg.evaluate, key="evaluate"),
+            )
+        )
+
+    def load(self, context: BaseContext) -> Strategy:
+        """Build the run's agent with its best weights in a context, with or without a market."""
         from tradewright.task.train import build_algorithm, load_weights
 
-        context = Context(
-            cfg=cfg,
-            directory=self.directory,
-            resume=False,
-            origin=self.origin,
-            bench=bench,
-            evaluation=build(cfg.evaluate, key="evaluate"),
-        )
         algorithm = build_algorithm(context)
         load_weights(algorithm, self.checkpoint)
-        strategy: Strategy = build(cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
+        strategy: Strategy = build(context.cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
         return strategy
 
 
