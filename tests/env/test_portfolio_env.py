@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torchrl.envs.utils import check_env_specs
 
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.backtest.vectorized import Vectorized
@@ -17,15 +18,22 @@ from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.portfolio import Portfolio
 from tradewright.env.portfolio_simulator import PortfolioSimulator
 from tradewright.env.simulator import Simulator
+from tradewright.env.torchrl_env import TradingTorchRLEnv
 from tradewright.env.view import JointView
 from tradewright.errors import DataError
+from tradewright.evaluate.leak_rollout import check_environment
 from tradewright.features.features import Features
+from tradewright.features.pipeline import compute_features
+from tradewright.features.price_volume import PriceVolume
 from tradewright.market.instrument import Instrument
 from tradewright.market.positions import Positions
 from tradewright.market.rules import AccountRules, Costs
+from tradewright.reward.composite import Composite
 from tradewright.reward.log_return import LogReturn
+from tradewright.reward.reward import Reward
 
 NUM_SEEDS = 40
+TERMS = {"log_return": {}, "sharpe": {}, "win_loss": {"weight": 0.3}, "turnover": {"weight": 0.1}}
 
 
 def market_of(panel: Panel, num_features: int = 2, ready_from: int = 0) -> MarketTensors:
@@ -43,6 +51,7 @@ def simulator_of(
     num: int = 1,
     seed: int | None = None,
     ready_from: int = 0,
+    reward: Reward | None = None,
     **keys: Any,
 ) -> PortfolioSimulator:
     return Portfolio(**{"window": 1, "episode_bars": 10, **keys}).accounts(
@@ -50,7 +59,7 @@ def simulator_of(
         rules=rules or AccountRules(),
         rows=rows or Range(0, panel.num_bars),
         num_envs=num,
-        reward=LogReturn(scale=1.0),
+        reward=reward or LogReturn(scale=1.0),
         generator=None if seed is None else torch.Generator().manual_seed(seed),
     )
 
@@ -222,17 +231,19 @@ def test_observed_portfolio_is_what_its_names_say(panel_of) -> None:
     simulator = simulator_of(panel, AccountRules(initial_cash=1_000.0, costs=Costs(fee_bps=10.0)))
     for weights in ([0.5, -0.3, 0.0], [0.2, -0.3, 0.4], [math.nan] * 3):
         simulator.step_weights(torch.tensor([weights], dtype=torch.float64))
-    seen = dict(zip(simulator.portfolio_names, simulator.observe()["portfolio"][0].tolist(), strict=True))
+    seen = dict(
+        zip(simulator.env.portfolio_names(panel.symbols), simulator.observe()["portfolio"][0].tolist(), strict=True)
+    )
     equity, shares_N = float(simulator.equity_B), simulator.account.shares_BN[0].tolist()
     for n, symbol in enumerate(panel.symbols):
-        assert seen[f"weight.{symbol}"] == pytest.approx(shares_N[n] * panel.close_TN[3, n] / equity, rel=1e-6)
+        assert seen[f"{symbol}/weight"] == pytest.approx(shares_N[n] * panel.close_TN[3, n] / equity, rel=1e-6)
     # instrument 2 was bought once, at the open of bar 2; fees are no part of the entry price
     gain = shares_N[2] * (panel.close_TN[3, 2] - panel.open_TN[2, 2])
-    assert seen["unrealised_return.S2"] == pytest.approx(gain / equity, rel=1e-5)
+    assert seen["S2/unrealised_return"] == pytest.approx(gain / equity, rel=1e-5)
     assert seen["cash_fraction"] == pytest.approx(float(simulator.account.cash_B) / equity, rel=1e-6)
     assert seen["episode_return"] == pytest.approx(math.log(equity / 1_000.0), abs=1e-7)
     assert seen["drawdown"] == pytest.approx(1.0 - equity / float(simulator.peak_B), abs=1e-7)
-    assert sum(seen[f"weight.{symbol}"] for symbol in panel.symbols) + seen["cash_fraction"] == pytest.approx(1.0)
+    assert sum(seen[f"{symbol}/weight"] for symbol in panel.symbols) + seen["cash_fraction"] == pytest.approx(1.0)
 
 
 def test_stopped_instrument_is_shown_as_blocked_and_the_others_are_not(panel_of) -> None:
@@ -242,8 +253,10 @@ def test_stopped_instrument_is_shown_as_blocked_and_the_others_are_not(panel_of)
     simulator = simulator_of(replace(panel, low_TN=low_TN), ExecutionRules(stop_loss=0.15))
     for _ in range(3):
         simulator.step_weights(torch.tensor([[0.4, 0.4]], dtype=torch.float64))
-    seen = dict(zip(simulator.portfolio_names, simulator.observe()["portfolio"][0].tolist(), strict=True))
-    assert (seen["blocked.S0"], seen["blocked.S1"]) == (0.0, 1.0)
+    seen = dict(
+        zip(simulator.env.portfolio_names(panel.symbols), simulator.observe()["portfolio"][0].tolist(), strict=True)
+    )
+    assert (seen["S0/blocked"], seen["S1/blocked"]) == (0.0, 1.0)
     assert simulator.view().blocked_BN.tolist() == [[0.0, 1.0]]
 
 
@@ -283,6 +296,62 @@ def test_restarted_accounts_are_fresh_and_the_others_untouched(panel_of) -> None
     assert torch.equal(simulator.account.shares_BN[kept], shares_BN[kept])
 
 
+def test_costs_of_an_episode_are_the_configured_ones_times_the_drawn_factor(panel_of) -> None:
+    costs = {"fee_bps": 5.0, "fixed_fee": 1.0, "slippage_bps": 3.0, "impact": 0.5}
+    panel, rules = panel_of(40, 3), Vectorized(costs=Costs(**costs)).rules
+    dearer = Vectorized(costs=Costs(**{name: 2.5 * value for name, value in costs.items()}))
+    simulator = simulator_of(panel, rules, num=2, seed=0, cost_range=(2.5, 2.5), lowest_weight=-1.0)
+    rows = [Range(int(bar), int(end) + 1) for bar, end in zip(simulator.bar_B, simulator.end_B, strict=True)]
+    weights_TN = np.random.default_rng(0).uniform(-0.5, 0.5, (11, 3))
+    for weights_N in weights_TN[:-1]:
+        simulator.step_weights(torch.from_numpy(np.stack([weights_N, weights_N])))
+    for equity, part in zip(simulator.equity_B.tolist(), rows, strict=True):
+        result = dearer.run(panel, Positions(weights_TN=weights_TN), part, name="dearer")
+        assert equity == pytest.approx(result.equity_T[-1], rel=1e-12)
+
+
+def test_terms_of_a_joint_reward_add_up_and_start_anew_with_the_episode(panel_of) -> None:
+    rules = AccountRules(costs=Costs(fee_bps=5.0))
+    simulator = simulator_of(panel_of(80, 3), rules, num=4, seed=0, reward=Composite(terms=TERMS))
+    generator, total, num_steps = torch.Generator().manual_seed(1), 0.0, 25
+    for _ in range(num_steps):
+        moved = simulator.step(torch.rand((4, 3), generator=generator) * 2 - 1)
+        total += float(moved.reward_B.sum())
+        simulator.restart(moved.terminated_B | moved.truncated_B)
+    terms = simulator.drain_terms()
+    assert terms.keys() >= TERMS.keys()
+    assert sum(terms.values()) == pytest.approx(total / (4 * num_steps))
+    assert simulator.drain_terms() == {}
+
+
+def test_simulator_that_shows_the_next_bar_of_one_instrument_is_found(panel_of) -> None:
+    class Ahead(PortfolioSimulator):
+        def observe(self) -> dict[str, torch.Tensor]:
+            seen = super().observe()
+            ahead_B = torch.clamp(self.bar_B + 1, max=self.market.num_bars - 1)
+            num_features = self.market.features.shape[-1]
+            seen["window"][:, -1, -num_features:] = self.market.joint_features[ahead_B, -num_features:]
+            return seen
+
+    panel, features = panel_of(200, 3), PriceVolume(short_window=5, long_window=12)
+    _, scaler = compute_features(features, panel, (Range(0, 100),), None)
+    env = Portfolio(window=3, observation="window")
+
+    def make(panel: Panel, features: Features, rows: Range, _: int) -> PortfolioSimulator:
+        market = MarketTensors.build(panel, features)
+        return Ahead(market=market, env=env, rules=AccountRules(), rows=rows, num_envs=1)
+
+    check = check_environment(make, features, scaler, panel, window=env.window)
+    assert check.leaks
+    assert all(leak.name.startswith("window.") and "S2" in leak.name for leak in check.leaks)
+
+
+@pytest.mark.parametrize("observation", ["index", "window"])
+def test_joint_accounts_pass_the_checker_of_torchrl(panel_of, observation: str) -> None:
+    simulator = simulator_of(panel_of(60, 3), num=4, seed=0, window=2, observation=observation, lowest_weight=-1.0)
+    check_env_specs(TradingTorchRLEnv(simulator))
+
+
 @pytest.mark.parametrize("delay_bars", [0, 2])
 def test_saved_state_continues_bit_for_bit(panel_of, delay_bars: int) -> None:
     rules = ExecutionRules(delay_bars=delay_bars, stop_loss=0.02, costs=Costs(fee_bps=5.0))
@@ -296,7 +365,8 @@ def test_saved_state_continues_bit_for_bit(panel_of, delay_bars: int) -> None:
         return seen
 
     def make(seed: int) -> PortfolioSimulator:
-        return simulator_of(panel_of(80, 3), rules, num=4, seed=seed, lowest_weight=-1.0)
+        keys = {"reward": Composite(terms=TERMS), "cost_range": (0.5, 2.0), "lowest_weight": -1.0}
+        return simulator_of(panel_of(80, 3), rules, num=4, seed=seed, **keys)
 
     first, second, actions = make(1), make(2), torch.Generator().manual_seed(5)
     advance(first, actions)

@@ -16,6 +16,7 @@ from torch import Tensor
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.data.ranges import Range
 from tradewright.env.bar_change import Moved
+from tradewright.env.cost_factors import CostFactors
 from tradewright.env.joint_market import JointMarket
 from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.reward_meter import RewardMeter
@@ -39,8 +40,8 @@ PENDING = "pending."
 
 
 def joint_portfolio(symbols: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the portfolio features in column order: ``weight.<symbol>`` for all, and so on."""
-    return (*(f"{name}.{symbol}" for name in PER_INSTRUMENT for symbol in symbols), *PER_ACCOUNT)
+    """Return the names of the portfolio features in column order: ``<symbol>/weight`` for all, and so on."""
+    return (*(f"{symbol}/{name}" for name in PER_INSTRUMENT for symbol in symbols), *PER_ACCOUNT)
 
 
 class PortfolioSimulator:
@@ -87,6 +88,8 @@ class PortfolioSimulator:
         self.first, self.last = first, last
         self.num_envs, self.generator, self.device = num_envs, generator, market.prices.device
         self._joint = JointMarket.build(market, self.rules)
+        self.costs = None if generator is None else CostFactors.of(env, num_envs, generator)
+        self._rules = self.costs.largest(self.rules.account) if self.costs else self.rules.account
         self._meter = RewardMeter(reward, num_envs, market.num_instruments, self.device)
         self._starts = None
         if generator is not None:
@@ -97,11 +100,15 @@ class PortfolioSimulator:
 
     def reset(self) -> None:
         """Start every account anew."""
+        if self.costs is not None:
+            self.costs.reset()
         self._set(*self._fresh())
         self._meter.reset()
 
     def restart(self, done_B: Tensor) -> None:
         """Start the accounts of ``done_B`` anew and leave the others as they are."""
+        if self.costs is not None:
+            self.costs.restart(done_B.nonzero()[:, 0])
         account, tensors = self._fresh()
         kept = self._tensors()
 
@@ -156,13 +163,8 @@ class PortfolioSimulator:
         blocked_BN = torch.zeros_like(value_BN) if account.blocked_BN is None else account.blocked_BN
         return JointView(value_BN / equity_B1, account.cash_B / self.equity_B, blocked_BN)
 
-    @property
-    def portfolio_names(self) -> tuple[str, ...]:
-        """Names of the portfolio features, in column order."""
-        return joint_portfolio(self.market.panel.symbols)
-
     def portfolio_BP(self, view: JointView) -> Tensor:
-        """Return the portfolio features ``[B, P]``, float32, named by ``portfolio_names``; 0 for ended accounts."""
+        """Return the portfolio features ``[B, P]``, float32, named by ``joint_portfolio``; 0 for ended accounts."""
         gain_BN = unrealised(self.account, self._joint.contract.get("multiplier_N", 1.0))
         columns = (
             view.weight_BN,
@@ -191,15 +193,21 @@ class PortfolioSimulator:
         due: dict[str, Any] = self._due(weights)
         contract: dict[str, Any] = dict(self._joint.contract)
         self.bar_B = self.bar_B + 1
-        bar = self._joint.bar(self.bar_B)
+        bar, terms = self._joint.bar(self.bar_B), None
+        if self.costs is not None:
+            terms = self.costs.terms(self.rules.account, is_column=True)
+            self.costs.count()
+            if bar.impact_BN is not None:
+                bar = bar._replace(impact_BN=bar.impact_BN * self.costs.factor_B[:, None])
         before, before_B = self.account, self.equity_B
         self.account, outcome = step(
             torch,
             before,
             due.pop("weights_BN"),
             bar,
-            self.rules.account,
+            self._rules,
             detail=self._meter.has_detail,
+            terms=terms,
             **due,
             **contract,
         )
@@ -226,6 +234,8 @@ class PortfolioSimulator:
         """Return everything a bit-exact continuation needs, as tensors in plain dictionaries."""
         account = {name: value for name, value in self.account._asdict().items() if value is not None}
         state: dict[str, Any] = {"account": account, "tensors": self._tensors(), "rewards": self._meter.state_dict()}
+        if self.costs is not None:
+            state["costs"] = self.costs.state_dict()
         if self.generator is not None:
             state["generator"] = self.generator.get_state()
         return state
@@ -235,5 +245,7 @@ class PortfolioSimulator:
         account = {name: value.to(self.device) for name, value in state["account"].items()}
         self._set(State(**account), {name: value.to(self.device) for name, value in state["tensors"].items()})
         self._meter.load_state_dict(state["rewards"])
+        if self.costs is not None:
+            self.costs.load_state_dict(state["costs"])
         if self.generator is not None:
             self.generator.set_state(state["generator"].cpu())
