@@ -36,7 +36,7 @@ class Priorities:
         self.capacity, self.alpha = capacity, alpha
         num_blocks = -(-capacity // BLOCK)
         self.p_KS = torch.zeros(num_blocks, BLOCK, dtype=torch.float64, device=device)
-        """p^α; zero where nothing was added."""
+        """Priorities with the exponent; zero where nothing was added."""
         self.sum_K = torch.zeros(num_blocks, dtype=torch.float64, device=device)
         self.largest = torch.ones((), dtype=torch.float64, device=device)
         """Largest p so far, before the exponent."""

@@ -1,20 +1,17 @@
-"""Networks of agents that learn action values: ``QValues``, ``QValue``, and the actors beside them.
+"""Networks of agents that learn action values: ``QValues``, ``QValue``, two of either, and the actors beside them.
 
 Legend: B environments or transitions, A actions or components, H features of the trunk.
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import torch
-from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule
 from torch import Tensor, nn
 
 from tradewright.algorithm.networks import Body
 from tradewright.model.mlp import orthogonal_head
 
-NOISE = "noise"
-"""Standard normal numbers of a transition, drawn with the batch: a gradient step itself draws nothing."""
 LOWEST_LOG_DEVIATION, HIGHEST_LOG_DEVIATION = -20.0, 2.0
 """Range of the log-deviation of a squashed normal; Haarnoja et al. 2018."""
 
@@ -35,11 +32,6 @@ class QValues(nn.Module):
         self.body = body
         self.head = orthogonal_head(body.out_features, num_actions, gain=1.0)
         self.state_head = orthogonal_head(body.out_features, 1, gain=1.0) if is_dueling else None
-
-    @property
-    def in_keys(self) -> tuple[str, ...]:
-        """Keys of the observation."""
-        return self.body.in_keys
 
     def forward(self, *values: Tensor) -> Tensor:
         """Return the value of every action."""
@@ -67,6 +59,26 @@ class QValue(nn.Module):
         return self.head(self.body(*values))
 
 
+class TwinQ(nn.Module):
+    """Two networks of the same kind that start apart; the lower of both values is believed.
+
+    Args:
+        make: Builds one of them.
+    """
+
+    def __init__(self, make: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.first, self.second = make(), make()
+
+    def forward(self, *values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what each gives."""
+        return self.first(*values), self.second(*values)
+
+    def lower(self, *values: Tensor) -> Tensor:
+        """Return the lower of both."""
+        return torch.minimum(*self(*values))
+
+
 class SquashedNormal:
     """Independent normals squashed into (-1, 1) by tanh, with their noise given from outside.
 
@@ -82,12 +94,11 @@ class SquashedNormal:
         self.scale, self.noise = scale, noise
         self.raw_BA = loc + scale * noise
 
-    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+    def rsample(self) -> Tensor:
         """Return the one action ``[B, A]`` that the noise gives."""
-        assert not sample_shape
         return torch.tanh(self.raw_BA)
 
-    def log_prob(self, action: Tensor) -> Tensor:
+    def log_prob(self, action: Tensor | None = None) -> Tensor:
         """Return the log-density ``[B]`` of that action, from its value before tanh, which loses no digits."""
         normal_BA = -0.5 * self.noise * self.noise - self.scale.log() - 0.5 * math.log(2.0 * math.pi)
         squash_BA = 2.0 * (math.log(2.0) - self.raw_BA - nn.functional.softplus(-2.0 * self.raw_BA))
@@ -107,27 +118,20 @@ class SquashedActor(nn.Module):
         self.body = body
         self.head = orthogonal_head(body.out_features, 2 * num_actions, gain=0.01)
 
-    @property
-    def in_keys(self) -> tuple[str, ...]:
-        """Keys of the observation."""
-        return self.body.in_keys
-
     def forward(self, *values: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and deviation, ``[B, A]`` each."""
         mean_BA, log_deviation_BA = self.head(self.body(*values)).chunk(2, dim=-1)
         return mean_BA, log_deviation_BA.clamp(LOWEST_LOG_DEVIATION, HIGHEST_LOG_DEVIATION).exp()
 
-    def module(self) -> ProbabilisticTensorDictSequential:
-        """Wrap with its distribution, as TorchRL's losses expect it; the noise is read from the transition."""
-        return ProbabilisticTensorDictSequential(
-            TensorDictModule(self, list(self.in_keys), ["loc", "scale"]),
-            ProbabilisticTensorDictModule(
-                in_keys=["loc", "scale", NOISE],
-                out_keys=["action"],
-                distribution_class=SquashedNormal,
-                return_log_prob=True,
-            ),
-        )
+    def mean(self, *values: Tensor) -> Tensor:
+        """Return the squashed mean ``[B, A]``."""
+        return torch.tanh(self(*values)[0])
+
+    def sample(self, *values: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the actions ``[B, A]`` that standard normal ``noise`` gives, and their log-densities ``[B]``."""
+        mean_BA, deviation_BA = self(*values)
+        policy = SquashedNormal(mean_BA, deviation_BA, noise)
+        return policy.rsample(), policy.log_prob()
 
 
 class DeterministicActor(nn.Module):
@@ -143,26 +147,6 @@ class DeterministicActor(nn.Module):
         self.body = body
         self.head = orthogonal_head(body.out_features, num_actions, gain=0.01)
 
-    @property
-    def in_keys(self) -> tuple[str, ...]:
-        """Keys of the observation."""
-        return self.body.in_keys
-
     def forward(self, *values: Tensor) -> Tensor:
         """Return the action."""
         return torch.tanh(self.head(self.body(*values)))
-
-
-def target_pairs(loss: Any) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the target parameters of a TorchRL loss and the trained ones they follow, in the same order."""
-    targets: list[Tensor] = []
-    sources: list[Tensor] = []
-    for name in ("value_network", "qvalue_network", "actor_network"):
-        target, source = getattr(loss, f"target_{name}_params", None), getattr(loss, f"{name}_params", None)
-        if target is None or not getattr(loss, f"delay_{name.removesuffix('_network')}", False):
-            continue
-        followed = source.flatten_keys()
-        for key, value in target.flatten_keys().items():
-            targets.append(value.data)
-            sources.append(followed[key].data)
-    return targets, sources

@@ -68,7 +68,8 @@ class Replay:
         if not self.fields:
             self._allocate({name: (x.shape[1:], x.dtype) for name, x in rows.items()})
         num = len(rows["reward"])
-        assert num <= self.capacity and num % self.num_envs == 0
+        assert num <= self.capacity
+        assert num % self.num_envs == 0
         slots_M = (self.num_added + torch.arange(num, device=self.device)) % self.capacity
         for name, kept in self.fields.items():
             kept[slots_M] = rows[name]

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from tensordict import TensorDictBase
 from torch import Tensor
 
 from tradewright.env.world import Transition, World
@@ -89,12 +88,12 @@ class Stream(ABC):
     def __len__(self) -> int:
         return self.num_iterations * self.batches_per_iteration
 
-    def __iter__(self) -> Iterator[TensorDictBase]:
+    def __iter__(self) -> Iterator[Any]:
         for _ in range(self.num_iterations):
             yield from self.iteration()
 
     @abstractmethod
-    def iteration(self) -> Iterator[TensorDictBase]:
+    def iteration(self) -> Iterator[Any]:
         """Collect with the current weights, then yield ``batches_per_iteration`` batches."""
 
     def describe(self, mean_reward: float) -> None:
