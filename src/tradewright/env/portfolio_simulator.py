@@ -91,6 +91,7 @@ class PortfolioSimulator:
         self.costs = None if generator is None else CostFactors.of(env, num_envs, generator)
         self._rules = self.costs.largest(self.rules.account) if self.costs else self.rules.account
         self._meter = RewardMeter(reward, num_envs, market.num_instruments, self.device)
+        self._seen: tuple[State, JointView] | None = None
         self._starts = None
         if generator is not None:
             has_bar_NT = market.tradable.reshape(market.num_instruments, market.num_bars)
@@ -157,11 +158,13 @@ class PortfolioSimulator:
         return self._starts.draw(self.num_envs, self.generator)
 
     def view(self) -> JointView:
-        """Return what the action map may look at."""
+        """Return what the action map may look at, computed once for each state of the accounts."""
         account, equity_B1 = self.account, self.equity_B[:, None]
-        value_BN = account.shares_BN * account.mark_BN * self._joint.contract.get("multiplier_N", 1.0)
-        blocked_BN = torch.zeros_like(value_BN) if account.blocked_BN is None else account.blocked_BN
-        return JointView(value_BN / equity_B1, account.cash_B / self.equity_B, blocked_BN)
+        if self._seen is None or self._seen[0] is not account:
+            value_BN = account.shares_BN * account.mark_BN * self._joint.contract.get("multiplier_N", 1.0)
+            blocked_BN = torch.zeros_like(value_BN) if account.blocked_BN is None else account.blocked_BN
+            self._seen = account, JointView(value_BN / equity_B1, account.cash_B / self.equity_B, blocked_BN)
+        return self._seen[1]
 
     def portfolio_BP(self, view: JointView) -> Tensor:
         """Return the portfolio features ``[B, P]``, float32, named by ``joint_portfolio``; 0 for ended accounts."""
