@@ -30,6 +30,7 @@ class Moved(NamedTuple):
         before_B: Equity at the previous close.
         peak_B: Highest equity of the episode, this close included.
         multiplier_BN: Money per price unit and contract, ``[B, N]`` or ``[N]``; None: 1.
+        can_end: False only where it is known that no account has ended.
     """
 
     before: State
@@ -39,6 +40,7 @@ class Moved(NamedTuple):
     before_B: Tensor
     peak_B: Tensor
     multiplier_BN: Tensor | None = None
+    can_end: bool = True
 
 
 class BarChanges:
@@ -104,6 +106,7 @@ class BarChanges:
             if "benchmark_return_B" in self.needs:
                 found["benchmark_return_B"] = _benchmark(moved)
         asked: dict[str, Any] = {name: value_B for name, value_B in found.items() if name in self.needs}
+        asked["can_end"] = moved.can_end
         return BarChange(moved.before_B, outcome.equity_B, moved.peak_B, moved.after.ended_B, **asked)
 
     def _trades(self, moved: Moved, phases: list[Fills]) -> dict[str, Tensor]:

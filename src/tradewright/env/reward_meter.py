@@ -27,7 +27,7 @@ class RewardMeter:
         self._num, self._device = num_accounts, device
         needs = reward.needs if reward else frozenset()
         self._changes = BarChanges(needs, num_accounts, num_instruments, device)
-        self._state: RewardState = {}
+        self.state: RewardState = {}
         self._terms: dict[str, Tensor] = {}
         self._num_paid = 0
         self.reset()
@@ -40,20 +40,20 @@ class RewardMeter:
     def reset(self) -> None:
         """Begin the episodes of all accounts."""
         self._changes.reset()
-        self._state = self.reward.initial(self._num, self._device) if self.reward else {}
+        self.state = self.reward.initial(self._num, self._device) if self.reward else {}
 
     def restart(self, done_B: Tensor) -> None:
         """Begin the episodes of ``done_B`` anew."""
         self._changes.restart(done_B)
         fresh = self.reward.initial(self._num, self._device) if self.reward else {}
-        for name, kept in self._state.items():
-            self._state[name] = torch.where(done_B.reshape(-1, *(1,) * (kept.ndim - 1)), fresh[name], kept)
+        for name, kept in self.state.items():
+            self.state[name] = torch.where(done_B.reshape(-1, *(1,) * (kept.ndim - 1)), fresh[name], kept)
 
     def pay(self, moved: Moved) -> Tensor:
         """Return the reward of one step ``[B]``, float64; 0 without a reward."""
         if self.reward is None:
             return torch.zeros_like(moved.before_B)
-        reward_B, self._state, terms = self.reward(self._state, self._changes.add(moved))
+        reward_B, self.state, terms = self.reward(self.state, self._changes.add(moved))
         self._num_paid += self._num
         for name, term_B in terms.items():
             self._terms[name] = self._terms.get(name, 0.0) + term_B.sum()
@@ -67,9 +67,9 @@ class RewardMeter:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a bit-exact continuation needs."""
-        return {"state": dict(self._state), "changes": self._changes.state_dict()}
+        return {"state": dict(self.state), "changes": self._changes.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
-        self._state = {name: value.to(self._device) for name, value in state["state"].items()}
+        self.state = {name: value.to(self._device) for name, value in state["state"].items()}
         self._changes.load_state_dict(state["changes"])

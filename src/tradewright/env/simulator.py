@@ -17,19 +17,20 @@ from tradewright.backtest.execution import ExecutionRules
 from tradewright.data.ranges import Range
 from tradewright.env.account_history import AccountHistory
 from tradewright.env.account_step import AccountStep
-from tradewright.env.bar_change import BarChanges, Moved
+from tradewright.env.bar_change import Moved
 from tradewright.env.cost_factors import CostFactors
 from tradewright.env.episode_figures import EpisodeFigures
 from tradewright.env.execution_tensors import ExecutionTensors
 from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.portfolio_state import portfolio_state
+from tradewright.env.reward_meter import RewardMeter
 from tradewright.env.starts import find_starts
 from tradewright.env.view import AccountView
 from tradewright.env.world import Transition
 from tradewright.errors import DataError
 from tradewright.market.rules import AccountRules
 from tradewright.market.step import State, initial_state, unrealised
-from tradewright.reward.reward import Reward
+from tradewright.reward.reward import Reward, RewardState
 
 if TYPE_CHECKING:
     from tradewright.env.trading import TradingEnv
@@ -87,10 +88,8 @@ class Simulator:
         self.costs = None if generator is None else CostFactors.of(env, num_envs, generator)
         self._execution = ExecutionTensors.build(market, self.rules)
         self.history = AccountHistory(num_envs, 1, self.device) if env.portfolio == "full" else None
-        self._changes = BarChanges(reward.needs if reward else frozenset(), num_envs, 1, self.device)
+        self._meter = RewardMeter(reward, num_envs, 1, self.device)
         self._step = AccountStep(self._execution, self.rules.account, self.costs)
-        self._terms: dict[str, Tensor] = {}
-        self._num_rewarded = 0
         self._starts = None if generator is None else find_starts(market, parts, env.window, env.episode_bars)
         self._seen: _Seen | None = None
         self.reset()
@@ -103,9 +102,8 @@ class Simulator:
         self.account = self._fresh_accounts(self.row_B)
         self.equity_B = self.account.cash_B
         self.peak_B, self.holding_B = self.equity_B, torch.zeros_like(self.equity_B)
-        self.reward_state = self.reward.initial(self.num_envs, self.device) if self.reward else {}
         self.pending = self._nothing_pending(self.num_envs)
-        self._changes.reset()
+        self._meter.reset()
         if self.history is not None:
             self.history.reset()
         if self.figures is not None:
@@ -132,15 +130,10 @@ class Simulator:
         self.equity_B = self.equity_B.index_fill(0, done_K, initial)
         self.peak_B = self.peak_B.index_fill(0, done_K, initial)
         self.holding_B = self.holding_B.index_fill(0, done_K, 0.0)
-        if self.reward_state and self.reward is not None:
-            initial_K = self.reward.initial(num, self.device)
-            self.reward_state = {
-                name: x.index_copy(0, done_K, initial_K[name]) for name, x in self.reward_state.items()
-            }
         if self.pending:
             nothing = self._nothing_pending(num)
             self.pending = {name: x.index_copy(0, done_K, nothing[name]) for name, x in self.pending.items()}
-        self._changes.restart(done_B)
+        self._meter.restart(done_B)
         if self.history is not None:
             self.history.restart(done_B)
         if self.figures is not None:
@@ -250,7 +243,7 @@ class Simulator:
         instrument_B = self.instrument_B if self._execution.contract else None
         self.row_B = self.row_B + 1
         before, before_B = self.account, self.equity_B
-        has_detail = self.figures is not None or self.history is not None or self._changes.has_detail
+        has_detail = self.figures is not None or self.history is not None or self._meter.has_detail
         stepped = self._step(before, due, self.row_B, instrument_B, has_detail=has_detail)
         self.account, self.equity_B = stepped.account, stepped.outcome.equity_B
         if self.figures is not None:
@@ -261,27 +254,23 @@ class Simulator:
         self.holding_B = (self.holding_B * is_same_side_B + 1.0) * side_B.abs()
         if self.costs is not None:
             self.costs.count()
-        moved = Moved(before, self.account, stepped.outcome, stepped.bar, before_B, self.peak_B, stepped.multiplier_BN)
+        can_end = self.can_end
+        moved = Moved(
+            before, self.account, stepped.outcome, stepped.bar, before_B, self.peak_B, stepped.multiplier_BN, can_end
+        )
         if self.history is not None:
             self.history.add(moved)
-        reward_B = self._reward(moved)
         terminated_B, truncated_B = self.account.ended_B, self.row_B >= self.end_row_B
-        return Transition(reward_B, terminated_B, truncated_B & ~terminated_B if self.can_end else truncated_B)
+        return Transition(self._meter.pay(moved), terminated_B, truncated_B & ~terminated_B if can_end else truncated_B)
 
-    def _reward(self, moved: Moved) -> Tensor:
-        if self.reward is None:
-            return torch.zeros_like(self.equity_B)
-        reward_B, self.reward_state, terms = self.reward(self.reward_state, self._changes.add(moved))
-        self._num_rewarded += self.num_envs
-        for name, term_B in terms.items():
-            self._terms[name] = self._terms.get(name, 0.0) + term_B.sum()
-        return reward_B
+    @property
+    def reward_state(self) -> RewardState:
+        """What the reward carries from bar to bar, by name."""
+        return self._meter.state
 
     def drain_terms(self) -> dict[str, float]:
         """Return the mean of every reward term per step since the last call."""
-        means = {name: float(total) / self._num_rewarded for name, total in self._terms.items()}
-        self._terms, self._num_rewarded = {}, 0
-        return means
+        return self._meter.drain_terms()
 
     def _due(self, weight_B: Tensor) -> dict[str, Tensor]:
         """Queue what is decided at this close; return what reaches the market at the next open, ``[B, 1]`` by name."""
@@ -300,9 +289,8 @@ class Simulator:
         """Return everything a bit-exact continuation needs, as tensors in plain dictionaries."""
         state: dict[str, Any] = {name: getattr(self, name) for name in _SAVED}
         state["account"] = {name: value for name, value in self.account._asdict().items() if value is not None}
-        state["reward_state"] = dict(self.reward_state)
         state["pending"] = dict(self.pending)
-        state["changes"] = self._changes.state_dict()
+        state["meter"] = self._meter.state_dict()
         if self.history is not None:
             state["history"] = self.history.state_dict()
         if self.costs is not None:
@@ -318,9 +306,8 @@ class Simulator:
         for name in _SAVED:
             setattr(self, name, state[name].to(self.device))
         self.account = State(**{name: value.to(self.device) for name, value in state["account"].items()})
-        self.reward_state = {name: value.to(self.device) for name, value in state["reward_state"].items()}
         self.pending = {name: value.to(self.device) for name, value in state["pending"].items()}
-        self._changes.load_state_dict(state["changes"])
+        self._meter.load_state_dict(state["meter"])
         if self.history is not None:
             self.history.load_state_dict(state["history"])
         if self.costs is not None:

@@ -1,79 +1,104 @@
-"""``TradingTorchRLEnv``: the simulator behind TorchRL's ``EnvBase``, for its collectors, losses and checkers.
+"""``TradingTorchRLEnv``: accounts behind TorchRL's ``EnvBase``, for its collectors, losses and checkers.
 
-Legend: B accounts, W window, F features, P portfolio features.
+``step_and_maybe_reset`` is ours: step, copy of the root and restart in one, without TorchRL's walk over specs and keys.
+A test holds it to TorchRL's own, number by number. Legend: B accounts.
 """
 
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
-from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
+from torchrl.data import Binary, Bounded, Categorical, Composite, TensorSpec, Unbounded
 from torchrl.envs import EnvBase
 
-from tradewright.env.portfolio_state import PORTFOLIO
 from tradewright.env.simulator import Simulator
+from tradewright.env.trading import Accounts
+
+FLAGS = ("done", "terminated", "truncated")
 
 
 class TradingTorchRLEnv(EnvBase):
-    """A batch-locked environment of ``simulator.num_envs`` accounts; rewards are float64, observations float32.
+    """A batch-locked environment of ``accounts.num_envs`` accounts; rewards are float64, observations float32.
 
     Args:
-        simulator: The accounts; give it a generator to start episodes at random bars, and ``figures`` to find those of
-            the episodes so far under ``info``.
+        accounts: The accounts of any trading environment; give them a generator to start episodes at random bars, and
+            ``figures`` to find those of the episodes so far under ``info``.
     """
 
-    def __init__(self, simulator: Simulator) -> None:
-        super().__init__(device=simulator.device, batch_size=torch.Size([simulator.num_envs]))
-        self.simulator = simulator
-        num, market, env = simulator.num_envs, simulator.market, simulator.env
-        portfolio = Unbounded(shape=(num, len(PORTFOLIO)), dtype=torch.float32)
-        if env.observation == "index":
-            self.observation_spec = Composite(
-                index=Bounded(0, len(market.prices) - 1, shape=(num,), dtype=torch.int64),
-                portfolio=portfolio,
-                shape=(num,),
-            )
-        else:
-            shape = (num, env.window, market.features.shape[-1])
-            window = Unbounded(shape=shape, dtype=torch.float32)
-            self.observation_spec = Composite(window=window, portfolio=portfolio, shape=(num,))
-        if simulator.figures is not None:
+    def __init__(self, accounts: Accounts) -> None:
+        num = accounts.num_envs
+        super().__init__(device=accounts.device, batch_size=torch.Size([num]))
+        self.simulator = accounts
+        self.figures = accounts.figures if isinstance(accounts, Simulator) else None
+        specs: dict[str, TensorSpec] = {}
+        for key, value in accounts.observe().items():
+            if key == "index":
+                specs[key] = Bounded(0, len(accounts.market.prices) - 1, shape=(num,), dtype=torch.int64)
+            else:
+                specs[key] = Unbounded(shape=value.shape, dtype=torch.float32)
+        if self.figures is not None:
             figure = Unbounded(shape=(num,), dtype=torch.float64)
-            figures = {key: figure.clone() for key in simulator.figures.keys}
-            self.observation_spec["info"] = Composite(figures, shape=(num,))
+            specs["info"] = Composite({key: figure.clone() for key in self.figures.keys}, shape=(num,))
+        self.observation_spec = Composite(specs, shape=(num,))
+        env = accounts.env
         if env.action_kind == "discrete":
             self.action_spec = Categorical(env.num_actions, shape=(num,), dtype=torch.int64)
         else:
             self.action_spec = Bounded(-1.0, 1.0, shape=(num, env.num_actions), dtype=torch.float32)
         self.reward_spec = Unbounded(shape=(num, 1), dtype=torch.float64)
         flag = Binary(1, shape=(num, 1), dtype=torch.bool)
-        self.done_spec = Composite(done=flag, terminated=flag.clone(), truncated=flag.clone(), shape=(num,))
+        self.done_spec = Composite({name: flag.clone() for name in FLAGS}, shape=(num,))
 
     def _reset(self, tensordict: TensorDictBase | None = None, **_: object) -> TensorDictBase:
         mask = tensordict.get("_reset", None) if tensordict is not None else None
-        if mask is None or bool(mask.all()):
+        if mask is None:
             self.simulator.reset()
         else:
             self.simulator.restart(mask.reshape(-1))
-        false_B1 = torch.zeros(self.simulator.num_envs, 1, dtype=torch.bool, device=self.device)
-        flags = {"done": false_B1, "terminated": false_B1.clone(), "truncated": false_B1.clone()}
-        return TensorDict({**self._observe(), **flags}, batch_size=self.batch_size, device=self.device)
+        return self._dict({**self._observe(), **self._false()})
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
-        moved = self.simulator.step(tensordict["action"])
-        flags: dict[str, Tensor] = {
+        return self._advance(tensordict["action"])[0]
+
+    def _step_and_maybe_reset(self, tensordict: TensorDictBase) -> tuple[TensorDictBase, TensorDictBase]:
+        """Step; return the given data with ``next``, and what the next step starts from, restarted where done."""
+        if self._post_step_mdp_hooks is not None or "next" in tensordict.keys() or "_step" in tensordict.keys():
+            both: tuple[TensorDictBase, TensorDictBase] = super()._step_and_maybe_reset(tensordict)
+            return both
+        after, done_B = self._advance(tensordict["action"])
+        self.simulator.restart(done_B)
+        root = dict(tensordict.items())
+        root.update(self._observe())
+        root.update(self._false())
+        tensordict.set("next", after)
+        return tensordict, self._dict(root)
+
+    def _advance(self, action: Tensor) -> tuple[TensorDict, Tensor]:
+        """Step; return the ``next`` data, and who is done ``[B]``."""
+        moved = self.simulator.step(action)
+        done_B = moved.terminated_B | moved.truncated_B
+        after = {
+            **self._observe(),
             "terminated": moved.terminated_B[:, None],
             "truncated": moved.truncated_B[:, None],
-            "done": (moved.terminated_B | moved.truncated_B)[:, None],
+            "done": done_B[:, None],
+            "reward": moved.reward_B[:, None],
         }
-        values = {**self._observe(), **flags, "reward": moved.reward_B[:, None]}
-        return TensorDict(values, batch_size=self.batch_size, device=self.device)
+        return self._dict(after), done_B
+
+    def _false(self) -> dict[str, Tensor]:
+        shape = (self.batch_size[0], 1)
+        return {name: torch.zeros(shape, dtype=torch.bool, device=self.device) for name in FLAGS}
+
+    def _dict(self, values: dict[str, Tensor | TensorDict]) -> TensorDict:
+        """Return values that are known to fit, without the checks of ``TensorDict(...)``."""
+        made: TensorDict = TensorDict._new_unsafe(values, batch_size=self.batch_size, device=self.device)
+        return made
 
     def _observe(self) -> dict[str, Tensor | TensorDict]:
         """Return the observation, and the figures of the episodes where they are kept."""
-        if self.simulator.figures is None:
+        if self.figures is None:
             return {**self.simulator.observe()}
-        info = TensorDict(self.simulator.figures.now(), batch_size=self.batch_size, device=self.device)
-        return {**self.simulator.observe(), "info": info}
+        return {**self.simulator.observe(), "info": self._dict(dict(self.figures.now()))}
 
     def _set_seed(self, seed: int | None) -> None:
         if seed is not None and self.simulator.generator is not None:

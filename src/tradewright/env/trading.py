@@ -170,7 +170,7 @@ class MarketEnv(TradingKeys, Env):
             symbols: Instruments of the market.
         """
         if self.is_joint:
-            names_F = [f"{name}.{symbol}" for symbol in symbols for name in names_F]
+            names_F = [f"{symbol}/{name}" for symbol in symbols for name in names_F]
         return Observation(window=self.window, names_F=tuple(names_F), portfolio_P=tuple(self.portfolio_names(symbols)))
 
     @abstractmethod

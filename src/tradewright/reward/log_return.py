@@ -31,6 +31,8 @@ class LogReturn:
 
     def __call__(self, state: RewardState, change: BarChange) -> Rewarded:
         """Return the scaled log return ``[B]``."""
+        if not change.can_end:
+            return Rewarded(self.scale * torch.log(change.after_B / change.before_B), state, {})
         ratio_B = torch.where(change.ended_B, 1.0, change.after_B / change.before_B)
         reward_B = torch.where(change.ended_B, self.bankrupt_reward, self.scale * torch.log(ratio_B))
         return Rewarded(reward_B, state, {})

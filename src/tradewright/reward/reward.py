@@ -44,6 +44,8 @@ class BarChange:
         benchmark_return_B: Return of holding the account's instrument from close to close, fraction: splits and rolls
             adjusted, dividends included, without costs. Of several instruments the mean over those that have a price;
             0 where none has.
+        can_end: False only where it is known that ``ended_B`` is False everywhere: what is done for the others may be
+            left out.
     """
 
     before_B: Tensor
@@ -60,6 +62,7 @@ class BarChange:
     num_closed_B: Tensor | None = None
     num_won_B: Tensor | None = None
     benchmark_return_B: Tensor | None = None
+    can_end: bool = True
 
     @property
     def return_B(self) -> Tensor:
@@ -84,6 +87,8 @@ class BarChange:
 
     def without_ended(self) -> "BarChange":
         """Return the change with the equity of ended accounts set to 1, where a ratio of it would mean nothing."""
+        if not self.can_end:
+            return self
         before_B, after_B, peak_B = (
             torch.where(self.ended_B, 1.0, equity_B) for equity_B in (self.before_B, self.after_B, self.peak_B)
         )
