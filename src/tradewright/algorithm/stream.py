@@ -57,6 +57,11 @@ class Episodes:
         """Return the running episodes and the count of ended ones."""
         return {"return_B": self.return_B, "length_B": self.length_B, "num": self.num}
 
+    def forget_running(self) -> None:
+        """Start the count of every environment anew."""
+        self.return_B.zero_()
+        self.length_B.zero_()
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
         self.return_B = state["return_B"].to(self.return_B.device)
@@ -116,3 +121,5 @@ class Stream(ABC):
         self.generator.set_state(state["generator"].cpu())
         self.frames = state["frames"]
         self.episodes.load_state_dict(state["episodes"])
+        if state["world"].get("begins_anew"):  # its environments could not be saved
+            self.episodes.forget_running()

@@ -14,10 +14,13 @@ from tradewright.report.compare_significance import significance_section
 from tradewright.report.compare_text import print_comparison, write_table, write_text_report
 from tradewright.report.comparison import Comparison, compare
 from tradewright.report.recommendation import recommend
-from tradewright.report.runs import find_runs, read_run
+from tradewright.report.runs import RunRecord, find_runs, read_run
 from tradewright.report.standings import Standings, rank_runs
 
 TABLE_FORMATS = ("csv", "json")
+SORT = "test/sharpe"
+EPISODES = ("test/mean_return", "test/mean_return_low", "test/mean_return_high", "test/std_return")
+"""Figures of runs without a market, shown where every run is one."""
 TEXT_REPORT = "model_comparison.txt"
 
 
@@ -26,7 +29,7 @@ class Compare:
 
     Args:
         runs: Folder, run directory or glob pattern, or a list of them.
-        sort: Figure the runs are ordered by, best first.
+        sort: Figure the runs are ordered by, best first; the mean return where all runs were judged by episodes.
         metrics: Figures shown; one without a range (``sharpe``) means the test range.
         formats: Table files written beside the page: any of ``csv``, ``json``.
         baseline: Baseline that gets a row of its own per data set; null: none.
@@ -47,7 +50,7 @@ class Compare:
         self,
         *,
         runs: str | Sequence[str] | None,
-        sort: str = "test/sharpe",
+        sort: str = SORT,
         metrics: Sequence[str] = ("test/total_return", "test/sharpe", "test/max_drawdown"),
         formats: Sequence[str] = (),
         baseline: str | None = "buy_and_hold",
@@ -94,16 +97,18 @@ class Compare:
             raise RunError("runs: name a folder of runs, e.g. `tradewright compare runs=outputs/default`")
         found = find_runs(self.runs)
         folder = page_folder(self.runs, found)
+        records = [read_run(path) for path in found]
+        sort, metrics = self._figures(records)
         comparison = compare(
-            [read_run(path) for path in found],
+            records,
             folder=folder,
-            metrics=self.metrics,
-            sort=self.sort,
+            metrics=metrics,
+            sort=sort,
             baseline=self.baseline,
             only_differing=self.only_differing,
         )
         standings = self._rank(comparison) if self.num_resamples else None
-        section = significance_section(standings, recommend(standings, self.sort)) if self.num_resamples else None
+        section = significance_section(standings, recommend(standings, sort)) if self.num_resamples else None
         page = None
         if self.html:
             from tradewright.report.compare_page import write_page
@@ -114,6 +119,13 @@ class Compare:
         if section is not None:
             write_text_report(comparison, section, folder / TEXT_REPORT)
         print_comparison(comparison, max_rows=self.max_rows, page=page, section=section)
+
+    def _figures(self, records: Sequence[RunRecord]) -> tuple[str, tuple[str, ...]]:
+        """Return the figure to sort by and those to show: of episodes where every run was judged by episodes."""
+        judged = [record.metrics for record in records if record.metrics]
+        if self.sort == SORT and judged and all(SORT not in figures and EPISODES[0] in figures for figures in judged):
+            return EPISODES[0], EPISODES
+        return self.sort, self.metrics
 
     def _rank(self, comparison: Comparison) -> Standings | None:
         """Return what can be said about the comparable runs, None if there is none."""
