@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -248,6 +249,10 @@ def test_untrained_policy_is_clean_and_one_with_the_future_is_not() -> None:
         def __init__(self, ahead: int) -> None:
             self.env, self.rules, self.ahead = Continuous(window=4), AccountRules(), ahead
             self.device = torch.device("cpu")
+
+        @contextmanager
+        def deciding(self, market, rows):
+            yield lambda observation, generator: self.act(observation, market, generator)
 
         def act(self, observation, market, generator):
             rows = torch.clamp(observation["index"] + self.ahead, max=len(market.features) - 1)

@@ -6,7 +6,8 @@ and the frame counter live in the data module, whose state makes a resumed run e
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import lightning
@@ -14,12 +15,15 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from tradewright.algorithm.deciding import Decider
 from tradewright.algorithm.inputs import WindowInputs, make_inputs
 from tradewright.algorithm.setting import Setting
 from tradewright.algorithm.stream import Stream
+from tradewright.data.ranges import Range
 from tradewright.env.auto import Auto
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.world import Env, World
+from tradewright.errors import ConfigError
 from tradewright.strategy.policy import Acted
 
 TRAIN_STREAM, NETWORK_STREAM = 1, 2
@@ -67,6 +71,9 @@ class AgentModule(lightning.LightningModule, ABC):
             raise ValueError(f"gamma must be in (0, 1], was {gamma}")
         self.setting = setting
         env = setting.env.choose(self.action_kinds) if isinstance(setting.env, Auto) else setting.env
+        if env.action_kind not in self.action_kinds:  # the rules cannot know it of env=gym
+            needs = " or ".join(self.action_kinds)
+            raise ConfigError(f"algorithm={type(self).__name__.lower()} needs a {needs} env; env is {env.action_kind}")
         self.env: Env = env.on(setting.stage)
         self.training_env: Env = self.env
         """Where it learns; an algorithm may learn under other keys than those it is judged by."""
@@ -124,6 +131,12 @@ class AgentModule(lightning.LightningModule, ABC):
         with self.inputs.reading(market):
             return self.choose(observation, generator)
 
+    @contextmanager
+    def deciding(self, market: MarketTensors | None, rows: Range | None = None) -> Iterator[Decider]:
+        """Give what decides step after step, on ``rows`` (None: all) of any market of the same features."""
+        with self.inputs.reading(market, rows):
+            yield Decider(self.choose)
+
     @abstractmethod
     def choose(self, observation: dict[str, Tensor], generator: torch.Generator | None) -> Acted:
         """Return the action of every environment; ``generator`` None means the best or most probable one."""
@@ -137,8 +150,13 @@ class AgentModule(lightning.LightningModule, ABC):
         return torch.compile(function, dynamic=False) if self.is_compiled else function
 
     def configure_optimizers(self) -> Optimizer:
-        """Adam over all parameters, epsilon 1e-5 as in the PPO reference implementation."""
-        return torch.optim.Adam(self.parameters(), lr=self.lr, eps=1e-5)
+        """Adam over all parameters, epsilon 1e-5 as in the PPO reference implementation.
+
+        One fused kernel where weights are not scaled: Lightning refuses to clip the gradients of fused optimizers under
+        mixed precision.
+        """
+        is_fused = self._trainer is not None and str(self.trainer.precision) == "32-true"
+        return torch.optim.Adam(self.parameters(), lr=self.lr, eps=1e-5, fused=is_fused)
 
     def log_terms(self, terms: Mapping[str, Tensor | float], batch: Any, batch_idx: int) -> None:
         """Log the terms of the last gradient step of an iteration, the learning rate and the stream's figures.

@@ -17,7 +17,7 @@ from torchrl.modules import IndependentNormal
 
 from tradewright.algorithm.inputs import Inputs, WindowInputs
 from tradewright.env.world import Env
-from tradewright.model.encoder import BarModel
+from tradewright.model.encoder import BarModel, RecurrentModel
 from tradewright.model.mlp import orthogonal_head
 
 ModelFactory = Callable[..., BarModel]
@@ -36,6 +36,8 @@ class Body(nn.Module):
         extra_features: Width of one more value after those of the observation, such as an action.
         name: Of its memory, if the trunk is recurrent.
     """
+
+    trunk: BarModel
 
     def __init__(self, *, inputs: Inputs, model: ModelFactory, extra_features: int = 0, name: str = "body") -> None:
         super().__init__()
@@ -67,12 +69,14 @@ class Body(nn.Module):
         if not self.is_recurrent:
             return self._frames(values)
         *observed, is_first_BS, memory_BH = values
+        assert isinstance(self.trunk, RecurrentModel)
         return self.trunk.remember(self._frames(tuple(observed)), is_first_BS, memory_BH)
 
     def step(self, *values: Tensor) -> Tensor:
         """Like ``forward`` for one step of a recurrent trunk: no dimension S; the result is also the next memory."""
         *observed, is_first_B, memory_BH = values
         x_BD = self._frames(tuple(observed))
+        assert isinstance(self.trunk, RecurrentModel)
         return self.trunk.remember(x_BD[:, None], is_first_B[:, None], memory_BH)[:, 0]
 
     def memory(self, num_envs: int, device: torch.device) -> Tensor:
@@ -80,9 +84,15 @@ class Body(nn.Module):
         return torch.zeros(num_envs, self.out_features, device=device)
 
     @contextmanager
-    def encoded(self, num_frames: int) -> Iterator[None]:
-        """Keep what is encoded inside the context, where so many frames follow and no weight changes."""
-        if not self._is_cheaper_at_once(num_frames):
+    def encoded(self, num_frames: int | None = None) -> Iterator[None]:
+        """Keep what is encoded inside the context, in which no weight changes.
+
+        Args:
+            num_frames: Frames that follow; None: each window of the range once.
+        """
+        if num_frames is None and isinstance(self.inputs, WindowInputs):
+            num_frames = self.inputs.num_windows
+        if num_frames is None or not self._is_cheaper_at_once(num_frames):
             yield
             return
         self._codes = self._encode_range()
@@ -196,8 +206,12 @@ class Actor(nn.Module):
             generator: Source of randomness; None takes the mean or the most probable action.
 
         """
-        parameters = self(*values)
-        noise = None if generator is None else self.noise(values[0].shape[0], generator=generator)
+        return self.chosen(self(*values), generator)
+
+    def chosen(self, parameters: Parameters, generator: torch.Generator | None) -> Choice:
+        """Choose actions by the parameters ``[B, A]`` of their distribution."""
+        first = parameters[0] if isinstance(parameters, tuple) else parameters
+        noise = None if generator is None else self.noise(first.shape[0], generator=generator)
         action = self.pick(parameters, noise)
         log_prob_BA = None if isinstance(parameters, tuple) else parameters.log_softmax(-1)
         return Choice(action, self.log_prob(parameters, action), log_prob_BA)

@@ -7,13 +7,14 @@ taken before it, so that a resumed run continues them exactly.
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 
 from tradewright.algorithm.agent import NETWORK_STREAM, AgentModule, require_positive
+from tradewright.algorithm.deciding import Decider, RememberingDecider
 from tradewright.algorithm.networks import Actor, Body, Critic, ModelFactory
 from tradewright.algorithm.rollout import OnPolicyStream
 from tradewright.algorithm.setting import Setting
@@ -59,6 +60,9 @@ class OnPolicyModule(AgentModule):
 
     action_kinds: ClassVar[tuple[str, ...]] = ("continuous", "discrete")
     carries_memory: ClassVar[bool] = True
+    """Whether recurrent models learn under it."""
+    loss: Any
+    """TorchRL's loss; it owns the networks."""
 
     def __init__(
         self,
@@ -168,20 +172,22 @@ class OnPolicyModule(AgentModule):
 
     def choose(self, observation: dict[str, Tensor], generator: torch.Generator | None) -> Acted:
         """Return the sampled or the most probable action of every environment; a memory starts from zero."""
-        return Deciding(self.actor)(observation, generator)
+        if self.actor.body.is_recurrent:
+            return RememberingDecider(self.actor)(observation, generator)
+        values = (observation[key] for key in self.actor.in_keys)
+        action, _, log_prob_BA = self.actor.act(*values, generator=generator)
+        return Acted(action, None if log_prob_BA is None else log_prob_BA.exp())
 
     @contextmanager
-    def deciding(self, market: MarketTensors | None, rows: Range | None = None) -> Iterator["Deciding"]:
-        """Decide step after step on ``rows`` of a market: bars are encoded once, and a memory is carried."""
-        with self.inputs.reading(market, rows):
-            frames = market.num_instruments * (len(rows) if rows else market.num_bars) if market else 0
-            with torch.no_grad(), self.actor.body.encoded(frames):
-                yield Deciding(self.actor)
+    def deciding(self, market: MarketTensors | None, rows: Range | None = None) -> Iterator[Decider]:
+        """Decide step after step; bars are encoded once and a memory is carried."""
+        with self.inputs.reading(market, rows), torch.no_grad(), self.actor.body.encoded():
+            is_recurrent = self.actor.body.is_recurrent
+            yield RememberingDecider(self.actor) if is_recurrent else Decider(self.choose)
 
     def terms(self, batch: TensorDict) -> dict[str, Tensor]:
         """Return the terms of the loss, and their sum as ``loss``."""
-        found = self.loss(batch)
-        terms = {key: found[key] for key in found.keys()}  # noqa: SIM118 (a TensorDict iterates over its batch)
+        terms: dict[str, Tensor] = dict(self.loss(batch).items())
         terms["loss"] = terms["loss_objective"] + terms["loss_critic"] + terms["loss_entropy"]
         return terms
 
@@ -201,8 +207,7 @@ class OnPolicyModule(AgentModule):
             stream.is_stopped = self.is_far_enough(terms)
             self._newest = {name: terms[key] for key, name in LOGGED.items() if key in terms} | {"loss": terms["loss"]}
             loss = None if stream.is_stopped else terms["loss"]
-        coefficient = {"entropy_coefficient": self.loss.entropy_coeff}
-        self.log_terms({**self._newest, **coefficient}, batch, batch_idx)
+        self.log_terms({**self._newest, "entropy_coefficient": self.loss.entropy_coeff}, batch, batch_idx)
         # Without gradients the optimizer leaves weights and moments as they are: a skipped step changes nothing.
         return torch.zeros((), device=self.device, requires_grad=True) if loss is None else loss
 
@@ -214,43 +219,3 @@ class OnPolicyModule(AgentModule):
         if self.lr_schedule == "linear":
             for group in self.trainer.optimizers[0].param_groups:
                 group["lr"] = self.lr * (1.0 - progress)
-
-
-class Deciding:
-    """Decides step after step and carries the actor's memory, if it has one.
-
-    Args:
-        actor: The policy network.
-    """
-
-    def __init__(self, actor: Actor) -> None:
-        self.actor = actor
-        self._memory: Tensor | None = None
-
-    def __call__(
-        self,
-        observation: dict[str, Tensor],
-        generator: torch.Generator | None = None,
-        is_first_B: Tensor | None = None,
-    ) -> Acted:
-        """Return the action of every environment.
-
-        Args:
-            observation: By key.
-            generator: Source of randomness; None takes the mean or the most probable action.
-            is_first_B: Where an episode begins at this step, if any begins after the first step.
-        """
-        body = self.actor.body
-        values = [observation[key] for key in body.inputs.in_keys]
-        if body.is_recurrent:
-            num_envs, device = values[0].shape[0], values[0].device
-            if is_first_B is None:
-                is_first_B = torch.zeros(num_envs, dtype=torch.bool, device=device)
-            memory = body.memory(num_envs, device) if self._memory is None else self._memory
-            self._memory = features = body.step(*values, is_first_B, memory)
-        else:
-            features = body(*values)
-        parameters = self.actor.parameters_of(features)
-        noise = None if generator is None else self.actor.noise(features.shape[0], generator=generator)
-        probabilities = None if isinstance(parameters, tuple) else parameters.softmax(-1)
-        return Acted(self.actor.pick(parameters, noise), probabilities)

@@ -4,7 +4,8 @@ No action moves a price, so what a network makes of a window does not depend on 
 only bars (``encode``) therefore runs over a whole range of bars at once (``encode_bars``): one row per bar, each equal
 to ``encode`` of the window that ends there, for all the steps that look at that bar. What else an observation holds
 (the portfolio state, an action) joins afterwards (``finish``).
-Legend: W window, F features per bar, P other numbers, N instruments, R bars, E code, H output.
+Legend: W window, F features per bar, P other numbers, N instruments, R bars, E code, H output, B environments, S steps,
+D numbers that enter a memory.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +25,7 @@ class BarModel(nn.Module, ABC):
     needs_window: ClassVar[bool] = False
     """Whether it cannot do without bars."""
     is_recurrent: ClassVar[bool] = False
-    """Whether it remembers earlier steps: see ``tradewright.model.gru``."""
+    """Whether it remembers earlier steps (``RecurrentModel``)."""
     rows_per_frame: ClassVar[float]
     """Encoding a range at once is cheaper up to so many bars of the range per frame looked at (measured)."""
     out_features: int
@@ -50,6 +51,25 @@ class BarModel(nn.Module, ABC):
         """Map ``[.., W·F + P]``, the flattened window first, to ``[.., H]``."""
         window = x[..., : self.bar_width].unflatten(-1, (self.window, self.num_features))
         return self.finish(self.encode(window), x[..., self.bar_width :])
+
+
+class RecurrentModel(BarModel):
+    """Base of the networks that remember earlier steps: ``forward`` and ``finish`` give what enters the memory."""
+
+    is_recurrent: ClassVar[bool] = True
+
+    @abstractmethod
+    def remember(self, x_BSD: Tensor, is_first_BS: Tensor, memory_BH: Tensor) -> Tensor:
+        """Carry the memory through S steps in order; where a step is the first of an episode, from zero.
+
+        Args:
+            x_BSD: What enters it.
+            is_first_BS: bool.
+            memory_BH: The memory before the first step.
+
+        Returns:
+            The memory after every step, ``[B, S, H]``: the features of the step.
+        """
 
 
 def windows_of(features: Tensor, window: int) -> Tensor:

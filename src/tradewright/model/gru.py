@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from tradewright.config.runtime import Runtime
-from tradewright.model.encoder import BarModel
+from tradewright.model.encoder import RecurrentModel
 from tradewright.model.mlp import MLP
 
 
-class GRU(BarModel):
+class GRU(RecurrentModel):
     """Gated recurrent unit behind layers over the observation.
 
     Args:
@@ -31,7 +31,6 @@ class GRU(BarModel):
         ValueError: An argument is out of range.
     """
 
-    is_recurrent: ClassVar[bool] = True
     rows_per_frame: ClassVar[float] = MLP.rows_per_frame
 
     def __init__(
@@ -75,16 +74,7 @@ class GRU(BarModel):
         return self.before(x)
 
     def remember(self, x_BSD: Tensor, is_first_BS: Tensor, memory_BH: Tensor) -> Tensor:
-        """Carry the memory through S steps; where a step is the first of an episode, from zero.
-
-        Args:
-            x_BSD: What enters it.
-            is_first_BS: bool.
-            memory_BH: The memory before the first step.
-
-        Returns:
-            The memory after every step, ``[B, S, H]``.
-        """
+        """Run the cell step by step."""
         kept_BS1 = torch.where(is_first_BS, 0.0, 1.0)[..., None].to(memory_BH.dtype)
         memories = []
         for x_BD, kept_B1 in zip(x_BSD.unbind(1), kept_BS1.unbind(1), strict=True):

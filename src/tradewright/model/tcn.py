@@ -72,12 +72,9 @@ class TCN(BarModel):
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, was {activation!r}")
         widths = [num_features] + [channels] * len(taps_of(window, kernel))
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(width, channels, taps, dilation=dilation)
+            _convolution(width, channels, taps, dilation)
             for width, (taps, dilation) in zip(widths, taps_of(window, kernel), strict=False)
         )
-        for convolution in self.convolutions:
-            nn.init.orthogonal_(convolution.weight, math.sqrt(2.0))
-            nn.init.zeros_(convolution.bias)
         self.activation = ACTIVATIONS[activation]()
         others = in_features - self.bar_width
         self.head = MLP(in_features=channels + others, hidden=hidden, activation=activation)
@@ -102,3 +99,12 @@ class TCN(BarModel):
     def finish(self, code: Tensor, others: Tensor) -> Tensor:
         """Run the MLP over code and others."""
         return self.head(torch.cat((code, others), dim=-1))
+
+
+def _convolution(width: int, channels: int, taps: int, dilation: int) -> nn.Conv1d:
+    """Return a layer with orthogonal weights of gain √2 and zero bias."""
+    convolution = nn.Conv1d(width, channels, taps, dilation=dilation)
+    with torch.no_grad():
+        nn.init.orthogonal_(convolution.weight, math.sqrt(2.0))
+        torch.nn.init.zeros_(convolution.bias)  # type: ignore[arg-type] # a bias was asked for
+    return convolution

@@ -5,6 +5,7 @@ panel as it is judged. In the other environments each instrument is decided by a
 the capital. Of one account the rollout's equity and the backtest's equity are the same numbers.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -36,6 +37,14 @@ class Acted(NamedTuple):
     probabilities_BA: Tensor | None
 
 
+class Decide(Protocol):
+    """Decides step after step; that of an agent with a memory remembers the steps before."""
+
+    def __call__(self, observation: dict[str, Tensor], generator: torch.Generator | None) -> Acted:
+        """Return the action of every account; ``generator`` None means the most probable one."""
+        ...
+
+
 class Agent(Protocol):
     """What a policy needs of a trained algorithm."""
 
@@ -51,6 +60,10 @@ class Agent(Protocol):
         self, observation: dict[str, Tensor], market: MarketTensors | None, generator: torch.Generator | None
     ) -> Acted:
         """Return the action of every account; ``generator`` None means the most probable one."""
+        ...
+
+    def deciding(self, market: MarketTensors | None, rows: Range | None = None) -> AbstractContextManager[Decide]:
+        """Give what decides step after step on ``rows`` (None: all) of a market, None where there is no market."""
         ...
 
 
@@ -92,16 +105,17 @@ class Policy:
         weights_TN = np.full((len(rows), len(panel.instruments)), np.nan)
         confidence_TN = np.full_like(weights_TN, np.nan)
         has_confidence = False
-        for bar in range(accounts.first, rows.stop):
-            acted, view = self.agent.act(accounts.observe(), market, generator), accounts.view()
-            target = env.target_weights(acted.action, view)
-            if acted.probabilities_BA is not None:
-                has_confidence = True
-                confidence_B = side_confidence(env, view, target, acted.probabilities_BA)
-                confidence_TN[bar - rows.start] = confidence_B.cpu().numpy()
-            weights_TN[bar - rows.start] = (target / num).reshape(-1).cpu().numpy()
-            if bar + 1 < rows.stop:
-                accounts.step_weights(target)
+        with self.agent.deciding(market, rows) as decide:
+            for bar in range(accounts.first, rows.stop):
+                acted, view = decide(accounts.observe(), generator), accounts.view()
+                target = env.target_weights(acted.action, view)
+                if acted.probabilities_BA is not None:
+                    has_confidence = True
+                    confidence_B = side_confidence(env, view, target, acted.probabilities_BA)
+                    confidence_TN[bar - rows.start] = confidence_B.cpu().numpy()
+                weights_TN[bar - rows.start] = (target / num).reshape(-1).cpu().numpy()
+                if bar + 1 < rows.stop:
+                    accounts.step_weights(target)
         return Positions(weights_TN=weights_TN, confidence_TN=confidence_TN if has_confidence else None)
 
 
