@@ -1,5 +1,6 @@
 """A joint agent as a strategy: it trades the panel as it is judged, so its rollout is the backtest."""
 
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -113,6 +114,10 @@ def test_joint_agent_that_sees_the_next_bar_of_one_instrument_is_found(panel_of)
         def __init__(self, ahead: int) -> None:
             self.env, self.rules, self.ahead = Portfolio(window=4), BACKTEST.rules, ahead
             self.device = torch.device("cpu")
+
+        @contextmanager
+        def deciding(self, market, rows):
+            yield lambda observation, generator: self.act(observation, market, generator)
 
         def act(self, observation: dict[str, torch.Tensor], market: MarketTensors, generator: Any) -> Acted:
             features = market.joint_features.unflatten(1, (market.num_instruments, -1))
