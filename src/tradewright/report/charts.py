@@ -3,7 +3,6 @@
 Legend: T bars, K points that are drawn.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,16 +29,13 @@ from tradewright.report.axes import (
     thin,
     times,
 )
-from tradewright.report.content import BUY_AND_HOLD, Curve, ReportContent, readable
+from tradewright.report.content import BUY_AND_HOLD, ReportContent, readable
 
 MAX_WEIGHT_LINES = 8
 """Instruments drawn one by one; beyond that gross and net weight are."""
 
 MIN_RETURNS = 20
 """Returns below which a histogram says nothing."""
-
-MAX_CURVES = 12
-"""Learning curves drawn; the rest is in TensorBoard."""
 
 
 def draw(content: ReportContent) -> tuple[Chart, ...]:
@@ -223,30 +219,6 @@ def ranges(content: ReportContent) -> tuple[Chart, ...]:
     figure.update_layout(height=300)
     description = "The strategy's equity on each range, each divided by its own start."
     return (Chart("ranges", "Validation and test", description, figure, is_wide=True),)
-
-
-def learning(curves: Mapping[str, Curve]) -> tuple[Chart, ...]:
-    """Draw each learning curve of two points or more on its own axes, at most ``MAX_CURVES`` of them."""
-    charts: list[Chart] = []
-    lines = {name: curve for name, curve in curves.items() if len(np.asarray(curve[0])) > 1}
-    for name, (steps, values) in list(lines.items())[:MAX_CURVES]:
-        steps_K, values_K = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
-        keep = thin(len(steps_K), MAX_POINTS // 4)
-        figure = blank("", "Step")
-        figure.add_scatter(
-            x=steps_K[keep],
-            y=values_K[keep],
-            mode="lines+markers" if len(keep) < 40 else "lines",
-            line={"color": STRATEGY_COLOUR, "width": 1.5},
-            name=readable(name),
-        )
-        figure.update_layout(showlegend=False, height=230)
-        distinct = np.unique(values_K[np.isfinite(values_K)])
-        if len(distinct) == 1:  # plotly would draw a constant 3e-4 on an axis from -1 to 1
-            margin = 0.1 * abs(float(distinct[0])) or 1.0
-            figure.update_yaxes(range=[distinct[0] - margin, distinct[0] + margin])
-        charts.append(Chart(f"curve-{len(charts)}", readable(name), "", figure))
-    return tuple(charts)
 
 
 def _worst_between(curve_T: Float, marks: npt.NDArray[np.int64]) -> Float:

@@ -7,6 +7,7 @@ import numpy as np
 
 from tradewright.report import charts, tables
 from tradewright.report.content import Curve, ReportContent, Span, readable
+from tradewright.report.learning_charts import learning
 from tradewright.report.sections.section import Grid, Section, show_day
 from tradewright.report.tables import Row
 
@@ -64,7 +65,7 @@ def build_learning(curves: Mapping[str, Curve]) -> Section | None:
         anchor="learning",
         link="Learning",
         grids=(grid,) if points else (),
-        draw=partial(charts.learning, curves),
+        draw=partial(learning, curves),
         num_columns=3,
     )
 
