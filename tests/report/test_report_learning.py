@@ -26,7 +26,7 @@ def test_terms_of_the_reward_share_one_chart_with_their_sum_largest_first() -> N
 
 def test_reward_without_terms_is_a_curve_like_others() -> None:
     (only,) = learning({"train/mean_reward": (STEPS, [1.0, 2.0, 3.0]), "train/reward/once": ([1], [0.5])})
-    assert only.title == "train/mean_reward"
+    assert only.title == "train/mean reward"
 
 
 def test_many_terms_are_told_apart_and_curves_are_limited() -> None:
