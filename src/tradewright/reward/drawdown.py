@@ -15,7 +15,8 @@ class Drawdown(SumOfTerms):
     Args:
         scale: Factor on the reward.
         bankrupt_reward: Reward of the bar in which the account ends, <= 0.
-        penalty: Weight of the drawdown, >= 0.
+        penalty: Weight of the drawdown, >= 0. The increases of a year add up to many times its deepest drawdown, so
+            a weight near 1 teaches not to trade at all.
         measure: ``increase`` or ``level`` of the drawdown.
 
     Raises:
@@ -27,7 +28,7 @@ class Drawdown(SumOfTerms):
         *,
         scale: float = 100.0,
         bankrupt_reward: float = -100.0,
-        penalty: float = 0.5,
+        penalty: float = 0.05,
         measure: str = "increase",
     ) -> None:
         require_not_negative(penalty=penalty)

@@ -43,7 +43,7 @@ class Futures(SumOfTerms):
         realised_weight: float = 1.0,
         unrealised_weight: float = 1.0,
         cost_weight: float = 1.0,
-        drawdown_penalty: float = 0.01,
+        drawdown_penalty: float = 0.001,
         max_drawdown_penalty: float = 0.1,
         streak_bonus: float = 0.0005,
         longest_streak: int = 5,

@@ -32,7 +32,7 @@ class TradingBot(SumOfTerms):
         scale: float = 100.0,
         bankrupt_reward: float = -100.0,
         sharpe_weight: float = 0.001,
-        drawdown_penalty: float = 0.5,
+        drawdown_penalty: float = 0.05,
         consistency_bonus: float = 0.001,
         adaptation_rate: float = 0.01,
         initial_volatility: float = 0.01,
