@@ -30,6 +30,7 @@ from tradewright.market.rules import AccountRules, Costs
 from tradewright.reward.log_return import LogReturn
 
 COSTS = Costs(fee_bps=5.0, fixed_fee=1.0, slippage_bps=3.0, borrow_rate=0.05, cash_rate=0.02)
+BARS = ("open", "high", "low", "close")
 NAMES_58 = tuple(name for family in INDICATORS.values() for name in family)
 
 
@@ -186,7 +187,7 @@ def test_history_continues_from_its_state_to_the_bit(panel_of) -> None:
 def test_bankrupt_account_shows_zeros_and_no_nan(panel_of) -> None:
     panel = panel_of(30, 1, 0)
     crash = np.where(np.arange(30) >= 10, 0.2, 1.0)[:, None]
-    panel = replace(panel, **{f"{k}_TN": getattr(panel, f"{k}_TN") * crash for k in ("open", "high", "low", "close")})
+    panel = replace(panel, **{f"{name}_TN": getattr(panel, f"{name}_TN") * crash for name in BARS})
     simulator = simulator_of(panel, AccountRules(leverage=3.0, costs=COSTS), highest_weight=3.0)
     for _ in range(15):
         simulator.step_weights(torch.tensor([3.0], dtype=torch.float64))
@@ -274,6 +275,42 @@ def test_joint_accounts_declare_every_instrument(panel_of) -> None:
     env.world(
         num_envs=2, generator=torch.Generator().manual_seed(0), stage=stage, market=MarketTensors.build(panel, features)
     )
+
+
+def test_joint_accounts_have_the_history_of_all_their_instruments(panel_of) -> None:
+    """An account that trades one of three instruments has the history of one that has only this."""
+    panel = panel_of(90, 3, 5)
+    rules = AccountRules(costs=Costs(fee_bps=5.0), allow_short=True)
+    one = replace(
+        panel,
+        instruments=panel.instruments[1:2],
+        **{
+            f"{k}_TN": getattr(panel, f"{k}_TN")[:, 1:2] for k in ("open", "high", "low", "close", "volume", "tradable")
+        },
+    )
+    single = simulator_of(one, rules)
+    env = Portfolio(window=1, lowest_weight=-2.0, highest_weight=2.0, portfolio="full")
+    joint, restored = (
+        env.accounts(market=MarketTensors.build(panel, features_of(panel)), rules=rules, rows=Range(0, 90), num_envs=1)
+        for _ in range(2)
+    )
+    names = env.observation_of(("zero",), panel.symbols).portfolio_P
+    assert names[9:] == ("cash_fraction", "drawdown", "episode_return", "realised_return", *PORTFOLIO_FULL[9:])
+    for step, weight in enumerate(random_weights(np.random.default_rng(3), 80)):
+        single.step_weights(torch.tensor([weight], dtype=torch.float64))
+        joint.step_weights(torch.tensor([[np.nan, weight, np.nan]], dtype=torch.float64))
+        if step == 40:
+            restored.load_state_dict(joint.state_dict())
+        if step > 40:
+            restored.step_weights(torch.tensor([[np.nan, weight, np.nan]], dtype=torch.float64))
+            assert torch.equal(restored.observe()["portfolio"], joint.observe()["portfolio"])
+        alone, together = single.observe()["portfolio"][0], joint.observe()["portfolio"][0]
+        for name in names[9:]:
+            expected = alone[PORTFOLIO_FULL.index(name)]
+            assert float(together[names.index(name)]) == pytest.approx(float(expected), rel=1e-5, abs=1e-7), name
+    assert float(together[names.index("num_trades")]) > 1
+    joint.restart(torch.tensor([True]))
+    assert torch.equal(joint.observe()["portfolio"][0, 11:], torch.zeros(8))
 
 
 @pytest.mark.row("N19")

@@ -83,7 +83,7 @@ class Portfolio(MarketEnv):
 
     def portfolio_names(self, symbols: Sequence[str]) -> tuple[str, ...]:
         """Return the names of the portfolio features: those of every instrument, then those of the account."""
-        return joint_portfolio(symbols)
+        return joint_portfolio(symbols, self.portfolio)
 
     def weights(self, action: Tensor, view: JointView) -> Tensor:
         """Map ``[B, N]`` actions to weights ``[B, N]``, float64."""

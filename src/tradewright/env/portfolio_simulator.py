@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.data.ranges import Range
+from tradewright.env.account_history import HISTORY, AccountHistory
 from tradewright.env.bar_change import Moved
 from tradewright.env.cost_factors import CostFactors
 from tradewright.env.joint_market import JointMarket
@@ -35,13 +36,16 @@ PER_INSTRUMENT = ("weight", "unrealised_return", "blocked")
 """Fractions of the account's equity; ``blocked`` is the side that may not be entered again after a stop (-1, 1; 0)."""
 PER_ACCOUNT = ("cash_fraction", "drawdown", "episode_return")
 """``episode_return`` is the log return since the start of the episode."""
+PER_ACCOUNT_FULL = (*PER_ACCOUNT, "realised_return", *HISTORY)
+"""Under ``portfolio: full``; see ``env.portfolio_state``."""
 PENDING = "pending."
 """Prefix of what waits for its bar, among the tensors of an account."""
 
 
-def joint_portfolio(symbols: Sequence[str]) -> tuple[str, ...]:
+def joint_portfolio(symbols: Sequence[str], portfolio: str = "basic") -> tuple[str, ...]:
     """Return the names of the portfolio features in column order: ``<symbol>/weight`` for all, and so on."""
-    return (*(f"{symbol}/{name}" for name in PER_INSTRUMENT for symbol in symbols), *PER_ACCOUNT)
+    of_account = PER_ACCOUNT_FULL if portfolio == "full" else PER_ACCOUNT
+    return (*(f"{symbol}/{name}" for name in PER_INSTRUMENT for symbol in symbols), *of_account)
 
 
 class PortfolioSimulator:
@@ -91,6 +95,8 @@ class PortfolioSimulator:
         self.costs = None if generator is None else CostFactors.of(env, num_envs, generator)
         self._rules = self.costs.largest(self.rules.account) if self.costs else self.rules.account
         self._meter = RewardMeter(reward, num_envs, market.num_instruments, self.device)
+        num = market.num_instruments
+        self.history = AccountHistory(num_envs, num, self.device) if env.portfolio == "full" else None
         self._seen: tuple[State, JointView] | None = None
         self._starts = None
         if generator is not None:
@@ -105,6 +111,8 @@ class PortfolioSimulator:
             self.costs.reset()
         self._set(*self._fresh())
         self._meter.reset()
+        if self.history is not None:
+            self.history.reset()
 
     def restart(self, done_B: Tensor) -> None:
         """Start the accounts of ``done_B`` anew and leave the others as they are."""
@@ -119,6 +127,8 @@ class PortfolioSimulator:
 
         self._set(choose(torch, done_B, account, self.account), {name: pick(name) for name in kept})
         self._meter.restart(done_B)
+        if self.history is not None:
+            self.history.restart(done_B)
 
     def _fresh(self) -> tuple[State, dict[str, Tensor]]:
         """Return accounts at the start of an episode, and everything else about them by name."""
@@ -169,14 +179,17 @@ class PortfolioSimulator:
     def portfolio_BP(self, view: JointView) -> Tensor:
         """Return the portfolio features ``[B, P]``, float32, named by ``joint_portfolio``; 0 for ended accounts."""
         gain_BN = unrealised(self.account, self._joint.contract.get("multiplier_N", 1.0))
-        columns = (
+        columns = [
             view.weight_BN,
             gain_BN / self.equity_B[:, None],
             view.blocked_BN,
             view.cash_fraction_B[:, None],
             1.0 - (self.equity_B / self.peak_B)[:, None],
             torch.log(self.equity_B / self.rules.initial_cash)[:, None],
-        )
+        ]
+        if self.history is not None:
+            realised_B = (self.equity_B - gain_BN.sum(-1)) / self.rules.initial_cash - 1.0
+            columns += [column_B[:, None] for column_B in (realised_B, *self.history.columns())]
         return torch.where(self.account.ended_B[:, None], 0.0, torch.cat(columns, dim=-1)).to(torch.float32)
 
     def observe(self) -> dict[str, Tensor]:
@@ -209,7 +222,7 @@ class PortfolioSimulator:
             due.pop("weights_BN"),
             bar,
             self._rules,
-            detail=self._meter.has_detail,
+            detail=self._meter.has_detail or self.history is not None,
             terms=terms,
             **due,
             **contract,
@@ -217,6 +230,8 @@ class PortfolioSimulator:
         self.equity_B = outcome.equity_B
         self.peak_B = torch.maximum(self.peak_B, self.equity_B)
         moved = Moved(before, self.account, outcome, bar, before_B, self.peak_B, contract.get("multiplier_N"))
+        if self.history is not None:
+            self.history.add(moved)
         terminated_B = self.account.ended_B
         return Transition(self._meter.pay(moved), terminated_B, (self.bar_B >= self.end_B) & ~terminated_B)
 
@@ -237,6 +252,8 @@ class PortfolioSimulator:
         """Return everything a bit-exact continuation needs, as tensors in plain dictionaries."""
         account = {name: value for name, value in self.account._asdict().items() if value is not None}
         state: dict[str, Any] = {"account": account, "tensors": self._tensors(), "rewards": self._meter.state_dict()}
+        if self.history is not None:
+            state["history"] = self.history.state_dict()
         if self.costs is not None:
             state["costs"] = self.costs.state_dict()
         if self.generator is not None:
@@ -248,6 +265,8 @@ class PortfolioSimulator:
         account = {name: value.to(self.device) for name, value in state["account"].items()}
         self._set(State(**account), {name: value.to(self.device) for name, value in state["tensors"].items()})
         self._meter.load_state_dict(state["rewards"])
+        if self.history is not None:
+            self.history.load_state_dict(state["history"])
         if self.costs is not None:
             self.costs.load_state_dict(state["costs"])
         if self.generator is not None:

@@ -36,7 +36,7 @@ class TradingKeys:
         observation: ``index`` hands the policy the bar number and lets it gather the window itself (fast);
             ``window`` copies the window into every observation. Both see the same numbers.
         portfolio: ``basic`` shows an agent seven features of its own account, ``full`` fifteen; they are listed in
-            ``env.portfolio_state``. Without effect on ``env=portfolio``.
+            ``env.portfolio_state``. A joint account has some of them per instrument.
         rebalance_threshold: Least change of weight (fraction of equity) that becomes an order; smaller ones are NaN.
         lowest_weight: Smallest target weight, a fraction of equity; negative is short.
         highest_weight: Largest target weight, > ``lowest_weight``.
