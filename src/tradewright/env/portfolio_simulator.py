@@ -116,6 +116,8 @@ class PortfolioSimulator:
 
     def restart(self, done_B: Tensor) -> None:
         """Start the accounts of ``done_B`` anew and leave the others as they are."""
+        if not bool(done_B.any()):
+            return
         if self.costs is not None:
             self.costs.restart(done_B.nonzero()[:, 0])
         account, tensors = self._fresh()

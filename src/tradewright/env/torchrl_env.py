@@ -39,6 +39,7 @@ class TradingTorchRLEnv(EnvBase):
             figure = Unbounded(shape=(num,), dtype=torch.float64)
             specs["info"] = Composite({key: figure.clone() for key in self.figures.keys}, shape=(num,))
         self.observation_spec = Composite(specs, shape=(num,))
+        self._own = {"action", *specs, *FLAGS}
         env = accounts.env
         if env.action_kind == "discrete":
             self.action_spec = Categorical(env.num_actions, shape=(num,), dtype=torch.int64)
@@ -60,13 +61,22 @@ class TradingTorchRLEnv(EnvBase):
         return self._advance(tensordict["action"])[0]
 
     def _step_and_maybe_reset(self, tensordict: TensorDictBase) -> tuple[TensorDictBase, TensorDictBase]:
-        """Step; return the given data with ``next``, and what the next step starts from, restarted where done."""
-        if self._post_step_mdp_hooks is not None or "next" in tensordict.keys() or "_step" in tensordict.keys():
+        """Step; return the given data with ``next``, and what the next step starts from, restarted where done.
+
+        As TorchRL does, what others put beside the observation is carried on, and zero where an account was restarted;
+        the action, which the next step replaces, is not carried.
+        """
+        given = dict(tensordict.items())
+        foreign = {name: value for name, value in given.items() if name not in self._own}
+        is_plain = all(isinstance(value, Tensor) for value in foreign.values())
+        if not is_plain or self._post_step_mdp_hooks is not None or "next" in given or "_step" in given:
             both: tuple[TensorDictBase, TensorDictBase] = super()._step_and_maybe_reset(tensordict)
             return both
-        after, done_B = self._advance(tensordict["action"])
+        after, done_B = self._advance(given["action"])
         self.simulator.restart(done_B)
-        root = dict(tensordict.items())
+        root: dict[str, Tensor | TensorDict] = {
+            name: value.masked_fill(done_B.reshape(-1, *(1,) * (value.ndim - 1)), 0) for name, value in foreign.items()
+        }
         root.update(self._observe())
         root.update(self._false())
         tensordict.set("next", after)
