@@ -12,7 +12,6 @@ from tradewright.data.ranges import Range
 from tradewright.errors import DataError
 from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
-from tradewright.features.rolling import forward_fill, lag, rolling_max, rolling_mean, rolling_std
 from tradewright.features.scaler import Scaler
 
 SMALL = PriceVolume(short_window=5, long_window=12)
@@ -129,22 +128,6 @@ def test_scaler_survives_its_file_bit_for_bit(tmp_path: Path) -> None:
     assert loaded.names_F == scaler.names_F
     np.testing.assert_array_equal(loaded.mean_F, scaler.mean_F)
     np.testing.assert_array_equal(loaded.deviation_F, scaler.deviation_F)
-
-
-def test_rolling_statistics_equal_slices() -> None:
-    x = np.random.default_rng(1).normal(size=(80, 70))
-    for name, function, oracle in (
-        ("mean", rolling_mean, np.mean),
-        ("std", rolling_std, np.std),
-        ("max", rolling_max, np.max),
-    ):
-        out = function(x, 9)
-        assert np.isnan(out[:8]).all(), name
-        np.testing.assert_allclose(out[33], oracle(x[25:34], axis=0), rtol=1e-12, err_msg=name)
-    np.testing.assert_array_equal(lag(x, 3)[3:], x[:-3])
-    holes = np.array([[np.nan, 1.0], [2.0, np.nan], [np.nan, np.nan]])
-    np.testing.assert_array_equal(forward_fill(holes), [[np.nan, 1.0], [2.0, 1.0], [2.0, 1.0]])
-    assert np.isnan(rolling_mean(x[:4], 9)).all()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.data.panel import Panel
-from tradewright.features.rolling import forward_fill, lag
-from tradewright.features.windows import ratio
+from tradewright.features.windows import forward_fill, lag, ratio
 
 Float = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.data.panel import Panel
-from tradewright.features.rolling import forward_fill, lag, rolling_max, rolling_mean, rolling_std, rolling_sum
+from tradewright.features.windows import forward_fill, lag, ratio, window_max, window_mean, window_std, window_sum
 
 Float = npt.NDArray[np.float64]
 
@@ -67,11 +67,11 @@ class PriceVolume:
             "body": log_close_TN - np.log(open_TN),
             "range": np.log(high_TN) - np.log(low_TN),
             "close_in_range": _close_in_range(high_TN, low_TN, close_TN),
-            "volatility_short": rolling_std(return_TN, self.short_window),
-            "volatility_long": rolling_std(return_TN, self.long_window),
-            "distance_average_short": log_close_TN - np.log(rolling_mean(close_TN, self.short_window)),
-            "distance_average_long": log_close_TN - np.log(rolling_mean(close_TN, self.long_window)),
-            "drawdown_long": log_close_TN - np.log(rolling_max(close_TN, self.long_window)),
+            "volatility_short": window_std(return_TN, self.short_window),
+            "volatility_long": window_std(return_TN, self.long_window),
+            "distance_average_short": log_close_TN - np.log(window_mean(close_TN, self.short_window)),
+            "distance_average_long": log_close_TN - np.log(window_mean(close_TN, self.long_window)),
+            "drawdown_long": log_close_TN - np.log(window_max(close_TN, self.long_window)),
             "volume_ratio": _volume_ratio(panel.volume_TN, self.short_window),
             "distance_vwap": _distance_vwap(panel.volume_TN, high_TN, low_TN, close_TN, self.short_window),
         }
@@ -79,21 +79,19 @@ class PriceVolume:
 
 def _close_in_range(high_TN: Float, low_TN: Float, close_TN: Float) -> Float:
     """Position of the close between low (0) and high (1); the middle where the bar has no range."""
-    range_TN = high_TN - low_TN
-    has_range_TN = range_TN > 0
-    return np.where(has_range_TN, (close_TN - low_TN) / np.where(has_range_TN, range_TN, 1.0), 0.5)
+    return ratio(close_TN - low_TN, high_TN - low_TN, 0.5)
 
 
 def _volume_ratio(volume_TN: Float, window: int) -> Float:
     """log((1 + volume) / (1 + mean volume of the window)); 0 for instruments without volume."""
-    return np.log1p(volume_TN) - np.log1p(rolling_mean(volume_TN, window))
+    return np.log1p(volume_TN) - np.log1p(window_mean(volume_TN, window))
 
 
 def _distance_vwap(volume_TN: Float, high_TN: Float, low_TN: Float, close_TN: Float, window: int) -> Float:
     """log(close / volume-weighted typical price of the window); 0 where the window has no volume."""
     typical_TN = (high_TN + low_TN + close_TN) / 3.0
-    total_TN = rolling_sum(volume_TN, window)
+    total_TN = window_sum(volume_TN, window)
     has_volume_TN = ~(total_TN <= 0)
-    money_TN = rolling_sum(volume_TN * typical_TN, window)
+    money_TN = window_sum(volume_TN * typical_TN, window)
     vwap_TN = np.where(has_volume_TN, money_TN / np.where(has_volume_TN, total_TN, 1.0), close_TN)
     return np.log(close_TN) - np.log(vwap_TN)

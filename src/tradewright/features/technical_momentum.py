@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.features.filled_bars import FilledBars
-from tradewright.features.rolling import lag
-from tradewright.features.windows import ema, ratio, wilder, window_max, window_mean, window_min, window_sum
+from tradewright.features.windows import ema, lag, ratio, wilder, window_max, window_mean, window_min, window_sum
 
 Float = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tradewright.data.timeframe import DAY_S
 from tradewright.features.filled_bars import FilledBars
-from tradewright.features.rolling import lag
+from tradewright.features.windows import lag
 
 Float = npt.NDArray[np.float64]
 

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.features.filled_bars import FilledBars
-from tradewright.features.rolling import lag
-from tradewright.features.windows import bars_since_max, ema, ratio, wilder, window_mean, window_sum, window_trend
+from tradewright.features.windows import bars_since_max, ema, lag, ratio, wilder, window_mean, window_sum, window_trend
 
 Float = npt.NDArray[np.float64]
 

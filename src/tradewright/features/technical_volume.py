@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.features.filled_bars import FilledBars
-from tradewright.features.rolling import lag
-from tradewright.features.windows import ema, ratio, window_mean, window_sum
+from tradewright.features.windows import ema, lag, ratio, window_mean, window_sum
 
 Float = npt.NDArray[np.float64]
 

@@ -1,8 +1,8 @@
 """Statistics of finite windows in O(T log W): a window is put together from windows of 1, 2, 4, … bars.
 
-Row t uses rows t-W+1 … t; the first W-1 rows are NaN. As in ``rolling``, a value depends on its own window alone, not
-on how many bars come before or after, and a window of equal values has exactly their mean and no deviation. Means and
-deviations are merged pairwise without cancellation.
+Row t uses rows t-W+1 … t; the first W-1 rows are NaN, and so are windows that contain one. A value depends on its own
+window alone, not on how many bars come before or after, and a window of equal values has exactly their mean and no
+deviation. Means and deviations are merged pairwise without cancellation.
 Source: Chan, Golub & LeVeque (1983), Algorithms for Computing the Sample Variance, The American Statistician 37(3).
 Legend: T bars, N instruments, W window.
 """
@@ -165,3 +165,17 @@ def ratio(numerator: Any, denominator: Float, otherwise: float) -> Float:
     """Return the quotient, and ``otherwise`` where the denominator is 0; NaN stays NaN."""
     is_zero = denominator == 0
     return np.where(is_zero, otherwise, numerator / np.where(is_zero, 1.0, denominator))
+
+
+def lag(x_TN: Float, bars: int) -> Float:
+    """Value ``bars`` rows earlier; NaN in the first rows."""
+    out_TN = np.full_like(x_TN, np.nan)
+    out_TN[bars:] = x_TN[: max(len(x_TN) - bars, 0)]
+    return out_TN
+
+
+def forward_fill(x_TN: Float) -> Float:
+    """Replace NaN by the last value before it; leading NaN stay."""
+    rows_T1 = np.arange(len(x_TN))[:, None]
+    last_TN = np.maximum.accumulate(np.where(np.isnan(x_TN), 0, rows_T1), axis=0)
+    return np.take_along_axis(x_TN, last_TN, axis=0)
