@@ -5,17 +5,13 @@ the source, over what is left of the rollout). All environments step together: t
 Source: Mnih et al., "Asynchronous methods for deep reinforcement learning", arXiv 1602.01783.
 """
 
-from tensordict import TensorDict
-from torch import Tensor, nn
+from torch import nn
 from torchrl.objectives import A2CLoss
 
 from tradewright.algorithm.networks import Actor, Critic, ModelFactory, actor_module, critic_module
 from tradewright.algorithm.on_policy import OnPolicyModule
 from tradewright.algorithm.setting import Setting
 from tradewright.config.runtime import Runtime
-
-LEAST_DEVIATION = 1e-8
-"""Added to the deviation by which advantages are divided, so that equal ones become 0; as in Stable-Baselines3."""
 
 
 class A2C(OnPolicyModule):
@@ -103,11 +99,3 @@ class A2C(OnPolicyModule):
         )
         loss.entropy_bonus = True  # TorchRL leaves the term out where the coefficient starts at 0
         return loss
-
-    def terms(self, batch: TensorDict) -> dict[str, Tensor]:
-        """Return the terms of the loss and their sum."""
-        if self.normalises_advantage:
-            advantage = batch["advantage"]
-            scaled = (advantage - advantage.mean()) / (advantage.std() + LEAST_DEVIATION)
-            batch = batch.copy().set("advantage", scaled)
-        return super().terms(batch)

@@ -23,13 +23,13 @@ from tradewright.env.market_tensors import MarketTensors
 from tradewright.strategy.policy import Acted
 
 LR_SCHEDULES = ("constant", "linear")
+LEAST_DEVIATION = 1e-8
 LOGGED = {
     "loss_objective": "loss_policy",
     "loss_critic": "loss_value",
     "entropy": "entropy",
     "kl": "kl",
     "clip_fraction": "clip_fraction",
-    "explained_variance": "explained_variance",
 }
 """Name in the loss: name in the log."""
 
@@ -63,6 +63,8 @@ class OnPolicyModule(AgentModule):
     """Whether recurrent models learn under it."""
     loss: Any
     """TorchRL's loss; it owns the networks."""
+
+    trains_in_parallel: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -132,6 +134,8 @@ class OnPolicyModule(AgentModule):
             name, size = "num_envs (a recurrent model keeps sequences whole)", self.num_envs
         if size % self.num_minibatches:
             raise ValueError(f"num_minibatches must divide {name} = {size}, was {self.num_minibatches}")
+        if self.normalises_advantage and self.frames_per_iteration == self.num_minibatches:
+            raise ValueError("normalise_advantage must be false for minibatches of one frame, was true")
 
     @abstractmethod
     def make_loss(
@@ -187,6 +191,8 @@ class OnPolicyModule(AgentModule):
 
     def terms(self, batch: TensorDict) -> dict[str, Tensor]:
         """Return the terms of the loss, and their sum as ``loss``."""
+        if self.normalises_advantage:
+            batch = batch.copy().set("advantage", normalised(batch["advantage"]))
         terms: dict[str, Tensor] = dict(self.loss(batch).items())
         terms["loss"] = terms["loss_objective"] + terms["loss_critic"] + terms["loss_entropy"]
         return terms
@@ -219,3 +225,11 @@ class OnPolicyModule(AgentModule):
         if self.lr_schedule == "linear":
             for group in self.trainer.optimizers[0].param_groups:
                 group["lr"] = self.lr * (1.0 - progress)
+
+
+def normalised(advantage: Tensor) -> Tensor:
+    """Return (A - mean) / (deviation + 1e-8), ddof 1; equal advantages become 0.
+
+    Source of the constant: Stable-Baselines3.
+    """
+    return (advantage - advantage.mean()) / (advantage.std() + LEAST_DEVIATION)

@@ -121,7 +121,7 @@ class PPO(OnPolicyModule):
             critic_coeff=value_coefficient,
             loss_critic_type="l2",
             clip_value=value_clip,
-            normalize_advantage=self.normalises_advantage,
+            log_explained_variance=False,
             functional=False,
         )
 

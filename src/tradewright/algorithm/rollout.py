@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from tensordict import TensorDict
 from torch import Tensor
-from torchrl.objectives.value.functional import vec_generalized_advantage_estimate
+from torchrl.objectives.value.functional import generalized_advantage_estimate
 
 from tradewright.algorithm.networks import Actor, Critic, Parameters
 from tradewright.algorithm.stream import Stream
@@ -117,8 +117,6 @@ class OnPolicyStream(Stream):
             is_first_SB = torch.stack(steps.is_first)
             value_SB, next_value_SB = self._values(observed_SB, is_first_SB, steps.finals, last)
         self.frames += num_frames
-        self.describe(float(data_SB["reward"].mean()))
-        parameters = _stacked(steps.parameters)
         advantage_SB, target_SB = advantages(
             value_SB=value_SB,
             next_value_SB=next_value_SB,
@@ -128,6 +126,9 @@ class OnPolicyStream(Stream):
             gamma=self.gamma,
             gae_lambda=self.gae_lambda,
         )
+        self.describe(float(data_SB["reward"].mean()))
+        self.newest["explained_variance"] = explained_variance(value_SB, target_SB)
+        parameters = _stacked(steps.parameters)
         frames = {
             **observed_SB,
             "action": data_SB["action"],
@@ -249,6 +250,12 @@ def _stacked(parameters: list[Parameters]) -> Parameters:
     return torch.stack([x for x in parameters if isinstance(x, Tensor)])
 
 
+def explained_variance(value_SB: Tensor, target_SB: Tensor) -> float:
+    """Return 1 - Var(target - value) / Var(target); NaN where all targets are equal."""
+    spread = target_SB.var()
+    return float(1.0 - (target_SB - value_SB).var() / spread) if spread > 0 else float("nan")
+
+
 def advantages(
     *,
     value_SB: Tensor,
@@ -269,7 +276,7 @@ def advantages(
     def columns(x_SB: Tensor) -> Tensor:
         return x_SB.T[..., None]
 
-    advantage_BS1, target_BS1 = vec_generalized_advantage_estimate(
+    advantage_BS1, target_BS1 = generalized_advantage_estimate(
         gamma,
         gae_lambda,
         columns(value_SB),
