@@ -106,6 +106,19 @@ def test_random_weights_of_the_set_are_reached_and_never_left() -> None:
             assert float(reached.min()) >= lowest
 
 
+def test_gradient_of_the_weights_is_that_of_the_formula_and_finite_when_all_is_cash() -> None:
+    env = Portfolio(lowest_weight=0.0)
+
+    def jacobian(*action: float) -> torch.Tensor:
+        at = torch.tensor(action, dtype=torch.float64)
+        view = view_of(*(0.0 for _ in action))
+        return torch.autograd.functional.jacobian(lambda a: env.target_weights(a[None], view)[0], at)
+
+    assert jacobian(-1.0, -1.0).tolist() == [[0.5, 0.0], [0.0, 0.5]]  # cash: v = w, dv/da = 1/2
+    v = np.array([0.9, 0.6])  # scaled: w = v / Σv, dw_i/dv_j = (δ_ij - w_i) / Σv
+    np.testing.assert_allclose(jacobian(0.8, 0.2), 0.5 * (np.eye(2) - (v / v.sum())[:, None]) / v.sum())
+
+
 def test_threshold_applies_to_each_instrument_and_lets_flat_pass() -> None:
     env = Portfolio(lowest_weight=-1.0, rebalance_threshold=0.1)
     found = env.target_weights(torch.tensor([[0.25, 0.25, 0.0]]), view_of(0.3, 0.0, 0.05))[0].tolist()

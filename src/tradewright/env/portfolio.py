@@ -90,7 +90,7 @@ class Portfolio(MarketEnv):
         weight_BN = linear_weight(action, self.lowest_weight, self.highest_weight)
         most = max(abs(self.lowest_weight), abs(self.highest_weight))
         gross_B1 = weight_BN.abs().sum(-1, keepdim=True)
-        return torch.where(gross_B1 > most, weight_BN * (most / gross_B1), weight_BN)
+        return weight_BN * (most / gross_B1.clamp_min(most))
 
     def target_weights(self, action: Tensor, view: JointView) -> Tensor:
         """Return ``weights`` without small changes, ``[B, N]``."""
