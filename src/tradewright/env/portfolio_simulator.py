@@ -21,10 +21,9 @@ from tradewright.env.cost_factors import CostFactors
 from tradewright.env.joint_market import JointMarket
 from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.reward_meter import RewardMeter
-from tradewright.env.starts import find_starts
+from tradewright.env.starts import find_span, find_starts
 from tradewright.env.view import JointView
 from tradewright.env.world import Transition
-from tradewright.errors import DataError
 from tradewright.market.rules import AccountRules
 from tradewright.market.step import State, choose, initial_state, step, unrealised
 from tradewright.reward.reward import Reward
@@ -79,17 +78,9 @@ class PortfolioSimulator:
         generator: torch.Generator | None = None,
     ) -> None:
         parts = (rows,) if isinstance(rows, Range) else tuple(rows)
-        first, last = max(parts[0].start, market.ready_from + env.window - 1), parts[-1].stop - 1
-        if generator is None:
-            assert len(parts) == 1, "several parts need a generator"
-            if last <= first:
-                raise DataError(
-                    f"env.window: {len(parts[0])} bars from bar {parts[0].start} leave no step after a warm-up of"
-                    f" {market.ready_from} and a window of {env.window} bars; use more data or a shorter window"
-                )
         self.market, self.env, self.reward = market, env, reward
         self.rules = ExecutionRules.of(rules)
-        self.first, self.last = first, last
+        self.first, self.last = find_span(market, parts, env.window, is_drawn=generator is not None)
         self.num_envs, self.generator, self.device = num_envs, generator, market.prices.device
         self._joint = JointMarket.build(market, self.rules)
         self.costs = None if generator is None else CostFactors.of(env, num_envs, generator)

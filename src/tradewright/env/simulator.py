@@ -24,10 +24,9 @@ from tradewright.env.execution_tensors import ExecutionTensors
 from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.portfolio_state import portfolio_state
 from tradewright.env.reward_meter import RewardMeter
-from tradewright.env.starts import find_starts
+from tradewright.env.starts import find_span, find_starts
 from tradewright.env.view import AccountView
 from tradewright.env.world import Transition
-from tradewright.errors import DataError
 from tradewright.market.rules import AccountRules
 from tradewright.market.step import State, initial_state, unrealised
 from tradewright.reward.reward import Reward, RewardState
@@ -70,17 +69,9 @@ class Simulator:
         figures: EpisodeFigures | None = None,
     ) -> None:
         parts = (rows,) if isinstance(rows, Range) else tuple(rows)
-        first, last = max(parts[0].start, market.ready_from + env.window - 1), parts[-1].stop - 1
-        if generator is None:
-            assert len(parts) == 1, "several parts need a generator"
-            if last <= first:
-                raise DataError(
-                    f"env.window: {len(parts[0])} bars from bar {parts[0].start} leave no step after a warm-up of"
-                    f" {market.ready_from} and a window of {env.window} bars; use more data or a shorter window"
-                )
         self.market, self.env, self.reward = market, env, reward
         self.rules = ExecutionRules.of(rules)
-        self.first, self.last = first, last
+        self.first, self.last = find_span(market, parts, env.window, is_drawn=generator is not None)
         self.num_envs = num_envs
         self.generator = generator
         self.figures = figures
@@ -92,6 +83,7 @@ class Simulator:
         self._step = AccountStep(self._execution, self.rules.account, self.costs)
         self._starts = None if generator is None else find_starts(market, parts, env.window, env.episode_bars)
         self._seen: _Seen | None = None
+        self._window: tuple[Tensor, Tensor] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -225,7 +217,9 @@ class Simulator:
         portfolio_BP = self._look().portfolio_BP
         if self.env.observation == "index":
             return {"index": self.row_B, "portfolio": portfolio_BP}
-        return {"window": gather_window(self.market.features, self.row_B, self.env.window), "portfolio": portfolio_BP}
+        if self._window is None or self._window[0] is not self.row_B:
+            self._window = self.row_B, gather_window(self.market.features, self.row_B, self.env.window)
+        return {"window": self._window[1], "portfolio": portfolio_BP}
 
     def step(self, action: Tensor) -> Transition:
         """Act at the current close, fill at the next open, mark at the next close.

@@ -26,6 +26,29 @@ class Starts(NamedTuple):
         return self.row_S.index_select(0, pick), self.end_S.index_select(0, pick)
 
 
+def find_span(market: MarketTensors, parts: Sequence[Range], window: int, *, is_drawn: bool) -> tuple[int, int]:
+    """Return the first bar with a window of defined features, and the last bar, where every episode ends at the latest.
+
+    Args:
+        market: From where features are defined.
+        parts: The bars; one part unless starts are drawn. Windows may reach back before them.
+        window: Bars of features that an observation needs.
+        is_drawn: Starts are drawn; ``find_starts`` says which there are.
+
+    Raises:
+        DataError: Nothing is drawn and there is no step.
+    """
+    first, last = max(parts[0].start, market.ready_from + window - 1), parts[-1].stop - 1
+    if not is_drawn:
+        assert len(parts) == 1, "several parts need a generator"
+        if last <= first:
+            raise DataError(
+                f"env.window: {len(parts[0])} bars from bar {parts[0].start} leave no step after a warm-up of"
+                f" {market.ready_from} and a window of {window} bars; use more data or a shorter window"
+            )
+    return first, last
+
+
 def find_starts(market: MarketTensors, parts: Sequence[Range], window: int, episode_bars: int | None) -> Starts:
     """Return every start that is tradable, has its window inside its part, and leaves room for a whole episode.
 
