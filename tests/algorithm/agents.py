@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+from lightning.pytorch.callbacks import Checkpoint
 
 from tradewright.algorithm.a2c import A2C
 from tradewright.algorithm.agent import AgentModule
@@ -39,7 +40,7 @@ def trainer_of(directory: Path, epochs: int, callbacks=(), **keys: Any) -> light
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        enable_checkpointing=bool(callbacks),
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         num_sanity_val_steps=0,
         **keys,
     )

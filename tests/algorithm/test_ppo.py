@@ -1,18 +1,21 @@
 """PPO: exact advantages, a policy ratio of one before the first update, learning, and bit-exact continuation."""
 
+import math
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import lightning
 import numpy as np
 import pytest
 import torch
+from agents import a2c_of, fit, ppo_of, trainer_of
+from tensordict import TensorDict
 
 from tradewright.algorithm.data_module import AgentDataModule
+from tradewright.algorithm.on_policy import normalised
 from tradewright.algorithm.ppo import PPO
 from tradewright.algorithm.rollout import advantages
-from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, newest_checkpoint
+from tradewright.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, newest_checkpoint
 from tradewright.callbacks.curves import Curves
 from tradewright.data.ranges import Range
 from tradewright.env.discrete9 import Discrete9
@@ -20,30 +23,7 @@ from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.portfolio_state import PORTFOLIO
 from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
-from tradewright.model.mlp import MLP
 from tradewright.strategy.policy import Policy
-
-MODEL = partial(MLP, hidden=[16])
-
-
-def ppo_of(setting, **keys) -> PPO:
-    known = {"total_frames": 512, "num_envs": 8, "rollout_steps": 16, "num_minibatches": 4, "iterations_per_epoch": 1}
-    return PPO(setting=setting, model=MODEL, **{**known, **keys})
-
-
-def trainer_of(directory: Path, epochs: int, callbacks=()) -> lightning.Trainer:
-    return lightning.Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        default_root_dir=directory,
-        callbacks=list(callbacks),
-        plugins=[AtomicCheckpointIO()],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=bool(callbacks),
-        num_sanity_val_steps=0,
-    )
 
 
 def gae_by_hand(value, next_value, reward, done, terminated, gamma, lam):
@@ -56,7 +36,9 @@ def gae_by_hand(value, next_value, reward, done, terminated, gamma, lam):
     return advantage
 
 
-def test_advantages_equal_the_backward_recursion() -> None:
+@pytest.mark.row("B20")
+@pytest.mark.parametrize("lam", [0.0, 0.9, 1.0])
+def test_advantages_equal_the_backward_recursion(lam: float) -> None:
     rng = np.random.default_rng(0)
     value, next_value, reward = (torch.tensor(rng.normal(size=(40, 3)), dtype=torch.float32) for _ in range(3))
     terminated = torch.tensor(rng.random((40, 3)) < 0.1)
@@ -69,11 +51,11 @@ def test_advantages_equal_the_backward_recursion() -> None:
         terminated_SB=terminated,
         truncated_SB=truncated,
         gamma=0.97,
-        gae_lambda=0.9,
+        gae_lambda=lam,
     )
     for b in range(3):
         columns = [x[:, b].tolist() for x in (value, next_value, reward, done, terminated)]
-        np.testing.assert_allclose(advantage[:, b], gae_by_hand(*columns, 0.97, 0.9), rtol=2e-4, atol=2e-5)
+        np.testing.assert_allclose(advantage[:, b], gae_by_hand(*columns, 0.97, lam), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(target, advantage + value, rtol=1e-4, atol=1e-5)
 
 
@@ -92,6 +74,254 @@ def test_policy_ratio_is_one_before_the_first_update(setting_of, env) -> None:
     )
 
 
+@torch.no_grad()
+def test_value_after_a_truncation_is_that_of_the_last_observation(setting_of) -> None:
+    """Not that of the new episode: with λ = 0 a target is reward + γ · V(last bar of the episode, its account)."""
+    torch.manual_seed(0)
+    agent = ppo_of(setting_of(env=Discrete9(window=2, episode_bars=5)), gamma=0.8, gae_lambda=0.0)
+    stream, rewards, last = agent.stream(), [], []
+    world = stream.world
+    step, restart = world.step, world.restart
+
+    def noting_step(action: torch.Tensor):
+        moved = step(action)
+        rewards.append(moved.reward_B.float())
+        return moved
+
+    def noting_restart(done_B: torch.Tensor) -> None:
+        last.append({key: x.clone() for key, x in world.observe().items()})
+        restart(done_B)
+
+    world.step, world.restart = noting_step, noting_restart
+    batch = stream.collect().reshape(16, 8)
+    assert len(last) == 3
+    for number, observed in enumerate(last):
+        end = 5 * (number + 1) - 1
+        assert torch.equal(observed["index"], batch["index"][end] + 1)
+        assert not torch.equal(observed["index"], batch["index"][end + 1])
+        value_B = agent.critic(observed["index"], observed["portfolio"])[:, 0]
+        np.testing.assert_allclose(batch["value_target"][end, :, 0], rewards[end] + 0.8 * value_B, atol=1e-6)
+        next_B = agent.critic(batch["index"][end + 1], batch["portfolio"][end + 1])[:, 0]
+        assert (next_B - value_B).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_termination_does_not_bootstrap() -> None:
+    x = torch.tensor([[1.0]])
+    no, yes = torch.tensor([[False]]), torch.tensor([[True]])
+    for terminated, truncated, target in ((no, no, 1 + 0.5 * 4), (no, yes, 1 + 0.5 * 4), (yes, no, 1.0)):
+        _, found = advantages(
+            value_SB=x, next_value_SB=4 * x, reward_SB=x, terminated_SB=terminated, truncated_SB=truncated, gamma=0.5,
+            gae_lambda=0.9,
+        )  # fmt: skip
+        assert float(found) == target
+
+
+def batch_of(agent: PPO, size: int = 24) -> TensorDict:
+    """Frames whose old log-probabilities and values are off, so that ratios and values are clipped here and there."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        batch = agent.stream().collect()[:size]
+    for name, spread in (("action_log_prob", 0.3), ("state_value", 0.5), ("value_target", 1.0), ("advantage", 2.0)):
+        batch[name] = batch[name] + spread * torch.randn(batch[name].shape, generator=generator)
+    return batch
+
+
+def loss_by_hand(agent: PPO, batch: TensorDict, *, clip, entropy, value, value_clip) -> dict[str, float]:
+    """Equation 9 of Schulman et al. 2017 with the clipped squared error of values, in NumPy."""
+    mean, deviation = (x.detach().numpy().astype(float) for x in agent.actor(batch["index"], batch["portfolio"]))
+    action, old = batch["action"].numpy().astype(float), batch["action_log_prob"].numpy()
+    z = (action - mean) / deviation
+    log_prob = (-0.5 * z**2 - np.log(deviation) - 0.5 * math.log(2 * math.pi)).sum(-1)
+    a = batch["advantage"].numpy()[:, 0].astype(float)
+    a = (a - a.mean()) / a.std(ddof=1)
+    ratio = np.exp(log_prob - old)
+    now = agent.critic(batch["index"], batch["portfolio"]).detach().numpy()[:, 0]
+    was, target = batch["state_value"].numpy()[:, 0], batch["value_target"].numpy()[:, 0]
+    error = (now - target) ** 2
+    if value_clip is not None:
+        error = np.maximum(error, (was + np.clip(now - was, -value_clip, value_clip) - target) ** 2)
+    policy = -np.minimum(ratio * a, np.clip(ratio, 1 - clip, 1 + clip) * a).mean()
+    bonus = (0.5 + 0.5 * math.log(2 * math.pi) + np.log(deviation)).sum(-1).mean()
+    terms = {"loss_objective": policy, "loss_critic": value * error.mean(), "loss_entropy": -entropy * bonus}
+    return {**terms, "loss": sum(terms.values()), "kl": (ratio - 1 - np.log(ratio)).mean()}
+
+
+@pytest.mark.row("B20")
+@pytest.mark.parametrize("value_clip", [None, 0.1])
+def test_loss_equals_the_published_formula(setting_of, value_clip) -> None:
+    torch.manual_seed(0)
+    keys = {"clip": 0.15, "entropy_coefficient": 0.07, "value_coefficient": 0.6, "value_clip": value_clip}
+    agent = ppo_of(setting_of(), **keys)
+    batch = batch_of(agent)
+    terms = {name: term.detach() for name, term in agent.terms(batch).items()}
+    expected = loss_by_hand(agent, batch, clip=0.15, entropy=0.07, value=0.6, value_clip=value_clip)
+    for name, number in expected.items():
+        assert float(terms[name]) == pytest.approx(number, rel=1e-4, abs=1e-6), name
+    unclipped = loss_by_hand(agent, batch, clip=0.99, entropy=0.07, value=0.6, value_clip=None)
+    assert abs(unclipped["loss_objective"] - expected["loss_objective"]) > 1e-3
+    if value_clip is not None:
+        assert expected["loss_critic"] > unclipped["loss_critic"] + 1e-3
+
+
+def test_entropy_bonus_widens_the_policy(setting_of) -> None:
+    """A gradient step on the entropy term alone raises the deviation."""
+    agent = ppo_of(setting_of(), entropy_coefficient=1.0)
+    before = agent.actor.log_deviation.detach().clone()
+    agent.terms(batch_of(agent))["loss_entropy"].backward()
+    assert (agent.actor.log_deviation.grad < 0).all()
+    assert torch.equal(before, agent.actor.log_deviation)
+
+
+def test_normalised_advantages_equal_numpy() -> None:
+    x = torch.tensor([[3.0], [-1.0], [7.0], [0.5]])
+    expected = (x.numpy() - x.numpy().mean()) / x.numpy().std(ddof=1)
+    np.testing.assert_allclose(normalised(x), expected, rtol=1e-6)
+    assert torch.equal(normalised(torch.full((4, 1), 2.5)), torch.zeros(4, 1))
+
+
+def test_advantages_are_used_as_they_are_where_asked(setting_of) -> None:
+    torch.manual_seed(0)
+    agent = ppo_of(setting_of(), normalise_advantage=False)
+    batch = batch_of(agent)
+    batch["action_log_prob"] = agent.stream().collect()["action_log_prob"][:24]
+    small = agent.terms(batch)["loss_objective"].item()
+    batch["advantage"] = batch["advantage"] * 10
+    assert agent.terms(batch)["loss_objective"].item() == pytest.approx(10 * small, rel=1e-4)
+
+
+def test_minibatches_are_a_partition_of_the_rollout_in_another_order_each_pass(setting_of) -> None:
+    agent = ppo_of(setting_of(), num_passes=2)
+    stream = agent.stream()
+    whole: list[TensorDict] = []
+    collect = stream.collect
+    stream.collect = lambda: whole.append(collect()) or whole[-1]
+    batches = list(stream.iteration())
+    assert [len(batch) for batch in batches] == [32] * 8
+    rows = lambda part: sorted(map(tuple, torch.cat([part["action"], part["advantage"]], 1).tolist()))  # noqa: E731
+    passes = [torch.cat([b["advantage"] for b in batches[first : first + 4]]) for first in (0, 4)]
+    for first in (0, 4):
+        assert rows(torch.cat(batches[first : first + 4])) == rows(whole[0])
+    assert not torch.equal(*passes)
+    assert not torch.equal(passes[0], whole[0]["advantage"])
+
+
+def test_gradients_are_clipped_to_the_norm_of_the_trainer(setting_of, tmp_path: Path) -> None:
+    norms = []
+
+    class Norms(lightning.Callback):
+        def on_before_zero_grad(self, trainer, module, optimizer) -> None:
+            grads = [p.grad for p in module.parameters() if p.grad is not None]
+            if grads:
+                norms.append(float(torch.cat([g.flatten() for g in grads]).norm()))
+
+    for keys in ({}, {"gradient_clip_val": 0.01}):
+        lightning.seed_everything(0, verbose=False)
+        fit(ppo_of(setting_of()), tmp_path, 1, [Norms()], **keys)
+    free, clipped = norms[: len(norms) // 2], norms[len(norms) // 2 :]
+    assert min(free) > 0.02
+    assert max(clipped) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_schedules_end_where_they_should(setting_of, tmp_path: Path) -> None:
+    """Linear in the frames before each iteration: 4 iterations give 0, 1/4, 2/4 and 3/4 of the way."""
+    agent = ppo_of(
+        setting_of(), total_frames=512, lr=1e-3, lr_schedule="linear", entropy_coefficient=0.4,
+        final_entropy_coefficient=0.0,
+    )  # fmt: skip
+    seen = []
+
+    class Watch(lightning.Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+            seen.append((trainer.optimizers[0].param_groups[0]["lr"], float(module.loss.entropy_coeff)))
+
+    fit(agent, tmp_path, callbacks=[Watch()])
+    expected = [(1e-3 * (1 - k / 4), 0.4 * (1 - k / 4)) for k in range(4) for _ in range(16)]
+    np.testing.assert_allclose(seen, expected, rtol=1e-6)
+
+
+def test_stop_by_divergence_skips_the_rest_of_the_iteration(setting_of, tmp_path: Path) -> None:
+    """The step that is too far, and those after it, change neither weights nor moments; the next rollout learns on."""
+    weights, kls = [], []
+
+    class Watch(lightning.Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+            moments = [x for state in trainer.optimizers[0].state.values() for x in state.values()]
+            weights.append(torch.cat([x.detach().flatten() for x in (*module.parameters(), *moments)]))
+            kls.append(float(module._newest["kl"]))
+
+    lightning.seed_everything(0, verbose=False)
+    agent = ppo_of(setting_of(), lr=1e-2, target_kl=0.01, total_frames=256)
+    data = fit(agent, tmp_path, callbacks=[Watch()])
+    assert len(weights) == 32
+    assert data.stream.frames == 256
+    for first in (0, 16):
+        part, kl = weights[first : first + 16], np.array(kls[first : first + 16])
+        stop = int(np.argmax(kl > 0.01))
+        assert 0 < stop < 15
+        assert all(torch.equal(part[k], part[stop - 1]) for k in range(stop, 16))
+        assert all(not torch.equal(part[k], part[k - 1]) for k in range(1, stop))
+        assert (kl[:stop] <= 0.01).all()
+        assert (kl[stop:] == kl[stop]).all()
+    assert not torch.equal(weights[16], weights[15])
+
+
+@pytest.mark.row("B21")
+def test_option_of_the_bot_has_its_numbers() -> None:
+    from omegaconf import OmegaConf
+
+    from tradewright.paths import shipped
+
+    node = OmegaConf.load(shipped("conf") / "algorithm" / "ppo_bot.yaml")
+    assert node.num_envs * node.rollout_steps == 2048
+    assert (node.gae_lambda, node.clip) == (0.95, 0.2)
+    assert node.final_entropy_coefficient < node.entropy_coefficient
+
+
+@pytest.mark.row("B27")
+@pytest.mark.parametrize("make", [ppo_of, a2c_of])
+def test_episodes_set_the_length_of_the_training(setting_of, make) -> None:
+    agent = make(setting_of(), episodes=1000)
+    assert agent.total_frames == 1000 * 64
+    assert agent.max_epochs == math.ceil(64_000 / agent.frames_per_epoch)
+
+
+@pytest.mark.row("B22")
+def test_episode_returns_are_logged_as_they_end(setting_of, tmp_path: Path) -> None:
+    """An episode of 16 bars ends in every rollout of 16 steps: the mean return is the mean sum of its rewards."""
+    logged = []
+
+    class Watch(lightning.Callback):
+        def on_train_epoch_end(self, trainer, module) -> None:
+            figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
+            logged.append((figures["train/episode_return"], 16 * figures["train/mean_reward"]))
+            assert figures["train/episode_length"] == 16
+
+    setting = setting_of(env=Discrete9(window=2, episode_bars=16))
+    fit(ppo_of(setting), tmp_path, 2, [Watch()])
+    np.testing.assert_allclose(*np.array(logged).T, rtol=1e-4)
+
+
+@pytest.mark.row("N8")
+def test_continuous_control_trains_on_synthetic_data(setting_of, tmp_path: Path) -> None:
+    setting = setting_of(signal=0.3)
+    agent = ppo_of(setting)
+    fit(agent, tmp_path)
+    assert setting.env.action_kind == "continuous"
+    assert setting.stage.panel.is_synthetic
+    positions = Policy(agent=agent).decide(setting.stage.panel, setting.stage.features, Range(400, 420))
+    assert np.isfinite(positions.weights_TN).all()
+
+
+def test_bf16_mixed_precision_trains(setting_of, tmp_path: Path) -> None:
+    lightning.seed_everything(0, verbose=False)
+    agent = ppo_of(setting_of())
+    before = [p.detach().clone() for p in agent.parameters()]
+    fit(agent, tmp_path, 1, precision="bf16-mixed", gradient_clip_val=0.5)
+    assert all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in agent.parameters())
+    assert any(not torch.equal(p, q) for p, q in zip(agent.parameters(), before, strict=True))
+
+
 def test_same_seed_twice_is_equal_and_another_seed_differs(setting_of, tmp_path: Path) -> None:
     def weights(seed: int) -> torch.Tensor:
         lightning.seed_everything(seed, verbose=False)
@@ -107,9 +337,9 @@ def test_same_seed_twice_is_equal_and_another_seed_differs(setting_of, tmp_path:
 @pytest.mark.row("B46")
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 def test_resumed_training_equals_uninterrupted_training_bit_for_bit(setting_of, tmp_path: Path) -> None:
-    def fit(folder: Path, epochs: int, resume: bool = False) -> tuple[PPO, Curves, Path]:
+    def train(folder: Path, epochs: int, resume: bool = False) -> tuple[PPO, Curves, Path]:
         lightning.seed_everything(0, verbose=False)
-        agent = ppo_of(setting_of())
+        agent = ppo_of(setting_of(), final_entropy_coefficient=0.01, lr_schedule="linear", target_kl=0.001, lr=3e-3)
         curves = Curves()
         callbacks = [BestCheckpoint(directory=folder), LastCheckpoint(directory=folder), curves]
         checkpoint = newest_checkpoint(folder) if resume else None
@@ -117,9 +347,9 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(setting_of, 
         trainer.fit(agent, AgentDataModule(agent), ckpt_path=checkpoint, weights_only=True)
         return agent, curves, Path(callbacks[0].best_model_path)
 
-    whole, whole_curves, whole_best = fit(tmp_path / "whole", 4)
-    fit(tmp_path / "parts", 2)
-    parts, parts_curves, parts_best = fit(tmp_path / "parts", 4, resume=True)
+    whole, whole_curves, whole_best = train(tmp_path / "whole", 4)
+    train(tmp_path / "parts", 2)
+    parts, parts_curves, parts_best = train(tmp_path / "parts", 4, resume=True)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, parts.state_dict()[name]), name
     assert whole_curves.curves == parts_curves.curves
@@ -183,6 +413,12 @@ def test_acting_restores_the_features_of_the_training_market(setting_of) -> None
         ({"gamma": 1.5}, r"gamma must be in \(0, 1\], was 1.5"),
         ({"clip": 0.0}, r"clip must be in \(0, 1\), was 0"),
         ({"rollout_steps": 0}, "rollout_steps must be > 0, was 0"),
+        ({"lr_schedule": "cosine"}, "lr_schedule must be one of constant, linear, was 'cosine'"),
+        ({"target_kl": 0.0}, "target_kl must be > 0, was 0"),
+        ({"value_clip": -1.0}, "value_clip must be > 0, was -1"),
+        ({"entropy_coefficient": -0.1}, "entropy_coefficient must be >= 0, was -0.1"),
+        ({"final_entropy_coefficient": -0.1}, "final_entropy_coefficient must be >= 0, was -0.1"),
+        ({"num_minibatches": 128}, "normalise_advantage must be false for minibatches of one frame"),
     ],
 )
 def test_bad_arguments_are_refused(setting_of, keys: dict, message: str) -> None:
