@@ -22,20 +22,20 @@ on Neural Networks 12 (2001).
 from copy import copy
 from dataclasses import replace
 from operator import attrgetter
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tradewright.algorithm.agent import NETWORK_STREAM, AgentModule, require_positive
 from tradewright.algorithm.analytic_stream import AnalyticStream, OffGraph, Unrolled
 from tradewright.algorithm.networks import Body, ModelFactory
+from tradewright.algorithm.q_networks import DeterministicActor
 from tradewright.algorithm.setting import Setting
 from tradewright.config.runtime import Runtime
-from tradewright.env.trading import MarketEnv
+from tradewright.env.trading import Accounts, MarketEnv
 from tradewright.env.world import Stage
 from tradewright.errors import ConfigError, MarketError
-from tradewright.model.mlp import orthogonal_head
 from tradewright.strategy.policy import Acted
 
 OBJECTIVES = ("sharpe", "log_return")
@@ -43,24 +43,6 @@ PERCENT = 100.0
 HEAD_GAIN = 0.3
 """Of the initial output layer. The Sharpe ratio does not care for the size of positions, so they stay near where they
 start: from 0.01, the gain of agents that explore, they earn half as much at the same ratio."""
-
-
-class DeterministicActor(nn.Module):
-    """One action per observation, in (-1, 1).
-
-    Args:
-        body: Trunk over the observation.
-        num_actions: A.
-    """
-
-    def __init__(self, *, body: Body, num_actions: int) -> None:
-        super().__init__()
-        self.body = body
-        self.head = orthogonal_head(body.out_features, num_actions, gain=HEAD_GAIN)
-
-    def forward(self, *values: Tensor) -> Tensor:
-        """Map the values of the observation to ``[B, A]``."""
-        return torch.tanh(self.head(self.body(*values)))
 
 
 class APG(AgentModule):
@@ -133,7 +115,8 @@ class APG(AgentModule):
         if objective not in OBJECTIVES:
             raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, was {objective!r}")
         self.horizon_bars, self.objective = horizon_bars, objective
-        self.actor = DeterministicActor(body=Body(inputs=self.inputs, model=model), num_actions=self.env.num_actions)
+        body = Body(inputs=self.inputs, model=model)
+        self.actor = DeterministicActor(body=body, num_actions=self.env.num_actions, gain=HEAD_GAIN)
         self.decide = self.compiled(self._decide)
 
     @property
@@ -144,7 +127,7 @@ class APG(AgentModule):
     def stream(self) -> AnalyticStream:
         """Return the chunks of one epoch."""
         return AnalyticStream(
-            world=self.world(),
+            world=cast(Accounts, self.world()),
             policy=self.decide,
             horizon_bars=self.horizon_bars,
             num_iterations=self.iterations_per_epoch,
@@ -161,7 +144,8 @@ class APG(AgentModule):
 
     def training_step(self, batch: AnalyticStream, batch_idx: int) -> Tensor:
         """Unroll a chunk and return the objective with its sign turned."""
-        unrolled = batch.unroll()
+        with self.actor.body.encoded(self.frames_per_iteration):
+            unrolled = batch.unroll()
         value = objective_of(unrolled, self.objective)
         is_defined = bool(torch.isfinite(value))
         loss = -value if is_defined else 0.0 * unrolled.return_SB.sum()
@@ -174,12 +158,11 @@ class APG(AgentModule):
         Raises:
             MarketError: Something in the accounting passes back NaN or infinity.
         """
-        found = [
-            name for name, p in self.named_parameters() if p.grad is not None and not bool(p.grad.isfinite().all())
-        ]
-        if found:
+        gradients = {name: weight.grad for name, weight in self.named_parameters()}
+        bad = [name for name, x in gradients.items() if x is not None and not bool(x.isfinite().all())]
+        if bad:
             raise MarketError(
-                f"algorithm=apg: the gradient of {', '.join(found)} is not finite; check prices and costs"
+                f"algorithm=apg: the gradient of {', '.join(bad)} is not finite; look at prices and costs"
             )
 
 

@@ -140,12 +140,13 @@ class DeterministicActor(nn.Module):
     Args:
         body: Trunk over the observation.
         num_actions: A.
+        gain: Of the initial output layer.
     """
 
-    def __init__(self, *, body: Body, num_actions: int) -> None:
+    def __init__(self, *, body: Body, num_actions: int, gain: float = 0.01) -> None:
         super().__init__()
         self.body = body
-        self.head = orthogonal_head(body.out_features, num_actions, gain=0.01)
+        self.head = orthogonal_head(body.out_features, num_actions, gain=gain)
 
     def forward(self, *values: Tensor) -> Tensor:
         """Return the action."""

@@ -70,7 +70,7 @@ def read_rates(connection: duckdb.DuckDBPyConnection, path: str, symbols: Sequen
         DataError: A row is malformed, doubled or of another symbol; named by file and row.
     """
     rates: dict[tuple[str, Any], Rate] = {}
-    for place, row in _read(connection, path, "data.rates", "rates", ("symbol",), RATE_COLUMNS):
+    for place, row in read_rows(connection, path, "data.rates", "rates", ("symbol",), RATE_COLUMNS):
         symbol, ts = row["symbol"], row["ts"]
         if symbol not in symbols:
             raise DataError(f"{place}: symbol '{symbol}' has no bars{suggest(symbol, symbols)}")
@@ -94,7 +94,7 @@ def read_rolls(connection: duckdb.DuckDBPyConnection, path: str, symbols: Sequen
         DataError: A row is malformed, or the contracts of a root do not follow each other; named by file and row.
     """
     found: list[tuple[str, Roll]] = []
-    for place, row in _read(connection, path, "data.rolls", "rolls", ROOT_COLUMNS, PRICE_COLUMNS):
+    for place, row in read_rows(connection, path, "data.rolls", "rolls", ROOT_COLUMNS, PRICE_COLUMNS):
         for name in ROOT_COLUMNS:
             if not row[name]:
                 raise DataError(f"{place}: {name} is missing; fill it in")
@@ -124,7 +124,7 @@ def _check_chain(place: str, earlier: Roll, roll: Roll) -> None:
         )
 
 
-def _read(
+def read_rows(
     connection: duckdb.DuckDBPyConnection,
     path: str,
     key: str,
