@@ -87,7 +87,10 @@ class CostFactors:
             ValueError: Slippage would reach the price.
         """
         costs = {name: getattr(rules.costs, name) * max(1.0, self.high) for name in FACTORED}
-        return replace(rules, costs=replace(rules.costs, **costs))
+        try:
+            return replace(rules, costs=replace(rules.costs, **costs))
+        except ValueError as error:
+            raise ValueError(f"cost_range must leave costs that exist at its upper end, but there {error}") from None
 
     def terms(self, rules: AccountRules, *, is_column: bool) -> Terms:
         """Return the costs of every account, ``[B, 1]`` as a column, else ``[B]``."""
