@@ -82,7 +82,7 @@ class TCN(BarModel):
 
     def encode(self, window: Tensor) -> Tensor:
         """Return the code of each window."""
-        return self._convolve(window.flatten(0, -3))[:, :, -1].unflatten(0, window.shape[:-2])
+        return self._convolve(window.reshape(-1, *window.shape[-2:]))[:, :, -1].reshape(*window.shape[:-2], -1)
 
     def encode_bars(self, features: Tensor) -> Tensor:
         """Convolve the whole range: one code per bar."""
