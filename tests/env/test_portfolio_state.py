@@ -166,6 +166,12 @@ def test_restarted_accounts_begin_with_no_history_and_the_others_keep_theirs(pan
     simulator.step_weights(torch.full((6,), torch.nan, dtype=torch.float64))
     rest = simulator.observe()["portfolio"][0]
     assert float(rest[PORTFOLIO_FULL.index("volatility")]) == 0.0  # nothing of the old episode is left
+    for weight in (1.0, 0.0):
+        before_B = simulator.equity_B.clone()
+        simulator.step_weights(torch.full((6,), weight, dtype=torch.float64))
+    earned = float((simulator.equity_B[0] - simulator.rules.initial_cash) / before_B[0])
+    last = simulator.observe()["portfolio"][0, PORTFOLIO_FULL.index("last_trade_return")]
+    assert float(last) == pytest.approx(earned, rel=1e-5)  # what the old trade had cost is forgotten
 
 
 def test_history_continues_from_its_state_to_the_bit(panel_of) -> None:
