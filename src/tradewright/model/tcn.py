@@ -2,7 +2,7 @@
 
 The field is exactly the window: no bar outside the declared observation has a say, so once-per-bar encoding sees
 the same numbers as per-window encoding. Layer i has ``kernel`` taps of dilation 1, 2, 4, ... as long as they fit; what
-is left of the window is bridged by a last layer of two taps. Convolutions are not padded: each shortens the window.
+is left of the window is bridged by layers of two taps. Convolutions are not padded: each shortens the window.
 Source: Bai, Kolter and Koltun, "An empirical evaluation of generic convolutional and recurrent networks for sequence
 modeling", arXiv 1803.01271.
 Legend: W window, F features, N instruments, R bars, C channels.
@@ -26,8 +26,9 @@ def taps_of(window: int, kernel: int) -> list[tuple[int, int]]:
         layers.append((kernel, dilation))
         left -= (kernel - 1) * dilation
         dilation *= 2
-    if left:
-        layers.append((2, left))
+    while left:  # two taps no further apart than what is covered already, so that no bar is skipped
+        layers.append((2, min(left, window - left)))
+        left -= layers[-1][1]
     return layers
 
 
