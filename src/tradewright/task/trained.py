@@ -7,6 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from tradewright.config.build import build
+from tradewright.config.locate import class_attribute
 from tradewright.errors import ConfigError, RunError, suggest
 from tradewright.evaluate.bench import Bench
 from tradewright.features.scaler import Scaler
@@ -98,8 +99,28 @@ class TrainedRun:
                 f" {first}; choose a later data.split or data.start"
             )
 
+    def require_same_instruments(self, bench: Bench) -> None:
+        """Refuse other instruments, or another order, for an agent that trades all of them from one account.
+
+        Raises:
+            RunError: Its weights would go to other instruments than those it learned them for.
+        """
+        if class_attribute(str(self.cfg.env._target_), "is_joint") is not True:
+            return
+        own, given = read_market(self.cfg, with_features=False).panel.symbols, bench.panel.symbols
+        if own != given:
+            raise RunError(
+                f"{self.directory}: its joint account trades {_listed(own)}, the data have {_listed(given)}; choose the"
+                " same in the same order with data.symbols"
+            )
+
     def strategy(self, cfg: DictConfig, bench: Bench) -> Strategy:
-        """Build the run's agent with its best weights, for another market of the same features."""
+        """Build the run's agent with its best weights, for another market of the same features.
+
+        Raises:
+            RunError: A joint account would trade other instruments.
+        """
+        self.require_same_instruments(bench)
         return self.load(
             Context(
                 cfg=cfg,
@@ -119,6 +140,15 @@ class TrainedRun:
         load_weights(algorithm, self.checkpoint)
         strategy: Strategy = build(context.cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
         return strategy
+
+
+MAX_LISTED = 5
+"""Symbols named in a message."""
+
+
+def _listed(symbols: tuple[str, ...]) -> str:
+    more = f" and {len(symbols) - MAX_LISTED} more" if len(symbols) > MAX_LISTED else ""
+    return ", ".join(symbols[:MAX_LISTED]) + more
 
 
 def _set(cfg: DictConfig, key: str, value: Any, *, is_new: bool) -> None:
