@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torchrl.envs.utils import check_env_specs
 
 from tradewright.backtest.vectorized import Vectorized
+from tradewright.config.compose import compose
 from tradewright.data.ranges import Range
 from tradewright.env.auto import Auto
 from tradewright.env.continuous import Continuous
@@ -16,8 +16,8 @@ from tradewright.env.discrete9 import ACTIONS, Discrete9
 from tradewright.env.market_tensors import MarketTensors, gather_window
 from tradewright.env.portfolio_state import PORTFOLIO
 from tradewright.env.simulator import Simulator
-from tradewright.env.torchrl_env import TradingTorchRLEnv
 from tradewright.env.view import AccountView
+from tradewright.env.world import Stage
 from tradewright.errors import DataError
 from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
@@ -52,7 +52,7 @@ def simulator_of(panel, cache: Path, env, *, rows=None, accounts=1, rules=None, 
 
 
 @pytest.mark.parametrize("action_name", ACTIONS)
-@pytest.mark.row("B28")
+@pytest.mark.row("B15")
 def test_each_discrete9_action_moves_cash_and_position_as_its_name_says(panel_of, cache, action_name: str) -> None:
     """From half invested at zero cost, fills at the open of a bar that opens where the last one closed."""
     panel = panel_of(100)
@@ -121,13 +121,6 @@ def test_auto_prefers_continuous_and_falls_back_to_discrete9() -> None:
     assert isinstance(Auto(window=7).choose(("continuous", "discrete")), Continuous)
     assert isinstance(Auto(window=7).choose(("discrete",)), Discrete9)
     assert Auto(window=7).choose(("discrete",)).window == 7
-
-
-@pytest.mark.parametrize("observation", ["index", "window"])
-@pytest.mark.parametrize("env_class", [Continuous, Discrete9])
-def test_torchrl_accepts_the_environment(panel_of, cache, env_class, observation: str) -> None:
-    env = env_class(window=4, observation=observation, episode_bars=20)
-    check_env_specs(TradingTorchRLEnv(simulator_of(panel_of(200, 2), cache, env, accounts=8, seed=0)))
 
 
 @pytest.mark.row("N19")
@@ -247,6 +240,40 @@ def test_bankruptcy_terminates_with_finite_observations(panel_of, cache) -> None
     assert bool(moved.terminated_B)
     assert float(moved.reward_B) == LogReturn().bankrupt_reward
     assert torch.isfinite(simulator.observe()["portfolio"]).all()
+
+
+@pytest.mark.parametrize(("episode_bars", "length"), [(10, 10), (10_000, None), (None, None)])
+def test_episodes_start_anywhere_and_last_as_long_as_asked_or_the_whole_range(
+    panel_of, cache, episode_bars: int | None, length: int | None
+) -> None:
+    panel = panel_of(200, 2)
+    env = Continuous(window=3, episode_bars=episode_bars)
+    simulator = simulator_of(panel, cache, env, accounts=4_000, seed=0)
+    first, last = simulator.market.ready_from + 2, 199
+    begin_B, end_B = simulator.bar_B, simulator.end_B
+    assert set((end_B - begin_B).tolist()) == {length or last - first}
+    starts = {(n, t) for n in range(2) for t in (range(first, last - 9) if length else [first])}
+    assert set(zip(simulator.instrument_B.tolist(), begin_B.tolist(), strict=True)) == starts
+    for _ in range(length or last - first):
+        moved = simulator.step(torch.zeros(4_000, 1))
+    assert bool(moved.truncated_B.all())
+    simulator.restart(moved.truncated_B)
+    assert len(set(zip(simulator.instrument_B.tolist(), simulator.bar_B.tolist(), strict=True))) == len(starts)
+
+
+def test_restart_of_nobody_draws_nothing_and_changes_nothing(panel_of, cache) -> None:
+    simulator = simulator_of(panel_of(200), cache, Continuous(window=3), accounts=4, seed=0)
+    simulator.step(torch.ones(4, 1))
+    before, account = simulator.generator.get_state(), simulator.account
+    simulator.restart(torch.zeros(4, dtype=torch.bool))
+    assert torch.equal(simulator.generator.get_state(), before)
+    assert simulator.account is account
+
+
+@pytest.mark.row("N33")
+def test_agents_are_set_on_prices_and_a_reward_without_labels() -> None:
+    assert {field.name for field in fields(Stage)} == {"panel", "features", "rows", "rules", "reward"}
+    assert "target" not in compose([])
 
 
 def test_range_too_short_for_the_window_is_named(panel_of, cache) -> None:
