@@ -23,13 +23,16 @@ from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.portfolio import Portfolio
 from tradewright.env.simulator import Simulator
 from tradewright.env.world import Env, Stage, World
+from tradewright.errors import MarketError
 from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
 from tradewright.market.positions import Positions
 from tradewright.market.rules import Costs
 from tradewright.market.step import unrealised
 from tradewright.reward.futures import Futures
-from tradewright.reward.reward import Reward
+from tradewright.reward.growth import LogReturnTerm
+from tradewright.reward.reward import BarChange, Reward, RewardState, require_finite
+from tradewright.reward.term import SumOfTerms, Term
 
 COSTS = Costs(fee_bps=5.0, fixed_fee=1.0, slippage_bps=3.0, borrow_rate=0.1, cash_rate=0.02)
 KEYS = {"window": 3, "episode_bars": 25}
@@ -224,3 +227,26 @@ def test_bankrupt_account_is_paid_the_agreed_reward(panel_of: Callable[..., Pane
     assert np.isfinite(rewards).all()
     after = simulator.step_weights(torch.tensor([1.0], dtype=torch.float64))
     assert float(after.reward_B) == -7.0
+
+
+class Broken(Term):
+    """A term with a mistake: it divides by a position that may be none."""
+
+    needs = frozenset({"unrealised_B"})
+
+    def __call__(self, state: RewardState, change: BarChange) -> tuple[torch.Tensor, RewardState]:
+        unrealised_B = change.need("unrealised_B")
+        return unrealised_B / unrealised_B, state
+
+
+def test_a_broken_reward_of_ones_own_is_named_with_its_term(panel_of: Callable[..., Panel], cache: Path) -> None:
+    """Ten lines make a reward; where it goes wrong, the error says in which term."""
+    terms = {"log_return": (LogReturnTerm(), 1.0), "broken": (Broken(), 1.0)}
+    reward = SumOfTerms(scale=1.0, bankrupt_reward=0.0, terms=terms)
+    stage = stage_of(panel_of(60, 1, 6), cache, reward, Vectorized())
+    world = world_of(ENVS["continuous"], stage)
+    rewards = roll(world, torch.full((5, 4, 1), 0.5))
+    require_finite(rewards, "mine", world.drain_terms)
+    rewards = roll(world, torch.full((5, 4, 1), 0.0))
+    with pytest.raises(MarketError, match=r"reward=mine \(term broken\): [1-9][0-9]* of 20 rewards are not finite"):
+        require_finite(rewards, "mine", world.drain_terms)

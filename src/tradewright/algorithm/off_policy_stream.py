@@ -15,7 +15,9 @@ from torch import Tensor
 from tradewright.algorithm.prioritised import Priorities
 from tradewright.algorithm.replay import NEXT, Replay
 from tradewright.algorithm.stream import Stream
+from tradewright.callbacks.checkpoints import BULK
 from tradewright.env.world import World
+from tradewright.errors import RunError
 from tradewright.reward.reward import require_finite
 
 BATCHES_AT_ONCE = 8
@@ -137,7 +139,7 @@ class OffPolicyStream(Stream):
                 following = self.world.observe()
             observation = following
         reward_SB = torch.stack(rewards)
-        require_finite(reward_SB, agent.reward_name)
+        require_finite(reward_SB, agent.reward_name, self.world.drain_terms)
         self.describe(float(reward_SB.mean()))
 
     @torch.no_grad()
@@ -168,12 +170,20 @@ class OffPolicyStream(Stream):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state between two iterations, the replay included."""
-        state = {**super().state_dict(), "replay": self.replay.state_dict()}
-        return {**state, "priorities": self.priorities.state_dict()} if self.priorities else state
+        bulk = {"replay": self.replay.state_dict()}
+        if self.priorities:
+            bulk["priorities"] = self.priorities.state_dict()
+        return {**super().state_dict(), BULK: bulk}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
+        """Continue from a saved state.
+
+        Raises:
+            RunError: It is that of a best checkpoint, which has no replay.
+        """
+        if state[BULK] is None:
+            raise RunError("a best checkpoint has no replay to continue training from; resume from last.ckpt")
         super().load_state_dict(state)
-        self.replay.load_state_dict(state["replay"])
+        self.replay.load_state_dict(state[BULK]["replay"])
         if self.priorities:
-            self.priorities.load_state_dict(state["priorities"])
+            self.priorities.load_state_dict(state[BULK]["priorities"])

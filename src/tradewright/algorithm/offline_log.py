@@ -146,7 +146,7 @@ class Log:
             action = self._action(source_B, is_start_B)
             moved = accounts.step(action)
             after = accounts.observe()
-            require_finite(moved.reward_B, self.reward_name)
+            require_finite(moved.reward_B, self.reward_name, accounts.drain_terms)
             self.reward_sum += float(moved.reward_B.sum())
             self.replay.add(
                 {

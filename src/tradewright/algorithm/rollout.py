@@ -112,7 +112,7 @@ class OnPolicyStream(Stream):
             data_SB = {
                 name: torch.stack(getattr(steps, name)) for name in ("action", "reward", "terminated", "truncated")
             }
-            require_finite(data_SB["reward"], self.reward_name)
+            require_finite(data_SB["reward"], self.reward_name, self.world.drain_terms)
             observed_SB = {key: torch.stack([row[key] for row in steps.observed]) for key in last}
             is_first_SB = torch.stack(steps.is_first)
             value_SB, next_value_SB = self._values(observed_SB, is_first_SB, steps.finals, last)
