@@ -119,7 +119,7 @@ def test_errors_come_before_warnings() -> None:
                 "trainer": {"devices": 2},
                 "algorithm": {"action_kinds": ["discrete"]},
             },
-            "trainer.devices must be 1: algorithm=? trains in one process, was 2",
+            "trainer.devices must be 1, was 2: algorithm=? trains in one process",
         ),
     ],
 )

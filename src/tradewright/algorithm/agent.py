@@ -5,6 +5,8 @@ followed by a validation. The module owns the networks and the loss; the environ
 and the frame counter live in the data module, whose state makes a resumed run equal to the bit.
 """
 
+import os
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tradewright.algorithm.deciding import Decider
+from tradewright.algorithm.distributed import from_first, rank
 from tradewright.algorithm.inputs import WindowInputs, make_inputs
 from tradewright.algorithm.setting import Setting
 from tradewright.algorithm.stream import Stream
@@ -29,6 +32,8 @@ from tradewright.strategy.policy import Acted
 TRAIN_STREAM, NETWORK_STREAM = 1, 2
 """Independent random streams are seeded with ``seed * SEED_STRIDE + stream``."""
 SEED_STRIDE = 1_000
+RANK_STRIDE = 10
+"""Between the streams of two processes that train together, of which there may be 100."""
 
 
 class AgentModule(lightning.LightningModule, ABC):
@@ -50,6 +55,8 @@ class AgentModule(lightning.LightningModule, ABC):
     """
 
     action_kinds: ClassVar[tuple[str, ...]]
+    trains_in_parallel: ClassVar[bool] = False
+    """Whether several processes can train one agent."""
 
     def __init__(
         self,
@@ -80,6 +87,8 @@ class AgentModule(lightning.LightningModule, ABC):
         self.total_frames = total_frames if episodes is None else episodes * self.env.episode_steps(setting.stage)
         self.num_envs, self.iterations_per_epoch, self.lr, self.gamma = num_envs, iterations_per_epoch, lr, gamma
         self.is_compiled = compile
+        self.num_processes = 1
+        """Processes that train together, each with ``num_envs`` environments; set before the training starts."""
         self.rules = setting.stage.rules if setting.stage else None
         self.inputs = make_inputs(self.env, setting.stage)
 
@@ -90,8 +99,8 @@ class AgentModule(lightning.LightningModule, ABC):
 
     @property
     def frames_per_epoch(self) -> int:
-        """Environment steps of one Lightning epoch."""
-        return self.frames_per_iteration * self.iterations_per_epoch
+        """Environment steps of one Lightning epoch, those of all processes."""
+        return self.frames_per_iteration * self.iterations_per_epoch * self.num_processes
 
     @property
     def max_epochs(self) -> int:
@@ -100,8 +109,8 @@ class AgentModule(lightning.LightningModule, ABC):
 
     @property
     def frames(self) -> int:
-        """Environment steps so far; the x-axis of every curve."""
-        return self.stream_in_use.frames
+        """Environment steps so far, those of all processes; the x-axis of every curve."""
+        return self.stream_in_use.frames * self.num_processes
 
     @property
     def stream_in_use(self) -> Stream:
@@ -110,8 +119,9 @@ class AgentModule(lightning.LightningModule, ABC):
         return stream
 
     def generator(self, stream: int) -> torch.Generator:
-        """Return a fresh generator of the given random stream."""
-        return torch.Generator(device=self.device).manual_seed(self.setting.seed * SEED_STRIDE + stream)
+        """Return a fresh generator of the given random stream; every process has its own."""
+        seed = self.setting.seed * SEED_STRIDE + rank() * RANK_STRIDE + stream
+        return torch.Generator(device=self.device).manual_seed(seed)
 
     def world(self) -> World:
         """Return the training environments, on the networks' device."""
@@ -146,8 +156,20 @@ class AgentModule(lightning.LightningModule, ABC):
         """Return the training stream; called once, when the networks are on their device."""
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function, compiled for fixed shapes where ``compile`` asks for it."""
-        return torch.compile(function, dynamic=False) if self.is_compiled else function
+        """Return the function, compiled for fixed shapes where ``compile`` asks for it.
+
+        Raises:
+            ConfigError: There is no C++ compiler.
+        """
+        if not self.is_compiled:
+            return function
+        compilers = (os.environ["CXX"],) if "CXX" in os.environ else ("g++", "clang++", "cl")
+        if not any(map(shutil.which, compilers)):
+            raise ConfigError(
+                f"algorithm.compile needs a C++ compiler, found none of {', '.join(compilers)}; install one, set CXX to"
+                " it, or use algorithm.compile=false"
+            )
+        return torch.compile(function, dynamic=False)
 
     def configure_optimizers(self) -> Optimizer:
         """Adam over all parameters, epsilon 1e-5 as in the PPO reference implementation.
@@ -171,12 +193,15 @@ class AgentModule(lightning.LightningModule, ABC):
             return
         logged = {f"train/{name}": torch.as_tensor(term).detach() for name, term in {**terms, **stream.newest}.items()}
         logged["train/lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
-        self.log_dict(logged, batch_size=len(batch))
+        self.log_dict(logged, batch_size=len(batch), sync_dist=self.num_processes > 1)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Judge the agent as the strategy that will be tested, on the validation range, and log every figure."""
-        figures = self.setting.validate(self)
-        self.log_dict({f"validation/{name}": value for name, value in figures.items()}, batch_size=1)
+        figures = from_first(self.setting.validate(self) if rank() == 0 else None)
+        # All processes log the same numbers, so that they choose the same checkpoints; the maximum of equals is exact.
+        is_shared = self.num_processes > 1
+        logged = {f"validation/{name}": value for name, value in figures.items()}
+        self.log_dict(logged, batch_size=1, sync_dist=is_shared, reduce_fx="max" if is_shared else "mean")
 
 
 def require_positive(**values: float) -> None:

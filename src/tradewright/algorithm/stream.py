@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tradewright.algorithm.distributed import total
 from tradewright.env.world import Transition, World
 
 
@@ -43,12 +44,16 @@ class Episodes:
             self.length_B[done_B] = 0
 
     def drain(self) -> dict[str, float]:
-        """Return the mean return and length of the episodes that ended since the last call; {} without any."""
-        if not self._ended_num:
+        """Return the mean return and length of the episodes that ended since the last call; {} without any.
+
+        Where several processes train together, those of all of them; ``num`` counts them too.
+        """
+        ended = (self._ended_return, self._ended_length, float(self._ended_num))
+        sum_return, sum_length, num = total(ended, self.return_B.device)
+        if not num:
             return {}
-        num = self._ended_num
-        means = {"episode_return": self._ended_return / num, "episode_length": self._ended_length / num}
-        self.num += num
+        means = {"episode_return": sum_return / num, "episode_length": sum_length / num}
+        self.num += int(num)
         self._ended_return = self._ended_length = 0.0
         self._ended_num = 0
         return means

@@ -23,6 +23,8 @@ TRAINED_BY = "algorithm.objective"
 OPTIONAL_KEYS = ("resume",)
 LARGEST_SEED = 2**32 - 1
 """NumPy's and Lightning's largest."""
+FORKING = "ddp_fork"
+"""Lightning's strategy that starts its processes from the run itself; others start the command line once more."""
 LANGUAGE_MODEL_GROUPS = ("lora", "quant")
 MARKET_GROUPS = ("data", "features", "reward", "backtest")
 """Groups that an environment without a market switches off."""
@@ -199,6 +201,24 @@ def reward_has_effect(choice: Choice) -> Iterator[Finding]:
                 )
 
 
+def model_fits_agent(choice: Choice) -> Iterator[Finding]:
+    """Refuse a memory under an algorithm that learns from single steps, and an encoder of bars where there are none."""
+    if not choice.fact("algorithm", "action_kinds"):
+        return
+    if choice.fact("model", "is_recurrent") is True and choice.fact("algorithm", "carries_memory") is not True:
+        fitting = choice.fitting("algorithm", lambda value: value is True, "carries_memory")
+        fitting += choice.fitting("model", lambda value: value is False, "is_recurrent")
+        yield Finding(
+            f"{choice.named('algorithm')} learns from single steps and cannot train the memory of"
+            f" {choice.named('model')}. Use {' or '.join(fitting)}."
+        )
+    if choice.fact("model", "needs_window") is True and choice.fact("env", "is_market") is False:
+        fitting = choice.fitting("model", lambda value: value is False, "needs_window")
+        yield Finding(
+            f"{choice.named('model')} encodes bars and {choice.named('env')} has none. Use {' or '.join(fitting)}."
+        )
+
+
 def choices_are_made_on_validation(choice: Choice) -> Iterator[Finding]:
     """Refuse an objective outside the validation range, and a checkpoint or early stop that watches the test range."""
     for path, key, value in _leaves(choice.content, ""):
@@ -240,18 +260,27 @@ def strategy_fits_task(choice: Choice) -> Iterator[Finding]:
         )
 
 
-def agents_train_on_one_device(choice: Choice) -> Iterator[Finding]:
-    """Refuse several devices for an agent: its accounts live in one process."""
-    devices = choice.fact("trainer", "devices")
+def several_processes_suit_the_algorithm(choice: Choice) -> Iterator[Finding]:
+    """Refuse several devices for an algorithm that trains in one process, or started in a way that loses the run."""
+    devices, strategy = choice.fact("trainer", "devices"), choice.fact("trainer", "strategy")
     is_several = (isinstance(devices, int) and devices > 1) or (isinstance(devices, list) and len(devices) > 1)
-    if is_several and choice.fact("algorithm", "action_kinds") and choice.fact("task", "learns") is True:
-        yield Finding(f"trainer.devices must be 1: {choice.named('algorithm')} trains in one process, was {devices}")
+    if not is_several or not choice.fact("algorithm", "action_kinds") or choice.fact("task", "learns") is not True:
+        return
+    if choice.fact("algorithm", "trains_in_parallel") is not True:
+        fitting = choice.fitting("algorithm", lambda value: value is True, "trains_in_parallel")
+        advice = f"; with several use {' or '.join(fitting)}" if fitting else ""
+        yield Finding(
+            f"trainer.devices must be 1, was {devices}: {choice.named('algorithm')} trains in one process{advice}"
+        )
+    elif isinstance(strategy, str) and not strategy.startswith(FORKING):
+        yield Finding(f"trainer.strategy must be {FORKING} with {devices} devices, was {strategy}; use trainer=ddp")
 
 
 RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     nothing_needed_is_deleted,
     language_model_keys_have_effect,
     algorithm_fits_environment,
+    model_fits_agent,
     algorithm_has_its_market,
     environment_fits_task_and_judge,
     market_is_there_or_has_no_effect,
@@ -261,7 +290,7 @@ RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     seed_suits_every_generator,
     name_stays_in_the_output_folder,
     strategy_fits_task,
-    agents_train_on_one_device,
+    several_processes_suit_the_algorithm,
 )
 
 

@@ -14,12 +14,14 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
+from torch.multiprocessing import ProcessRaisedException
 
 from tradewright.algorithm.agent import AgentModule
 from tradewright.algorithm.data_module import AgentDataModule
 from tradewright.algorithm.setting import Setting
 from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, newest_checkpoint
 from tradewright.callbacks.curves import Curves
+from tradewright.callbacks.handover import Handover, take_over
 from tradewright.callbacks.leaks import LeakCheck
 from tradewright.callbacks.tensorboard import TensorBoard
 from tradewright.config.build import build
@@ -41,6 +43,7 @@ wait."""
 QUIET = (
     "lightning.pytorch.utilities.rank_zero",
     "lightning.fabric.utilities.seed",
+    "lightning.fabric.utilities.distributed",
     "lightning.pytorch.accelerators.cuda",
 )
 
@@ -92,6 +95,7 @@ class Train(Task):
             log.info("resuming from %s", checkpoint.name if checkpoint else "the start: no checkpoint was written yet")
         trainer = _build_trainer(context, algorithm, list(callbacks.values()), loggers)
         _fit(trainer, algorithm, checkpoint, context)
+        take_over(trainer, callbacks.values())
         for callback in callbacks.values():
             if isinstance(callback, LeakCheck):
                 self.evidence["leaks"] = callback.found
@@ -125,6 +129,8 @@ def _fit(trainer: lightning.Trainer, algorithm: AgentModule, checkpoint: Path | 
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
         try:
             trainer.fit(algorithm, AgentDataModule(algorithm), ckpt_path=checkpoint, weights_only=True)
+        except ProcessRaisedException as error:
+            raise RunError(f"a training process failed: {str(error).strip().splitlines()[-1]}") from error
         except SystemExit:
             if not trainer.interrupted:
                 raise
@@ -209,11 +215,14 @@ def _build_trainer(
         context.cfg.trainer,
         key="trainer",
         max_epochs=algorithm.max_epochs if max_epochs is None else max_epochs,
-        callbacks=callbacks,
+        callbacks=[*callbacks, Handover(context.directory)],
         logger=loggers or False,
         plugins=[AtomicCheckpointIO()],
         default_root_dir=context.directory,
     )
+    algorithm.num_processes = trainer.world_size
+    if max_epochs is None:  # each process adds its share of the frames
+        trainer.fit_loop.max_epochs = algorithm.max_epochs
     return trainer
 
 
