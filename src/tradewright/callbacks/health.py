@@ -29,6 +29,7 @@ class TrainHealth(Callback):
         self.sign = 1.0 if mode == "max" else -1.0
         self.best = -math.inf
         self.best_epoch = -1
+        self._sum: torch.Tensor | None = None
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Say which device was selected."""
@@ -37,13 +38,18 @@ class TrainHealth(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop before a non-finite loss spoils the weights for good.
+        """Stop before a non-finite loss spoils what is saved; on a GPU the losses of an epoch are looked at once.
 
         Raises:
             RunError: The loss is NaN or infinite.
         """
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if not bool(torch.isfinite(loss)):
+        if loss.device.type != "cpu":  # looking at it would make the device finish first
+            self._sum = loss if self._sum is None else self._sum + loss
+            if batch_idx + 1 < trainer.num_training_batches:
+                return
+            loss, self._sum = self._sum, None
+        if not math.isfinite(float(loss)):
             raise RunError(
                 f"algorithm: the loss became {float(loss)} at gradient step {trainer.global_step} (epoch"
                 f" {trainer.current_epoch}); lower algorithm.lr or trainer.gradient_clip_val, and look at the data with"

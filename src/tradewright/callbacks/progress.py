@@ -27,6 +27,7 @@ class TrainingProgress(Callback):
     def __init__(self, *, monitor: str = "validation/sharpe") -> None:
         self.monitor = monitor
         self._bar: Progress | None = None
+        self._shown = -1
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Open the bar at the frames already done."""
@@ -44,6 +45,9 @@ class TrainingProgress(Callback):
     def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: object) -> None:
         """Move the bar."""
         frames = module.frames
+        if frames == self._shown:  # gradient steps between two rollouts
+            return
+        self._shown = frames
         remaining_s = self._eta.remaining_s(frames)
         if self._bar is not None:
             self._bar.update(self._task, completed=frames, description=self._text(trainer, frames, remaining_s))
