@@ -82,6 +82,7 @@ class Simulator:
         self._meter = RewardMeter(reward, num_envs, 1, self.device)
         self._step = AccountStep(self._execution, self.rules.account, self.costs)
         self._starts = None if generator is None else find_starts(market, parts, env.window, env.episode_bars)
+        self._zero_B = torch.zeros(num_envs, dtype=torch.float64, device=self.device)
         self._seen: _Seen | None = None
         self._window: tuple[Tensor, Tensor] | None = None
         self.reset()
@@ -131,7 +132,12 @@ class Simulator:
         if self.figures is not None:
             self.figures.restart(done_B, torch.full_like(self.equity_B, initial))
         if seen is not None:
-            self._seen = _Seen(self.account, self.view(), seen.portfolio_BP.index_put((done_K,), self._fresh_P))
+            weight_B, cash_fraction_B, blocked_B = seen.view
+            blocked_B = blocked_B if self.account.blocked_BN is None else blocked_B.index_fill(0, done_K, 0.0)
+            view = AccountView(
+                weight_B.index_fill(0, done_K, 0.0), cash_fraction_B.index_fill(0, done_K, 1.0), blocked_B
+            )
+            self._seen = _Seen(self.account, view, seen.portfolio_BP.index_put((done_K,), self._fresh_P))
 
     def _draw(self, num: int, numbers_K: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return starting rows and last rows, int64, for the accounts numbered ``numbers_K``; None: all of them."""
@@ -198,7 +204,7 @@ class Simulator:
     def view(self) -> AccountView:
         """Return what the action map may look at."""
         blocked_BN = self.account.blocked_BN
-        blocked_B = torch.zeros_like(self.equity_B) if blocked_BN is None else blocked_BN[:, 0]
+        blocked_B = self._zero_B if blocked_BN is None else blocked_BN[:, 0]
         return AccountView(self.position_value_B / self.equity_B, self.account.cash_B / self.equity_B, blocked_B)
 
     def portfolio_BP(self, view: AccountView) -> Tensor:
@@ -243,9 +249,7 @@ class Simulator:
         if self.figures is not None:
             self.figures.add(stepped.outcome, self.bar_B, stepped.multiplier_BN)
         self.peak_B = torch.maximum(self.peak_B, self.equity_B)
-        side_B = torch.sign(self.account.shares_BN[:, 0]).detach()
-        is_same_side_B = (side_B * torch.sign(before.shares_BN[:, 0]).detach()).clamp_min(0.0)
-        self.holding_B = (self.holding_B * is_same_side_B + 1.0) * side_B.abs()
+        self._count_holding(before.shares_BN[:, 0].detach(), self.account.shares_BN[:, 0].detach())
         if self.costs is not None:
             self.costs.count()
         can_end = self.can_end
@@ -256,6 +260,13 @@ class Simulator:
             self.history.add(moved)
         terminated_B, truncated_B = self.account.ended_B, self.row_B >= self.end_row_B
         return Transition(self._meter.pay(moved), terminated_B, truncated_B & ~terminated_B if can_end else truncated_B)
+
+    def _count_holding(self, before_B: Tensor, after_B: Tensor) -> None:
+        """Count the bars of positions that stay on their side; masks are floats, as in ``market.lean``."""
+        side_B = before_B * after_B
+        is_same_side_B = torch.gt(side_B, 0.0, out=side_B)
+        is_held_B = torch.ne(after_B, 0.0, out=torch.empty_like(after_B))
+        self.holding_B = (self.holding_B * is_same_side_B).add_(1.0).mul_(is_held_B)
 
     @property
     def reward_state(self) -> RewardState:

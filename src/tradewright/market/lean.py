@@ -2,8 +2,8 @@
 
 Neither stops, entries, lots, ticks, events nor missing bars; sizing at the fill; no account that has ended or was
 called. Numbers equal those of ``step`` (tests compare them with ``==``), operation for operation: masks are floats and
-choices are ``lerp`` with weight 0 or 1, which torch runs four times faster than booleans and ``where``. Gradients flow
-through it as through ``step``.
+choices are ``lerp`` with weight 0 or 1, which torch runs four times faster than booleans and ``where``; sums grow in
+place where no gradient needs what they were. Gradients flow through it as through ``step``.
 
 Trouble (equity or margin at or below its line) is not handled here: where ``margin_B`` is not above zero, the caller
 throws the result away and runs ``step`` on the state that it still has.
@@ -112,16 +112,16 @@ def _target(xp: Any, rules: AccountRules, terms: Terms, shares_B: Array, size_B:
     """Return target shares; the current ones where there is no order, or only rounding noise of one."""
     lowest = -terms.leverage if rules.allow_short else 0.0
     target_B = xp.clip(weight_B, lowest, terms.leverage) * size_B
-    change_B = (target_B - shares_B).detach().abs()  # NaN where there is no order: compares as False
-    is_order_B = xp.ge(change_B, DUST * size_B.detach(), out=xp.empty_like(change_B))
+    change_B = (target_B.detach() - shares_B.detach()).abs_()  # NaN where there is no order: compares as False
+    is_order_B = xp.ge(change_B, DUST * size_B.detach(), out=change_B)
     if target_B.requires_grad:  # a NaN on the way would be one in the gradient, although it is not chosen
         target_B = xp.clip(xp.nan_to_num(weight_B), lowest, terms.leverage) * size_B
     return xp.lerp(shares_B, xp.nan_to_num(target_B), is_order_B)
 
 
 def _cost(terms: Terms, notional_B: Array) -> Array:
-    cost_B = notional_B.abs() * terms.rate
-    return cost_B + notional_B * terms.skew if is_term(terms.skew) else cost_B
+    cost_B = notional_B.abs().mul_(terms.rate)
+    return cost_B.add_(notional_B * terms.skew) if is_term(terms.skew) else cost_B
 
 
 def _opened(
@@ -136,11 +136,11 @@ def _opened(
     """Return the openings that buying power allows, after the reductions."""
     equity_B = equity_B - _cost(terms, kept_value_B - value_B)
     notional_B = wanted_B * unit_B
-    need_B = notional_B.abs() * terms.need_rate
+    need_B = notional_B.abs().mul_(terms.need_rate)
     if is_term(terms.need_skew):
-        need_B = need_B + notional_B * terms.need_skew
+        need_B.add_(notional_B * terms.need_skew)
     room_B = (equity_B if terms.leverage == 1 else equity_B * terms.leverage) - kept_value_B.abs()
-    return wanted_B * xp.clip(room_B / need_B.clamp_min(TINY), 0.0, 1.0)
+    return wanted_B * (room_B / need_B.clamp_min_(TINY)).clamp_(0.0, 1.0)
 
 
 def _average_entry(
@@ -156,8 +156,7 @@ def _average_entry(
     """Return average entry prices, 0 when flat; a reduction keeps the average."""
     price_B = open_B
     if is_term(terms.slippage):
-        price_B = open_B * (xp.sign(quantity_B) * terms.slippage + 1.0)
-    is_kept_B = xp.ne(kept_B.detach(), 0.0, out=xp.empty_like(kept_B))
-    base_B = entry_B * is_kept_B
-    part_B = opened_B.abs() / new_B.abs().clamp_min(TINY)
-    return base_B + (price_B - base_B) * part_B
+        price_B = xp.sign(quantity_B).mul_(terms.slippage).add_(1.0) * open_B
+    base_B = xp.ne(kept_B.detach(), 0.0, out=xp.empty_like(kept_B)) * entry_B
+    part_B = opened_B.abs() / new_B.abs().clamp_min_(TINY)
+    return (price_B - base_B).mul_(part_B).add_(base_B)
