@@ -161,7 +161,7 @@ def _volume(o: Series, h: Series, low: Series, c: Series, v: Series, memory: int
 
 def _pattern(o: Series, h: Series, low: Series, c: Series, v: Series, memory: int) -> dict[str, float]:
     top, bottom = max(o[-1], c[-1]), min(o[-1], c[-1])
-    was_up, is_up = c[-2] > o[-2], c[-1] > o[-1]
+    was, now = ((c[t] > o[t]) - (c[t] < o[t]) for t in (-2, -1))
     covers = bottom <= min(o[-2], c[-2]) and top >= max(o[-2], c[-2])
     return {
         "gap": math.log(o[-1] / c[-2]),
@@ -169,7 +169,7 @@ def _pattern(o: Series, h: Series, low: Series, c: Series, v: Series, memory: in
         "upper_shadow": math.log(h[-1] / top),
         "lower_shadow": math.log(bottom / low[-1]),
         "close_location": 2 * share(c[-1], low[-1], h[-1]) - 1 if h[-1] > low[-1] else 0.0,
-        "engulfing": float((is_up - was_up) * covers),
+        "engulfing": float(now if covers and was == -now else 0),
     }
 
 
