@@ -14,6 +14,8 @@ from tradewright.algorithm.off_policy import OffPolicyModule
 from tradewright.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, newest_checkpoint
 from tradewright.callbacks.curves import Curves
 from tradewright.env.discrete9 import Discrete9
+from tradewright.env.portfolio_state import PORTFOLIO
+from tradewright.errors import RunError
 
 CASES = [(name, {}) for name in ALGORITHMS] + [
     ("dqn", {"is_prioritised": True, "n_step": 3, "is_dueling": True}),
@@ -96,6 +98,24 @@ def assert_equal(one, other, path: str = "") -> None:
         assert torch.equal(one, other), path
     else:
         assert one == other, path
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+def test_only_the_last_checkpoint_carries_the_replay(setting_of, tmp_path: Path) -> None:
+    """A best checkpoint stays small, is never resumed from, and says so if one tries."""
+    agent = agent_of("dqn", setting_of, is_prioritised=True, buffer_size=100_000, total_frames=4_096)
+    best = BestCheckpoint(directory=tmp_path)
+    data = train(agent, tmp_path, 3, callbacks=[best, LastCheckpoint(directory=tmp_path)])
+    best_path, last_path = Path(best.best_model_path), tmp_path / "last.ckpt"
+    rows = len(data.stream.replay)
+    assert data.stream.replay.num_bytes == rows * (2 * (8 + 4 * len(PORTFOLIO)) + 8 + 4 + 2)
+    assert last_path.stat().st_size - best_path.stat().st_size > data.stream.replay.num_bytes
+    assert newest_checkpoint(tmp_path) == last_path
+    last_path.unlink()
+    assert newest_checkpoint(tmp_path) is None
+    saved = torch.load(best_path, weights_only=True)["AgentDataModule"]["streams"][0]
+    with pytest.raises(RunError, match=r"a best checkpoint has no replay .* resume from last\.ckpt"):
+        data.stream.load_state_dict(saved)
 
 
 def test_warm_up_comes_on_top_and_every_iteration_has_its_steps(setting_of, tmp_path: Path) -> None:

@@ -145,7 +145,8 @@ class OffPolicyModule(AgentModule):
     @property
     def max_epochs(self) -> int:
         """Epochs that reach ``total_frames`` after the warm-up, at least one."""
-        return max(1, -(-(self.total_frames - self.warm_up_frames) // self.frames_per_epoch))
+        frames = self.total_frames - self.warm_up_frames * self.num_processes
+        return max(1, -(-frames // self.frames_per_epoch))
 
     def stream(self) -> OffPolicyStream:
         """Return the replayed batches of one epoch."""
@@ -174,7 +175,7 @@ class OffPolicyModule(AgentModule):
 
     @abstractmethod
     def explore(self, observation: dict[str, Tensor], frames: int, generator: torch.Generator) -> Tensor:
-        """Return the actions to collect with."""
+        """Return the actions to collect with after so many frames of all processes."""
 
     @abstractmethod
     def terms(self, batch: Batch) -> dict[str, Tensor]:

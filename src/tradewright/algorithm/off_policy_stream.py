@@ -31,6 +31,7 @@ class Explorer(Protocol):
     """What a stream needs of an agent."""
 
     num_envs: int
+    num_processes: int
     n_step: int
     gamma: float
     batch_size: int
@@ -114,7 +115,7 @@ class OffPolicyStream(Stream):
             if step < num_random:
                 action = agent.random_action(agent.num_envs, self.generator)
             else:
-                action = agent.explore(observation, self.frames, self.generator)
+                action = agent.explore(observation, self.frames * agent.num_processes, self.generator)
             moved = self.world.step(action)
             done_B = moved.terminated_B | moved.truncated_B
             following = self.world.observe()
@@ -148,7 +149,7 @@ class OffPolicyStream(Stream):
         num, size = num_batches * self.agent.batch_size, self.agent.batch_size
         if self.priorities:
             slots_M = self.priorities.draw(num, self.generator)
-            beta = self.agent.priority_beta_at(self.frames)
+            beta = self.agent.priority_beta_at(self.frames * self.agent.num_processes)
             more = {"weight": self.priorities.weights(slots_M, len(self.replay), beta)}
         else:
             slots_M, more = self.replay.draw(num, self.generator), {}

@@ -19,14 +19,33 @@ from tradewright.errors import RunError, suggest
 from tradewright.output import write_with
 
 LAST = "last.ckpt"
+BULK = "bulk"
+"""Key of what is large and only a resumed run needs, such as a replay; None where it was left out."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoint plugin with a temporary file in the target's own folder, flushed before the rename."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
-        """Write ``checkpoint`` to ``path``, whole or not at all."""
+        """Write ``checkpoint`` to ``path``, whole or not at all; only the last one keeps its bulk."""
+        if Path(path).name != LAST:
+            checkpoint = _without_bulk(checkpoint)
         write_with(Path(path), lambda part: torch.save(checkpoint, part))
+
+
+def _without_bulk(state: Any) -> Any:
+    """Return nested dictionaries and lists with None for every ``bulk``; parts without any are the same objects."""
+    if isinstance(state, dict):
+        lean = {key: None if key == BULK else _without_bulk(value) for key, value in state.items()}
+        return state if all(lean[key] is value for key, value in state.items()) else lean
+    return [_without_bulk(value) for value in state] if isinstance(state, list) else state
+
+
+def _has_bulk(state: Any) -> bool:
+    """Whether nothing was left out."""
+    if isinstance(state, dict):
+        return all(_has_bulk(value) and not (key == BULK and value is None) for key, value in state.items())
+    return all(map(_has_bulk, state)) if isinstance(state, list) else True
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -110,20 +129,23 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 def newest_checkpoint(directory: Path) -> Path | None:
-    """Return the newest checkpoint that can be read, ``last`` first; None if there is none.
+    """Return the newest checkpoint to resume from, ``last`` first; None if there is none.
+
+    One that was saved without its bulk is passed over: training cannot go on from it.
 
     Raises:
-        RunError: Checkpoints exist, but none can be read.
+        RunError: Checkpoints exist, but those that could be resumed from cannot be read.
     """
     found = sorted(directory.glob("*.ckpt"), key=lambda path: (path.name != LAST, -path.stat().st_mtime))
     damaged = []
     for path in found:
         try:
-            torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, OSError, KeyError, ValueError, UnpicklingError) as error:
             damaged.append(f"{path.name} ({error})")
             continue
-        return path
+        if _has_bulk(state):
+            return path
     if damaged:
         raise RunError(f"{directory}: no checkpoint can be read: {'; '.join(damaged)}; start the run anew")
     return None
