@@ -98,6 +98,11 @@ class AgentModule(lightning.LightningModule, ABC):
         """Environment steps of one iteration."""
 
     @property
+    def warm_up_frames(self) -> int:
+        """Environment steps of one process before the first update, on top of its iterations."""
+        return 0
+
+    @property
     def frames_per_epoch(self) -> int:
         """Environment steps of one Lightning epoch, those of all processes."""
         return self.frames_per_iteration * self.iterations_per_epoch * self.num_processes

@@ -31,7 +31,8 @@ class TrainingProgress(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Open the bar at the frames already done."""
-        self._total = module.frames_per_epoch * trainer.max_epochs
+        warm_up = module.warm_up_frames * module.num_processes
+        self._total = warm_up + module.frames_per_epoch * trainer.max_epochs
         self._eta = Eta(self._total)
         self._eta.remaining_s(module.frames)
         self._lines_done = int(LINES * module.frames / self._total)
