@@ -50,6 +50,7 @@ NOT_A_CHOICE = (
     "evaluate.universe",
     "evaluate.num_random",
     "evaluate.shuffled_control",
+    "evaluate.analytic_reference",
     "evaluate.seed",
     "callbacks.last",
     "callbacks.progress",

@@ -21,3 +21,6 @@ class RuleFit:
     def __call__(self, ranges: Ranges | None = None, *, name: str = "", is_shuffled: bool = False) -> Fitted:
         self.asked.append((ranges, name, is_shuffled))
         return Fitted(self.strategy, self.bench)
+
+    def reference(self, ranges: Ranges, *, name: str) -> Fitted | str:
+        return "a rule has none"

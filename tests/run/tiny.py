@@ -10,5 +10,6 @@ TINY = (
     "algorithm.num_minibatches=4",
     "env.window=5",
     "evaluate.shuffled_control=false",
+    "evaluate.analytic_reference=false",
 )
 """A training of a few seconds: eight epochs of 256 frames."""

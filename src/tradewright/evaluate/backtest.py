@@ -19,7 +19,7 @@ from tradewright.errors import ConfigError
 from tradewright.evaluate import degenerate
 from tradewright.evaluate.bench import Bench, Fit, Judgement
 from tradewright.evaluate.crossval import judge_folds
-from tradewright.evaluate.evidence import Trials
+from tradewright.evaluate.evidence import REFERENCE, Trials, UpperLine
 from tradewright.evaluate.random_entry import random_entry
 from tradewright.evaluate.rearrange import delay
 from tradewright.evaluate.significance import SignificanceTest
@@ -46,6 +46,8 @@ class BacktestEvaluation:
         universe: Judges every instrument by itself as well; None: not.
         num_random: Random strategies with the strategy's turnover, >= 0; 0: none.
         shuffled_control: Train a second time on shuffled features: what the pipeline reaches without information.
+        analytic_reference: Train the analytic gradient on the same bars at the same costs beside an agent: an upper
+            line, which knows the accounting. It is in no test of significance, since nobody chooses it.
         risk_free: Annual fraction.
         seed: Of the random strategies.
 
@@ -64,6 +66,7 @@ class BacktestEvaluation:
         universe: UniverseTest | None = None,
         num_random: int = 200,
         shuffled_control: bool = True,
+        analytic_reference: bool = True,
         risk_free: float = 0.0,
         seed: int = 0,
     ) -> None:
@@ -80,6 +83,7 @@ class BacktestEvaluation:
         self.universe = universe
         self.num_random = num_random
         self.shuffled_control = shuffled_control
+        self.analytic_reference = analytic_reference
         self.risk_free = risk_free
         self.seed = seed
 
@@ -112,14 +116,15 @@ class BacktestEvaluation:
         rows, result = tested.rows, tested.result
         results = {("validation", result.name): tested.validation} if tested.validation else {}
         others = self._baselines(bench, fit, tested)
-        results.update({("test", name): other for name, other in {result.name: result, **others}.items()})
+        upper, line = self._upper_line(bench, fit, tested)
+        results.update({("test", name): other for name, other in {result.name: result, **others, **upper}.items()})
         benchmark = self.benchmark(bench, rows)
         metrics = _prefixed("validation/", tested.validation_metrics)
         metrics |= _prefixed("test/", self.summarise(bench, result, benchmark))
-        for name, other in others.items():
+        for name, other in (others | upper).items():
             metrics |= _prefixed(f"baseline/{name}/", self.summarise(bench, other, benchmark))
         evidence, more = self._evidence(bench, tested, others, trials)
-        return Judgement(results, metrics | _prefixed("test/", more), evidence)
+        return Judgement(results, metrics | _prefixed("test/", more), evidence | line)
 
     def benchmark(self, bench: Bench, rows: Range) -> BacktestResult:
         """Hold without the default stops: those are for strategies, and a holder who is stopped out does not hold."""
@@ -141,6 +146,10 @@ class BacktestEvaluation:
             blind = fit(bench.ranges, name=SHUFFLED, is_shuffled=True).strategy
             return blind.decide(bench.panel, fitted.bench.features, rows)
 
+        def reference(fit: Fit) -> Positions | str:
+            found = fit.reference(bench.ranges, name=REFERENCE)
+            return found if isinstance(found, str) else found.strategy.decide(bench.panel, found.bench.features, rows)
+
         return Tested(
             rows=rows,
             positions=positions,
@@ -150,6 +159,7 @@ class BacktestEvaluation:
             strategy=strategy,
             bench=fitted.bench,
             control=control,
+            reference=reference,
         )
 
     def _baselines(self, bench: Bench, fit: Fit, tested: Tested) -> dict[str, BacktestResult]:
@@ -167,6 +177,18 @@ class BacktestEvaluation:
         if fit.is_learned and self.shuffled_control:
             found[SHUFFLED] = bench.backtest.run(bench.panel, tested.control(fit), rows, name=SHUFFLED)
         return found
+
+    def _upper_line(
+        self, bench: Bench, fit: Fit, tested: Tested
+    ) -> tuple[dict[str, BacktestResult], dict[str, object]]:
+        """Return the backtest of the analytic gradient by name, and evidence of whether there is one."""
+        if not (fit.is_learned and self.analytic_reference) or tested.result.name == REFERENCE:
+            return {}, {}
+        found = tested.reference(fit)
+        if isinstance(found, str):
+            return {}, {"upper_line": UpperLine(obstacle=found)}
+        result = bench.backtest.run(bench.panel, found, tested.rows, name=REFERENCE)
+        return {REFERENCE: result}, {"upper_line": UpperLine(obstacle="")}
 
     def _evidence(
         self, bench: Bench, tested: Tested, others: Mapping[str, BacktestResult], trials: Trials

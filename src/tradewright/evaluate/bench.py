@@ -63,6 +63,15 @@ class Fit(Protocol):
         """
         ...
 
+    def reference(self, ranges: Ranges, *, name: str) -> Fitted | str:
+        """Return the analytic gradient fitted to the same bars at the same costs, or why there is none.
+
+        Args:
+            ranges: Bars to fit and choose on.
+            name: Names the fit and its folder inside the run directory.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Judgement:

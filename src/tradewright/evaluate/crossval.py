@@ -8,7 +8,7 @@ from tradewright.backtest.result import BacktestResult
 from tradewright.data.folds import FoldPlan, Plan, Planner
 from tradewright.data.ranges import Range
 from tradewright.evaluate.bench import Bench, Fit, Fitted
-from tradewright.evaluate.evidence import Fold, Folds, Span
+from tradewright.evaluate.evidence import REFERENCE, Fold, Folds, Span
 from tradewright.evaluate.rearrange import stitch
 from tradewright.evaluate.tested import Tested
 from tradewright.market.positions import Positions
@@ -51,6 +51,17 @@ def judge_folds(evaluation: "BacktestEvaluation", bench: Bench, fit: Fit, planne
             [blind[i].decide(bench.panel, fitted_benches[i].features, block) for i, block in plan.paths[chosen]]
         )
 
+    def reference(fit: Fit) -> Positions | str:
+        best = {}
+        for i in dict.fromkeys(i for i, _ in plan.paths[chosen]):
+            found = fit.reference(plan.folds[i].ranges, name=f"{plan.folds[i].name}_{REFERENCE}")
+            if isinstance(found, str):
+                return found
+            best[i] = found
+        return stitch(
+            [best[i].strategy.decide(bench.panel, best[i].bench.features, block) for i, block in plan.paths[chosen]]
+        )
+
     return Tested(
         rows=plan.rows,
         positions=paths[chosen][0],
@@ -60,6 +71,7 @@ def judge_folds(evaluation: "BacktestEvaluation", bench: Bench, fit: Fit, planne
         strategy=fitted.strategy,
         bench=fitted.bench,
         control=control,
+        reference=reference,
         folds=Folds(
             kind=plan.kind,
             folds=tuple(folds),

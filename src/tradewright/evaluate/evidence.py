@@ -95,6 +95,31 @@ class Significance:
     superiority_p_value: float
 
 
+REFERENCE = "apg"
+"""Name of the baseline that is no strategy to beat but an upper line: the analytic gradient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpperLine:
+    """Whether the analytic gradient stands beside an agent.
+
+    Args:
+        obstacle: Why it does not; "" where it does.
+    """
+
+    obstacle: str
+
+    @property
+    def note(self) -> str:
+        """One sentence for the report."""
+        if self.obstacle:
+            return f"No upper line: the analytic gradient needs an accounting without jumps, but {self.obstacle}."
+        return (
+            f"{REFERENCE.upper()} is the upper line, the analytic gradient: it knows the accounting and needs smooth"
+            " costs; trained, chosen and judged on the same bars at the same costs."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class RandomEntry:
     """The strategy among strategies that hold the same positions at random times (same turnover and exposure).

@@ -24,6 +24,7 @@ class Tested:
         strategy: The strategy, or the one of the last fold.
         bench: What that strategy was fitted on.
         control: Gives the decisions of the same training on shuffled features.
+        reference: Gives the decisions of the analytic gradient, or why there are none.
         folds: The cross-validation, if there was one.
     """
 
@@ -35,4 +36,5 @@ class Tested:
     strategy: Strategy
     bench: Bench
     control: Callable[[Fit], Positions]
+    reference: Callable[[Fit], Positions | str]
     folds: Folds | None = None

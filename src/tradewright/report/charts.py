@@ -29,7 +29,7 @@ from tradewright.report.axes import (
     thin,
     times,
 )
-from tradewright.report.content import BUY_AND_HOLD, ReportContent, readable
+from tradewright.report.content import BUY_AND_HOLD, ReportContent
 
 MAX_WEIGHT_LINES = 8
 """Instruments drawn one by one; beyond that gross and net weight are."""
@@ -237,4 +237,4 @@ def _line(content: ReportContent, name: str) -> dict[str, Any]:
         colour = HOLD_COLOUR if name == BUY_AND_HOLD else BASELINE_COLOURS[place % len(BASELINE_COLOURS)]
         dash = "solid" if name == BUY_AND_HOLD else DASHES[place % len(DASHES)]
     line = {"color": colour, "width": 2.0 if is_own else 1.3, "dash": dash}
-    return {"name": readable(name), "mode": "lines", "line": line}
+    return {"name": content.label(name), "mode": "lines", "line": line}

@@ -13,7 +13,7 @@ import numpy as np
 from tradewright.errors import RunError, suggest
 from tradewright.metrics.figures import describe
 from tradewright.metrics.seeds import interval_half_width
-from tradewright.report.content import readable
+from tradewright.report.content import baseline_label
 from tradewright.report.differences import ABSENT, SEED, differing_keys, group_by_seed, show_key, show_value
 from tradewright.report.runs import RunRecord
 from tradewright.report.tables import best_columns
@@ -212,6 +212,6 @@ def _baseline_rows(records: Sequence[RunRecord], keys: Sequence[str], order: str
         identity = (record.fingerprint, *(repr(value) for value in values.values()))
         known = rows.get(identity)
         rows[identity] = ComparedRow(
-            label=readable(name), state="baseline", values=values, num_runs=known.num_runs + 1 if known else 1
+            label=baseline_label(name), state="baseline", values=values, num_runs=known.num_runs + 1 if known else 1
         )
     return tuple(rows.values())

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.backtest.result import BacktestResult
+from tradewright.evaluate.evidence import REFERENCE
 
 BUY_AND_HOLD = "buy_and_hold"
 """Name of the baseline that every verdict is passed against."""
@@ -110,6 +111,10 @@ class ReportContent:
         """Names of what is shown, in column order."""
         return tuple(result.name for result in self.shown)
 
+    def label(self, name: str) -> str:
+        """Return the name of a result as tables and charts print it."""
+        return readable(name) if name == self.strategy.name else baseline_label(name)
+
     def figures(self, name: str) -> dict[str, float]:
         """Return the test figures of one result, keys without prefix.
 
@@ -154,6 +159,11 @@ def figures_under(metrics: Mapping[str, float], prefix: str) -> dict[str, float]
         for key, value in metrics.items()
         if key.startswith(prefix) and "/" not in key[len(prefix) :]
     }
+
+
+def baseline_label(name: str) -> str:
+    """Return the name of a baseline as tables and charts print it."""
+    return f"{readable(name)} (upper line)" if name == REFERENCE else readable(name)
 
 
 def readable(name: str) -> str:

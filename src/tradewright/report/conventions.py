@@ -20,6 +20,8 @@ CONVENTIONS = (
     "The probabilistic Sharpe ratio is the probability that the true one is above zero, with the returns' own skewness "
     "and kurtosis; the deflated one that it is above the expected best of as many trials without skill; both with "
     "sampling error alone. Trials are counted by the experiment's ledger and survive the deletion of runs.",
+    "The upper line beside an agent (apg) is an analytic policy gradient: it knows the accounting, which agents must "
+    "find out by trying, and needs smooth costs; no test compares the agent with it.",
     "An undefined figure is a dash, never zero.",
 )
 """One sentence per convention."""

@@ -139,7 +139,7 @@ def costs(content: ReportContent) -> tuple[list[str], list[Row]]:
         values = [result.costs.get(kind, 0.0) for kind in kinds]
         share = sum(values) / result.initial_cash
         cells = (*(f"{value:,.2f}" for value in values), f"{sum(values):,.2f}", f"{100 * share:,.2f}%")
-        rows.append(Row(result.name, readable(result.name), cells))
+        rows.append(Row(result.name, content.label(result.name), cells))
     return [*kinds, "total", "of initial cash"], rows
 
 

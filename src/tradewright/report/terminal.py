@@ -73,7 +73,7 @@ def _table(content: ReportContent) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1 if is_wide else 2, 0, 0))
     table.add_column("test range", no_wrap=True)
     for position, name in enumerate(content.names):
-        table.add_column(readable(name), justify="right", style="bold" if position == 0 else "")
+        table.add_column(content.label(name), justify="right", style="bold" if position == 0 else "")
     for row in figure_rows(KEY_FIGURES, [content.figures(name) for name in content.names]):
         cells = [Text(text, style="green" if index in row.best else "") for index, text in enumerate(row.cells)]
         table.add_row(describe(row.key).title if is_wide else row.label, *cells)

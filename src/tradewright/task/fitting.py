@@ -42,6 +42,19 @@ class Fitting:
             log.info("fit %s: training bars %s", name, ", ".join(f"{p.start}..{p.stop - 1}" for p in ranges.training))
         return Fitted(self.task.strategy(context), context.bench)
 
+    def reference(self, ranges: Ranges, *, name: str) -> Fitted | str:
+        """Return the analytic gradient fitted to ``ranges``, see ``Fit``."""
+        from tradewright.task.reference import analytic_config, find_obstacle  # imported by need: rules have none
+
+        cfg, bench = analytic_config(self.context.cfg), self._bench(ranges, is_shuffled=False)
+        obstacle = find_obstacle(cfg, bench)
+        if obstacle:
+            return obstacle
+        log.info("fit %s: the analytic gradient, on the same bars", name)
+        folder = self.context.directory / FITS / name
+        context = replace(self.context, cfg=cfg, bench=bench, directory=folder, fit=name)
+        return Fitted(self.task.strategy(context), bench)
+
     def _bench(self, ranges: Ranges, is_shuffled: bool) -> Bench:
         bench, cfg = replace(self.context.bench, ranges=ranges), self.context.cfg
         if bench.features is None:

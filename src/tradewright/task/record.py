@@ -8,7 +8,7 @@ from tradewright.config.locate import class_attribute
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.evaluate.bench import Judgement
-from tradewright.evaluate.evidence import Folds, Significance
+from tradewright.evaluate.evidence import Folds, Significance, UpperLine
 from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_json, write_manifest
 from tradewright.report.content import ReportContent
 from tradewright.report.export import export_results
@@ -69,6 +69,9 @@ def _notes(context: Context, judgement: Judgement, task: Task) -> tuple[str, ...
             " the capital; all are judged in one joint account, whose weights drift from what it saw."
         )
     notes += weekend_hint(panel)
+    upper_line = evidence.get("upper_line")
+    if isinstance(upper_line, UpperLine):
+        notes.append(upper_line.note)
     significance, folds = evidence.get("significance"), evidence.get("folds")
     if isinstance(significance, Significance):
         notes.append(f"Trials of experiment '{context.cfg.name}' on these data: {significance.num_trials}.")

@@ -14,7 +14,7 @@ from tradewright.report.tables import Row
 
 def build_statistics(content: ReportContent) -> Section:
     """Return every figure of the strategy and the baselines."""
-    names = [readable(name) for name in content.names]
+    names = [content.label(name) for name in content.names]
     groups: dict[int, str] = {}
     rows: list[Row] = []
     for heading, part in tables.statistics(content).items():
