@@ -243,7 +243,7 @@ def test_a_broken_reward_of_ones_own_is_named_with_its_term(panel_of: Callable[.
     """Ten lines make a reward; where it goes wrong, the error says in which term."""
     terms = {"log_return": (LogReturnTerm(), 1.0), "broken": (Broken(), 1.0)}
     reward = SumOfTerms(scale=1.0, bankrupt_reward=0.0, terms=terms)
-    stage = stage_of(panel_of(60, 1, 6), cache, reward, Vectorized())
+    stage = stage_of(panel_of(60, 1, 6), cache, reward, Vectorized(costs=COSTS))
     world = world_of(ENVS["continuous"], stage)
     rewards = roll(world, torch.full((5, 4, 1), 0.5))
     require_finite(rewards, "mine", world.drain_terms)
