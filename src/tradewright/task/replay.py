@@ -12,6 +12,7 @@ from tradewright.errors import RunError
 from tradewright.output import CONFIG, METRICS, PROVENANCE, read_json, read_metrics
 from tradewright.provenance import run_origin
 from tradewright.task.context import has_market, read_market
+from tradewright.task.trained import require_run_directory
 
 SHOWN = 5
 
@@ -33,6 +34,7 @@ class Replay:
         if not rtol >= 0:
             raise ValueError(f"rtol must be >= 0, was {rtol}")
         self.directory = Path(run)
+        require_run_directory(self.directory)
         self.rtol = rtol
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:

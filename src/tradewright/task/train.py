@@ -4,6 +4,7 @@ validation becomes the strategy.
 
 import gc
 import logging
+import pickle
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -252,5 +253,5 @@ def load_weights(algorithm: AgentModule, path: Any) -> None:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         algorithm.load_state_dict(saved["state_dict"])
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
         raise RunError(f"{path}: cannot load this checkpoint: {' '.join(str(error).split())}") from None

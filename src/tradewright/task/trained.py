@@ -22,6 +22,26 @@ OWN = ("task", "name", "output_dir", "store", "experiment", "debug", "allow")
 """Keys of the command itself, which say nothing about the trained run."""
 
 
+FOREIGN = (".zip", ".pkl", ".pickle", ".joblib", ".pt", ".pth", ".onnx", ".h5")
+"""Endings of files in which other libraries keep policies."""
+
+
+def require_run_directory(path: Path) -> None:
+    """Refuse the file of a policy, unopened: a pickle runs code when it is read.
+
+    Raises:
+        RunError: It is no directory but a file, or looks like one of another library.
+    """
+    if path.suffix.lower() in FOREIGN:
+        raise RunError(
+            f"{path}: policy files of other libraries are not read (a pickle runs code when it is opened); supported"
+            f" are run directories of tradewright, with {CONFIG} and tensors in {CHECKPOINTS}/: train the agent here,"
+            " e.g. `tradewright algorithm=ppo`, and give outputs/default/<run>"
+        )
+    if path.is_file():
+        raise RunError(f"{path}: is a file; expected its run directory, such as outputs/default/<run>")
+
+
 class TrainedRun:
     """A run directory with a trained agent.
 
@@ -29,10 +49,11 @@ class TrainedRun:
         directory: The run directory.
 
     Raises:
-        RunError: It holds no configuration or no checkpoint.
+        RunError: It is no run directory, or holds no configuration or no checkpoint.
     """
 
     def __init__(self, directory: Path) -> None:
+        require_run_directory(directory)
         if not (directory / CONFIG).is_file():
             raise RunError(f"{directory}: no {CONFIG}; expected a run directory such as outputs/default/<run>")
         chosen = directory / CHECKPOINTS / BEST
