@@ -88,7 +88,10 @@ def test_long_short_actions_stay_within_the_gross_exposure() -> None:
     assert weights_of(env, 0.0, 0.0) == [0.0, 0.0]
     assert weights_of(env, 0.3, -0.5) == [0.3, -0.5]
     assert weights_of(env, 1.0, -1.0) == [0.5, -0.5]
-    assert weights_of(Portfolio(lowest_weight=-2.0, highest_weight=2.0), 1.0, -1.0, 0.0) == [1.0, -1.0, 0.0]
+    levered = Portfolio(lowest_weight=-2.0, highest_weight=2.0)
+    assert weights_of(levered, 1.0, -1.0, 0.0) == [1.0, -1.0, 0.0]
+    assert weights_of(levered, 0.5, -0.25) == [1.0, -0.5]
+    assert weights_of(Portfolio(lowest_weight=0.0, highest_weight=0.5), 1.0, 1.0) == [0.25, 0.25]
 
 
 def test_random_weights_of_the_set_are_reached_and_never_left() -> None:
@@ -241,6 +244,9 @@ def test_one_instrument_is_the_continuous_environment_to_the_bit(panel_of) -> No
 
 def test_observed_portfolio_is_what_its_names_say(panel_of) -> None:
     panel = panel_of(40, 3)
+    multipliers = (1.0, 5.0, 20.0)
+    instruments = tuple(replace(x, multiplier=m) for x, m in zip(panel.instruments, multipliers, strict=True))
+    panel = replace(panel, instruments=instruments)
     simulator = simulator_of(panel, AccountRules(initial_cash=1_000.0, costs=Costs(fee_bps=10.0)))
     for weights in ([0.5, -0.3, 0.0], [0.2, -0.3, 0.4], [math.nan] * 3):
         simulator.step_weights(torch.tensor([weights], dtype=torch.float64))
@@ -249,9 +255,11 @@ def test_observed_portfolio_is_what_its_names_say(panel_of) -> None:
     )
     equity, shares_N = float(simulator.equity_B), simulator.account.shares_BN[0].tolist()
     for n, symbol in enumerate(panel.symbols):
-        assert seen[f"{symbol}/weight"] == pytest.approx(shares_N[n] * panel.close_TN[3, n] / equity, rel=1e-6)
+        assert seen[f"{symbol}/weight"] == pytest.approx(
+            shares_N[n] * multipliers[n] * panel.close_TN[3, n] / equity, rel=1e-6
+        )
     # instrument 2 was bought once, at the open of bar 2; fees are no part of the entry price
-    gain = shares_N[2] * (panel.close_TN[3, 2] - panel.open_TN[2, 2])
+    gain = shares_N[2] * multipliers[2] * (panel.close_TN[3, 2] - panel.open_TN[2, 2])
     assert seen["S2/unrealised_return"] == pytest.approx(gain / equity, rel=1e-5)
     assert seen["cash_fraction"] == pytest.approx(float(simulator.account.cash_B) / equity, rel=1e-6)
     assert seen["episode_return"] == pytest.approx(math.log(equity / 1_000.0), abs=1e-7)
@@ -363,6 +371,26 @@ def test_simulator_that_shows_the_next_bar_of_one_instrument_is_found(panel_of) 
 def test_joint_accounts_pass_the_checker_of_torchrl(panel_of, observation: str) -> None:
     simulator = simulator_of(panel_of(60, 3), num=4, seed=0, window=2, observation=observation, lowest_weight=-1.0)
     check_env_specs(TradingTorchRLEnv(simulator))
+
+
+def test_restarted_account_earns_what_it_earned_the_first_time(panel_of) -> None:
+    """Without a generator every episode begins at the first bar, so the same actions bring the same rewards."""
+    simulator = simulator_of(
+        panel_of(60, 3), num=2, reward=Composite(terms=TERMS), portfolio="full", lowest_weight=-1.0
+    )
+    generator = torch.Generator().manual_seed(0)
+    actions = [torch.rand((2, 3), generator=generator) * 2 - 1 for _ in range(15)]
+    first = [float(simulator.step(action).reward_B[0]) for action in actions]
+    simulator.restart(torch.tensor([True, False]))
+    assert [float(simulator.step(action).reward_B[0]) for action in actions] == first
+
+
+def test_episode_is_truncated_at_its_last_bar_and_not_before(panel_of) -> None:
+    simulator = simulator_of(panel_of(60, 2), num=8, seed=0)
+    flags = [simulator.step_weights(torch.zeros((8, 2), dtype=torch.float64)) for _ in range(10)]
+    assert [bool(moved.truncated_B.any()) for moved in flags[:-1]] == [False] * 9
+    assert bool(flags[-1].truncated_B.all())
+    assert torch.equal(simulator.bar_B, simulator.end_B)
 
 
 @pytest.mark.parametrize("delay_bars", [0, 2])
