@@ -16,6 +16,7 @@ from tradewright.algorithm.setting import Setting
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
+from tradewright.env.continuous import Continuous
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.portfolio import Portfolio
 from tradewright.env.world import Stage
@@ -174,3 +175,17 @@ def test_joint_agent_that_sees_the_next_bar_of_one_instrument_is_found(panel_of)
         check = check_policy(Policy(agent=Linear(ahead), name="linear"), FEATURES, scaler, panel, window=4)
         assert check.is_clean is is_clean, check.faults
     assert check.leaks[0].name == "weights"
+
+
+def test_accounts_of_one_instrument_each_put_in_their_part_of_the_capital(panel, features) -> None:
+    class Holder:
+        """Wants all of every account in its instrument."""
+
+        def __init__(self) -> None:
+            self.env, self.rules, self.device = Continuous(window=2), BACKTEST.rules, torch.device("cpu")
+
+        def act(self, observation: dict[str, torch.Tensor], market: MarketTensors | None, generator: Any) -> Acted:
+            return Acted(torch.ones(len(observation["index"]), 1), None)
+
+    weights_TN = Policy(agent=Holder()).decide(panel, features, Range(100, 120)).weights_TN
+    np.testing.assert_array_equal(weights_TN, np.full((20, 3), 1.0 / 3.0))
