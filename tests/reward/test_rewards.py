@@ -5,6 +5,7 @@ Legend: T bars, B accounts.
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from tradewright.reward.differential_sharpe import DifferentialSharpe
 from tradewright.reward.drawdown import Drawdown
 from tradewright.reward.futures import Futures
 from tradewright.reward.log_return import LogReturn
-from tradewright.reward.reward import NEEDS, Reward, require_finite
+from tradewright.reward.reward import NEEDS, Reward, needs_of, require_finite
 from tradewright.reward.term import BANKRUPT
 from tradewright.reward.trading_bot import TradingBot
 from tradewright.reward.turnover import Turnover
@@ -126,6 +127,17 @@ def test_logged_terms_add_up_to_the_reward_also_where_accounts_end(name: str, se
     if terms:
         np.testing.assert_allclose(sum(terms.values()), rewards_TB, rtol=1e-12, atol=1e-12)
         assert not any(term_TB[ended_TB].any() for key, term_TB in terms.items() if key != BANKRUPT)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_leaving_out_what_ended_accounts_need_changes_nothing(name: str) -> None:
+    reward, course = option(name), random_course(2)
+    states = [reward.initial(3, CPU) for _ in range(2)]
+    for change in changes_of(course):
+        both = [reward(state, replace(change, can_end=flag)) for state, flag in zip(states, (True, False), strict=True)]
+        assert torch.equal(both[0].reward_B, both[1].reward_B)
+        assert list(both[0].terms) == list(both[1].terms)
+        states = [rewarded.state for rewarded in both]
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -248,3 +260,12 @@ def test_refusals_of_the_configuration_start_with_the_key() -> None:
         option("drawdown", penalty=-1)
     with pytest.raises(ConfigError, match=r"^reward.*terms.turnover.weight must be >= 0, was -2"):
         option("composite", terms={"turnover": {"weight": -2}})
+
+
+def test_a_reward_of_ones_own_that_does_not_say_what_it_needs_is_told_how() -> None:
+    class Mine:
+        """Forgets ``needs``."""
+
+    with pytest.raises(MarketError, match="Mine must say what it needs beyond equity; write `needs = frozenset"):
+        needs_of(Mine())
+    assert needs_of(None) == frozenset()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tradewright.env.bar_change import BarChanges, Moved
-from tradewright.reward.reward import Reward, RewardState
+from tradewright.reward.reward import Reward, RewardState, needs_of
 
 
 class RewardMeter:
@@ -25,8 +25,7 @@ class RewardMeter:
     def __init__(self, reward: Reward | None, num_accounts: int, num_instruments: int, device: torch.device) -> None:
         self.reward = reward
         self._num, self._device = num_accounts, device
-        needs = reward.needs if reward else frozenset()
-        self._changes = BarChanges(needs, num_accounts, num_instruments, device)
+        self._changes = BarChanges(needs_of(reward), num_accounts, num_instruments, device)
         self.state: RewardState = {}
         self._terms: dict[str, Tensor] = {}
         self._num_paid = 0

@@ -130,6 +130,22 @@ class Reward(Protocol):
         ...
 
 
+def needs_of(reward: Reward | None) -> frozenset[str]:
+    """Return what a reward needs; nothing without one.
+
+    Raises:
+        MarketError: It does not say.
+    """
+    if reward is None:
+        return frozenset()
+    if not hasattr(reward, "needs"):
+        raise MarketError(
+            f"reward: {type(reward).__name__} must say what it needs beyond equity; write `needs = frozenset()` in the"
+            f" class, or name any of {', '.join(sorted(NEEDS))}"
+        )
+    return frozenset(reward.needs)
+
+
 def check_terms(*, scale: float, bankrupt_reward: float) -> None:
     """Check the two keys that every reward has.
 

@@ -87,15 +87,12 @@ class SumOfTerms:
             value_B, own = term(own, going)
             next_state.update({f"{name}/{key}": next_B for key, next_B in own.items()})
             terms[name] = (self.scale * weight) * value_B
-        if len(terms) == 1:
-            (only_B,) = terms.values()
-            return Rewarded(torch.where(ended_B, self.bankrupt_reward, only_B), next_state, {})
-        terms = {name: torch.where(ended_B, 0.0, term_B) for name, term_B in terms.items()}
-        terms[BANKRUPT] = torch.where(ended_B, self.bankrupt_reward, torch.zeros_like(change.after_B))
-        total_B = terms[BANKRUPT]
-        for name in self.terms:
-            total_B = total_B + terms[name]
-        return Rewarded(total_B, next_state, terms)
+        bankrupt_B = torch.zeros_like(change.after_B)
+        if change.can_end:
+            terms = {name: torch.where(ended_B, 0.0, term_B) for name, term_B in terms.items()}
+            bankrupt_B = torch.where(ended_B, self.bankrupt_reward, bankrupt_B)
+        total_B = sum(terms.values(), bankrupt_B)
+        return Rewarded(total_B, next_state, {**terms, BANKRUPT: bankrupt_B} if len(terms) > 1 else {})
 
 
 def zeros(num_accounts: int, device: torch.device, *keys: str) -> RewardState:
