@@ -17,6 +17,7 @@ from tradewright.env.account_step import AccountStep
 from tradewright.env.continuous import Continuous
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.simulator import Simulator
+from tradewright.errors import ConfigError
 from tradewright.features.features import Features
 from tradewright.market.rules import AccountRules, Costs
 from tradewright.reward.log_return import LogReturn
@@ -140,3 +141,27 @@ def test_gradient_of_the_lean_form_equals_that_of_the_full_one(panel_of: Callabl
         gradients.append(weights_SB.grad)
     assert float(gradients[0].abs().min()) > 0
     torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, when its compiler is imported
+def test_compiled_form_equals_the_lean_one(panel_of: Callable[..., Panel]) -> None:
+    """Slow because the compiler takes half a minute."""
+    rng, rules = np.random.default_rng(0), AccountRules(costs=Costs(fee_bps=7.0, slippage_bps=4.0))
+    panel = panel_of(200, 3)
+    compiled, lean = (simulator_on(panel, rules, specialise=True) for _ in range(2))
+    compiled._step = AccountStep(compiled._execution, rules, None, compile=True)
+    for number in range(NUM_STEPS):
+        weights_B = random_weights(rng)
+        moved = [simulator.step_weights(weights_B) for simulator in (compiled, lean)]
+        assert_same(compiled, lean, f"step {number}")
+        for simulator in (compiled, lean):
+            simulator.restart(moved[1].terminated_B | moved[1].truncated_B)
+
+
+def test_compiling_without_a_compiler_is_refused(
+    panel_of: Callable[..., Panel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match=r"^env\.compile_step needs a C\+\+ compiler, found none of no-such-compiler"):
+        simulator_on(panel_of(100), AccountRules(), specialise=True, compile_step=True)

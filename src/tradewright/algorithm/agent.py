@@ -5,8 +5,6 @@ followed by a validation. The module owns the networks and the loss; the environ
 and the frame counter live in the data module, whose state makes a resumed run equal to the bit.
 """
 
-import os
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from tradewright.algorithm.distributed import from_first, rank
 from tradewright.algorithm.inputs import WindowInputs, make_inputs
 from tradewright.algorithm.setting import Setting
 from tradewright.algorithm.stream import Stream
+from tradewright.config.compilers import require_cpp_compiler
 from tradewright.data.ranges import Range
 from tradewright.env.auto import Auto
 from tradewright.env.market_tensors import MarketTensors
@@ -168,12 +167,7 @@ class AgentModule(lightning.LightningModule, ABC):
         """
         if not self.is_compiled:
             return function
-        compilers = (os.environ["CXX"],) if "CXX" in os.environ else ("g++", "clang++", "cl")
-        if not any(map(shutil.which, compilers)):
-            raise ConfigError(
-                f"algorithm.compile needs a C++ compiler, found none of {', '.join(compilers)}; install one, set CXX to"
-                " it, or use algorithm.compile=false"
-            )
+        require_cpp_compiler("algorithm.compile")
         return torch.compile(function, dynamic=False)
 
     def configure_optimizers(self) -> Optimizer:

@@ -80,7 +80,8 @@ class Simulator:
         self._execution = ExecutionTensors.build(market, self.rules)
         self.history = AccountHistory(num_envs, 1, self.device) if env.portfolio == "full" else None
         self._meter = RewardMeter(reward, num_envs, 1, self.device)
-        self._step = AccountStep(self._execution, self.rules.account, self.costs)
+        is_compiled = env.compile_step and generator is not None
+        self._step = AccountStep(self._execution, self.rules.account, self.costs, compile=is_compiled)
         self._starts = None if generator is None else find_starts(market, parts, env.window, env.episode_bars)
         self._zero_B = torch.zeros(num_envs, dtype=torch.float64, device=self.device)
         self._seen: _Seen | None = None

@@ -46,6 +46,9 @@ class TradingKeys:
         cost_range: Lowest and highest factor by which the fees and slippage of a training episode are multiplied, drawn
             per episode; null: 1. Validation, test and reports are always at the configured costs.
         cost_curriculum_frames: Environment steps over which the highest factor grows from 0 to its full value, >= 0.
+        compile_step: Compile the accounting of training accounts with ``torch.compile``, where each trades one
+            instrument without stops, entries or fees per fill: the same numbers, faster from thousands of accounts on,
+            after half a minute; needs a C++ compiler. Without effect elsewhere.
 
     Raises:
         ValueError: An argument is out of range.
@@ -65,6 +68,7 @@ class TradingKeys:
         entry_threshold: float = 0.0,
         cost_range: tuple[float, float] | None = None,
         cost_curriculum_frames: int = 0,
+        compile_step: bool = False,
     ) -> None:
         if window < 1:
             raise ValueError(f"window must be >= 1, was {window}")
@@ -95,6 +99,7 @@ class TradingKeys:
         self.entry_threshold = entry_threshold
         self.cost_range = None if cost_range is None else (float(cost_range[0]), float(cost_range[1]))
         self.cost_curriculum_frames = cost_curriculum_frames
+        self.compile_step = compile_step
 
     def keys(self) -> dict[str, Any]:
         """Return the keys by name."""
