@@ -72,7 +72,9 @@ def bench_of(panel: Panel, feature_set=FEATURES) -> Bench:
 
 def agent() -> SimpleNamespace:
     return SimpleNamespace(
-        env=Continuous(window=4), rules=AccountRules(), setting=SimpleNamespace(reward=LogReturn(scale=1.0))
+        env=Continuous(window=4),
+        rules=AccountRules(),
+        setting=SimpleNamespace(stage=SimpleNamespace(reward=LogReturn(scale=1.0))),
     )
 
 
