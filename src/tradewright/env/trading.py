@@ -159,7 +159,8 @@ class MarketEnv(TradingKeys, Env):
             generator=generator,
         )
         observation = self.observation_of(stage.features.names_F, stage.panel.symbols)
-        observation.require(accounts.observe(), market.features.shape[-1] * (market.num_instruments**self.is_joint))
+        num_seen = market.num_instruments if self.is_joint else 1
+        observation.require(accounts.observe(), market.features.shape[-1] * num_seen)
         log.info("observation: %s", observation)
         return accounts
 

@@ -87,7 +87,7 @@ class Technical58:
 
         The longest chain is an average of an average of a difference (adx, tsi): 2 (memory_bars - 1) + 1.
         """
-        return max(LONGEST_WINDOW, 2 * self.memory_bars - 1, self.memory_bars + 13)
+        return max(LONGEST_WINDOW, 2 * self.memory_bars - 1)
 
     def compute(self, panel: Panel) -> dict[str, Float]:
         """Return each indicator as ``[T, N]`` float64, NaN where not enough bars exist yet.
