@@ -1,5 +1,6 @@
 """A joint agent as a strategy: it trades the panel as it is judged, so its rollout is the backtest."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 from tradewright.algorithm.data_module import AgentDataModule
+from tradewright.algorithm.inputs import Bars
+from tradewright.algorithm.networks import Body
 from tradewright.algorithm.panel_inputs import PanelInputs
 from tradewright.algorithm.ppo import PPO
 from tradewright.algorithm.setting import Setting
@@ -28,12 +31,26 @@ from tradewright.features.price_volume import PriceVolume
 from tradewright.market.positions import Positions
 from tradewright.market.rules import Costs
 from tradewright.model.mlp import MLP
+from tradewright.model.tcn import TCN
 from tradewright.reward.log_return import LogReturn
 from tradewright.strategy.equal_weight import EqualWeight
 from tradewright.strategy.policy import Acted, Policy
 
 FEATURES = PriceVolume(short_window=5, long_window=12)
 BACKTEST = Vectorized(stop_loss=0.03, costs=Costs(fee_bps=5.0, slippage_bps=2.0, borrow_rate=0.03))
+
+
+class Scripted:
+    """An agent without networks: subclasses say how it acts."""
+
+    rules, device = BACKTEST.rules, torch.device("cpu")
+
+    def act(self, observation: dict[str, torch.Tensor], market: MarketTensors, generator: Any) -> Acted:
+        raise NotImplementedError
+
+    @contextmanager
+    def deciding(self, market: MarketTensors, rows: Range | None = None) -> Iterator[Any]:
+        yield lambda observation, generator: self.act(observation, market, generator)
 
 
 def agent_of(panel: Panel, features: Features, **keys: Any) -> PPO:
@@ -91,6 +108,19 @@ def test_indices_and_windows_give_the_networks_the_same_numbers(panel, features)
     bar = int(seen[0]["index"][0])
     by_hand = np.asarray(features.x_TNF)[bar - 3 : bar + 1].reshape(-1)
     np.testing.assert_array_equal(numbers[0][0, : len(by_hand)], by_hand)
+
+
+@torch.no_grad()
+def test_bars_of_all_instruments_encoded_once_equal_windows_encoded_one_by_one(panel, features) -> None:
+    torch.manual_seed(0)
+    inputs = PanelInputs(env=Portfolio(window=4), bars=Bars(MarketTensors.build(panel, features), Range(60, 90)))
+    body = Body(inputs=inputs, model=partial(TCN, channels=4, hidden=[8]))
+    bar, portfolio = torch.arange(60, 90), torch.randn(30, inputs.num_portfolio)
+    one_by_one = torch.cat([body(bar[i : i + 1], portfolio[i : i + 1]) for i in range(30)])
+    with body.encoded(10_000):
+        assert body._codes is not None
+        assert len(body._codes) == inputs.num_windows == 30
+        np.testing.assert_allclose(body(bar, portfolio), one_by_one, atol=1e-5)
 
 
 def test_joint_agent_learns_to_trade_every_instrument_by_its_own_signal(panel_of, tmp_path) -> None:
@@ -151,16 +181,11 @@ def test_joint_environment_passes_the_leak_detector_on_every_named_number(panel_
 
 
 def test_joint_agent_that_sees_the_next_bar_of_one_instrument_is_found(panel_of) -> None:
-    class Linear:
+    class Linear(Scripted):
         """Weighs the newest features; ``ahead`` reads the bar after the decision of the last instrument."""
 
         def __init__(self, ahead: int) -> None:
-            self.env, self.rules, self.ahead = Portfolio(window=4), BACKTEST.rules, ahead
-            self.device = torch.device("cpu")
-
-        @contextmanager
-        def deciding(self, market, rows):
-            yield lambda observation, generator: self.act(observation, market, generator)
+            self.env, self.ahead = Portfolio(window=4), ahead
 
         def act(self, observation: dict[str, torch.Tensor], market: MarketTensors, generator: Any) -> Acted:
             features = market.joint_features.unflatten(1, (market.num_instruments, -1))
@@ -178,13 +203,12 @@ def test_joint_agent_that_sees_the_next_bar_of_one_instrument_is_found(panel_of)
 
 
 def test_accounts_of_one_instrument_each_put_in_their_part_of_the_capital(panel, features) -> None:
-    class Holder:
+    class Holder(Scripted):
         """Wants all of every account in its instrument."""
 
-        def __init__(self) -> None:
-            self.env, self.rules, self.device = Continuous(window=2), BACKTEST.rules, torch.device("cpu")
+        env = Continuous(window=2)
 
-        def act(self, observation: dict[str, torch.Tensor], market: MarketTensors | None, generator: Any) -> Acted:
+        def act(self, observation: dict[str, torch.Tensor], market: MarketTensors, generator: Any) -> Acted:
             return Acted(torch.ones(len(observation["index"]), 1), None)
 
     weights_TN = Policy(agent=Holder()).decide(panel, features, Range(100, 120)).weights_TN
