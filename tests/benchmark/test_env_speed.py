@@ -52,11 +52,14 @@ def market_of(panel: Panel, device: str = "cpu") -> MarketTensors:
     return MarketTensors.build(panel, Features(x_TNF=x_TNF, names_F=names, ready_from=0), device)
 
 
-def simulator_of(market: MarketTensors, observation: str, accounts: int, **options: Any) -> Simulator:
+def simulator_of(
+    market: MarketTensors, observation: str, accounts: int, *, compile_step: bool = False, **options: Any
+) -> Simulator:
     device = market.prices.device
+    keys = {"window": WINDOW, "episode_bars": EPISODE_BARS, "observation": observation, "compile_step": compile_step}
     return Simulator(
         market=market,
-        env=Continuous(window=WINDOW, episode_bars=EPISODE_BARS, observation=observation),
+        env=Continuous(**keys),
         rules=RULES,
         rows=Range(0, market.num_bars),
         num_envs=accounts,
@@ -68,11 +71,9 @@ def simulator_of(market: MarketTensors, observation: str, accounts: int, **optio
 def spread(simulator: Simulator) -> Simulator:
     """Let the accounts be at different bars of their episodes, as they are after long training."""
     generator = torch.Generator(simulator.device).manual_seed(1)
-    still = torch.full((simulator.num_envs,), torch.nan, dtype=torch.float64, device=simulator.device)
-    for _ in range(EPISODE_BARS // 4):
-        moved = simulator.step_weights(still)
-        lucky_B = torch.rand(simulator.num_envs, generator=generator, device=simulator.device) < 4 / EPISODE_BARS
-        simulator.restart(moved.truncated_B | lucky_B)
+    shape, device = (simulator.num_envs,), simulator.device
+    left_B = torch.randint(1, EPISODE_BARS + 1, shape, generator=generator, device=device)
+    simulator.end_row_B = simulator.row_B + left_B
     return simulator
 
 
@@ -99,6 +100,16 @@ def stepper(simulator: Simulator, *, through_torchrl: bool) -> Callable[[], None
         _, held["data"] = env.step_and_maybe_reset(held["data"])
 
     return step_torchrl
+
+
+@torch.no_grad()
+def compiled_stepper(market: MarketTensors) -> Callable[[], None]:
+    """Return a step through TorchRL whose accounting is compiled, after the compiler has run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, when its compiler is imported
+        step = stepper(simulator_of(market, "index", ACCOUNTS[-1], compile_step=True), through_torchrl=True)
+        step()
+    return step
 
 
 @torch.no_grad()
@@ -170,11 +181,14 @@ def test_environment_steps_per_second(panel_of: Callable[..., Panel]) -> None:
             )
             reached[observation] = wrapped
             print(f"{observation:6s} B={accounts:7,d}: simulator {core:12,.0f}, TorchRL {wrapped:12,.0f} steps/s")
+    compiled = steps_per_second(compiled_stepper(market), ACCOUNTS[-1])
+    print(f"index  B={ACCOUNTS[-1]:7,d}: env.compile_step    TorchRL {compiled:18,.0f} steps/s")
     peers = {"Gymnasium SyncVectorEnv(64)": gymnasium_rate(panel), "TorchRL ParallelEnv(4)": parallel_rate(panel)}
     for name, rate in peers.items():
         print(f"window {name}: {rate:,.0f} steps/s; ours through TorchRL {reached['window'] / rate:,.0f} times that")
     for observation, least in LEAST.items():
         assert reached[observation] > least
+    assert compiled > 1.1 * reached["index"]
     assert reached["window"] > LEAST_OVER_PEERS * max(peers.values())
 
 

@@ -165,3 +165,21 @@ def test_compiling_without_a_compiler_is_refused(
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ConfigError, match=r"^env\.compile_step needs a C\+\+ compiler, found none of no-such-compiler"):
         simulator_on(panel_of(100), AccountRules(), specialise=True, compile_step=True)
+
+
+def test_restarted_accounts_are_as_fresh_ones(panel_of: Callable[..., Panel]) -> None:
+    """Whether an account is in trouble decides how others are restarted; both ways lead to ``initial_state``."""
+    panel = wild(panel_of(200), 25.0)
+    for number in range(40):
+        simulator = simulator_on(panel, AccountRules(leverage=3.0), specialise=True, seed=number)
+        rng = np.random.default_rng(number)
+        for _ in range(4):
+            simulator.step_weights(random_weights(rng))
+        restarted_B = torch.arange(NUM_ACCOUNTS) < 20
+        old = simulator.account
+        simulator.restart(restarted_B)
+        fresh = simulator._fresh_accounts(simulator.row_B)
+        for name, value in simulator.account._asdict().items():
+            if value is not None:
+                np.testing.assert_array_equal(value[:20], getattr(fresh, name)[:20], err_msg=name)
+                np.testing.assert_array_equal(value[20:], getattr(old, name)[20:], err_msg=name)

@@ -116,10 +116,7 @@ class Simulator:
         row_K, end_row_K = self._draw(num, done_K)
         self.row_B = self.row_B.index_copy(0, done_K, row_K)
         self.end_row_B = self.end_row_B.index_copy(0, done_K, end_row_K)
-        fresh = self._fresh_accounts(row_K)
-        if self._step.is_sound(self.account):
-            fresh = fresh._replace(ended_B=None, margin_call_B=None)
-        self.account = _replaced(done_K, self.account, fresh)
+        self.account = self._renewed(done_K, row_K)
         initial = self.rules.initial_cash
         self.equity_B = self.equity_B.index_fill(0, done_K, initial)
         self.peak_B = self.peak_B.index_fill(0, done_K, initial)
@@ -159,6 +156,21 @@ class Simulator:
             has_entries=True,
             device=self.device,
         )
+
+    def _renewed(self, done_K: Tensor, row_K: Tensor) -> State:
+        """Return the accounts, of which those numbered ``done_K`` are fresh and stand at ``row_K``."""
+        old, entry_BN = self.account, self.account.entry_BN
+        if old.blocked_BN is None and entry_BN is not None and self._step.is_sound(old):
+            return old._replace(
+                cash_B=old.cash_B.index_fill(0, done_K, self.rules.initial_cash),
+                shares_BN=old.shares_BN.index_fill(0, done_K, 0.0),
+                mark_BN=old.mark_BN.index_copy(
+                    0, done_K, self._execution.prices["close"].index_select(0, row_K)[:, None]
+                ),
+                entry_BN=entry_BN.index_fill(0, done_K, 0.0),
+            )
+        pairs = zip(old, self._fresh_accounts(row_K), strict=True)
+        return State(*(a if a is None or b is None else a.index_copy(0, done_K, b) for a, b in pairs))
 
     def _nothing_pending(self, num: int) -> dict[str, Tensor]:
         """Return decisions that wait for their bar, oldest first, ``[num, delay_bars]`` by name; NaN: none."""
@@ -330,12 +342,6 @@ class _Seen(NamedTuple):
     account: State
     view: AccountView
     portfolio_BP: Tensor
-
-
-def _replaced(done_K: Tensor, old: State, fresh: State) -> State:
-    """Return accounts of which those numbered ``done_K`` are fresh; fields that ``fresh`` lacks are kept."""
-    pairs = zip(old, fresh, strict=True)
-    return State(*(a if a is None or b is None else a.index_copy(0, done_K, b) for a, b in pairs))
 
 
 _SAVED = ("row_B", "end_row_B", "holding_B", "equity_B", "peak_B")
