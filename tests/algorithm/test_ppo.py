@@ -17,10 +17,12 @@ from tradewright.algorithm.ppo import PPO
 from tradewright.algorithm.rollout import advantages
 from tradewright.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, newest_checkpoint
 from tradewright.callbacks.curves import Curves
+from tradewright.callbacks.health import TrainHealth
 from tradewright.data.ranges import Range
 from tradewright.env.discrete9 import Discrete9
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.portfolio_state import PORTFOLIO
+from tradewright.errors import ConfigError
 from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
 from tradewright.strategy.policy import Policy
@@ -424,3 +426,34 @@ def test_acting_restores_the_features_of_the_training_market(setting_of) -> None
 def test_bad_arguments_are_refused(setting_of, keys: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ppo_of(setting_of(), **keys)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # of torch 2.13, when it compiles
+@pytest.mark.parametrize("make", [ppo_of, a2c_of])
+def test_compiled_loss_learns_the_same_and_is_compiled_once(setting_of, tmp_path: Path, make) -> None:
+    """Weights after two epochs agree to rounding; fixed shapes: nothing is compiled a second time."""
+    found = []
+    for is_compiled in (False, True):
+        lightning.seed_everything(0, verbose=False)
+        agent = make(setting_of(), compile=is_compiled, lr_schedule="linear", final_entropy_coefficient=0.1)
+        with torch._dynamo.config.patch(error_on_recompile=True):
+            fit(agent, tmp_path, 2, gradient_clip_val=0.5)
+        found.append(torch.nn.utils.parameters_to_vector(agent.parameters()).detach())
+    np.testing.assert_allclose(found[1], found[0], atol=1e-4)
+
+
+def test_compiling_without_a_compiler_is_refused(setting_of, monkeypatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match=r"algorithm.compile needs a C\+\+ compiler, found none of no-such-compiler"):
+        ppo_of(setting_of(), compile=True)
+
+
+@pytest.mark.row("N68")
+@pytest.mark.row("B22")
+def test_device_is_selected_and_logged(setting_of, tmp_path: Path, caplog) -> None:
+    with caplog.at_level("INFO", logger="tradewright.callbacks.health"):
+        trainer = trainer_of(tmp_path, 1, [TrainHealth()])
+        agent = ppo_of(setting_of())
+        trainer.fit(agent, AgentDataModule(agent))
+    assert "device: cpu (CPUAccelerator)" in caplog.text
