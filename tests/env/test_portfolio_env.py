@@ -13,6 +13,7 @@ from tradewright.backtest.execution import ExecutionRules
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
+from tradewright.data.resample import resample
 from tradewright.env.continuous import Continuous
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.portfolio import Portfolio
@@ -132,9 +133,12 @@ def test_threshold_applies_to_each_instrument_and_lets_flat_pass() -> None:
 
 
 def random_market(rng: np.random.Generator, panel_of: Any) -> Panel:
-    """Return two to five instruments, some with missing bars, splits, dividends, rates, multipliers and lots."""
-    num = int(rng.integers(2, 6))
-    panel = panel_of(int(rng.integers(25, 60)), num, int(rng.integers(1 << 30)), missing=float(rng.choice([0, 0.15])))
+    """Return two to five instruments with finer bars; some lack bars, or have events, rates, multipliers and lots."""
+    num, seconds = int(rng.integers(2, 6)), np.timedelta64(21_600, "s")
+    fine = panel_of(4 * int(rng.integers(25, 60)), num, int(rng.integers(1 << 30)), missing=float(rng.choice([0, 0.6])))
+    ts_T = np.datetime64("2020-01-01", "us") + np.arange(fine.num_bars) * seconds
+    fine = replace(fine, timeframe_s=21_600, ts_T=ts_T, known_at_T=ts_T + seconds)
+    panel = replace(resample(fine, "1d"), finer=fine)
     instruments = tuple(
         Instrument(symbol=f"S{n}", multiplier=float(rng.choice([1.0, 5.0])), lot=float(rng.choice([0.0, 1.0])))
         for n in range(num)
@@ -144,9 +148,12 @@ def random_market(rng: np.random.Generator, panel_of: Any) -> Panel:
     def sometimes(values: Any) -> Any:
         return np.asarray(values, dtype=np.float64) if rng.random() < 0.5 else None
 
+    roll_from = sometimes(np.where(rng.random(shape) < 0.1, panel.open_TN, np.nan))
     return replace(
         panel,
         instruments=instruments,
+        roll_from_TN=roll_from,
+        roll_to_TN=None if roll_from is None else roll_from * 1.02,
         split_TN=sometimes(rng.choice([1.0, 1.0, 1.0, 2.0, 0.5], shape)),
         dividend_TN=sometimes(rng.choice([0.0, 0.0, 0.3], shape)),
         borrow_TN=sometimes(rng.choice([np.nan, 0.02, 0.5], shape)),
@@ -171,6 +178,7 @@ def random_rules(rng: np.random.Generator) -> dict[str, Any]:
         "trailing": sometimes(1.2 * scale, None),
         "stop_unit": unit,
         "atr_bars": int(rng.integers(1, 8)),
+        "finer_timeframe": sometimes("6h", None),
         "sizing": str(rng.choice(["fill", "decision"])),
         "delay_bars": int(rng.choice([0, 0, 1, 3])),
         "max_participation": sometimes(0.1, None),
