@@ -126,6 +126,7 @@ def test_errors_of_a_prioritised_batch_reach_its_slots(setting_of, tmp_path) -> 
     assert (priority != 1.0).all()
 
 
+@pytest.mark.row("N10")
 def test_agent_learns_a_market_whose_next_return_follows_from_the_last(setting_of, test_sharpe, tmp_path) -> None:
     """The side with the last return is the optimum; long-only, the agent must still beat Sharpe 1.5."""
     torch.set_num_threads(1)

@@ -228,6 +228,15 @@ def test_bad_arguments_are_refused(setting_of, keys: dict, message: str) -> None
         agent_of("dqn", setting_of, **keys)
 
 
+@pytest.mark.row("B27")
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_length_of_training_may_be_given_in_episodes(setting_of, name: str) -> None:
+    """1,000 episodes of 20 bars are 20,000 frames, 52 of them before the first update."""
+    agent = agent_of(name, setting_of, episodes=1_000)
+    assert agent.total_frames == 20_000
+    assert agent.max_epochs == -(-(20_000 - 52) // 64)
+
+
 def test_beta_grows_to_one(setting_of) -> None:
     agent = agent_of("dqn", setting_of, priority_beta=0.4)
     assert [agent.priority_beta_at(frames) for frames in (0, 512, 1_024, 9_999)] == pytest.approx([0.4, 0.7, 1.0, 1.0])

@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 
-NUM_STEPS, NUM_STRETCHES, WARM_UP_FRAMES = 400, 8, 1_000
+NUM_STEPS, NUM_STRETCHES, WARM_UP_FRAMES = 200, 6, 1_000
 
 
 def peer_ms(kind: str, width: int, batch: int) -> float:

@@ -20,7 +20,7 @@ RUNNER = Path(__file__).with_name("off_policy_runner.py")
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 PEER = "TRADEWRIGHT_SB3_PYTHON"
 INSTALL = "python -m venv sb3 && sb3/bin/pip install stable-baselines3==2.9.2"
-TURNS = 3
+TURNS = 2
 LEAST_RATIO = 1 / 1.2
 """Our steps per second by the peer's: within 20 %, eager or compiled."""
 
