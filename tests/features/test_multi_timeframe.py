@@ -193,6 +193,16 @@ def test_the_shipped_option_has_between_100_and_200_features(tmp_path: Path, pan
     assert np.isfinite(built.x_TNF[features.warmup_bars :]).all()
 
 
+def test_another_feature_set_can_be_computed_on_every_bar_length(panel_of) -> None:
+    from tradewright.config.build import build
+    from tradewright.config.compose import open_hydra
+
+    overrides = ["features=multi_timeframe", "features@features.base=price_volume", "features.base.long_window=30"]
+    features = build(open_hydra().compose(overrides).features, key="features")
+    assert features.warmup_bars == 15 * (30 + 2) - 2
+    assert len(features.compute(minutes_of(panel_of(500)))) == 3 * 15
+
+
 def test_days_begin_at_the_start_of_the_session(panel_of) -> None:
     hours = panel_of(24 * 6)
     ts_T = np.datetime64("2020-01-02T22:00", "us") + np.arange(24 * 6) * np.timedelta64(1, "h")
