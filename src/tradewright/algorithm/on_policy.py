@@ -128,6 +128,13 @@ class OnPolicyModule(AgentModule):
         self._terms_of: Callable[[TensorDict], dict[str, Tensor]] = self.compiled(self.terms)
         self._newest: dict[str, Tensor] = {}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; Lightning notes a hook's name 40 times per gradient step, which PyTorch makes slow."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def _require_whole_minibatches(self, is_recurrent: bool) -> None:
         name, size = "num_envs * rollout_steps", self.frames_per_iteration
         if is_recurrent:

@@ -16,7 +16,7 @@ from torchrl.objectives import ClipPPOLoss
 
 from tradewright.algorithm.agent import require_positive
 from tradewright.algorithm.networks import Actor, Critic, ModelFactory, actor_module, critic_module
-from tradewright.algorithm.on_policy import OnPolicyModule
+from tradewright.algorithm.on_policy import LOGGED, OnPolicyModule
 from tradewright.algorithm.setting import Setting
 from tradewright.config.runtime import Runtime
 from tradewright.errors import ConfigError
@@ -128,7 +128,9 @@ class PPO(OnPolicyModule):
     def terms(self, batch: TensorDict) -> dict[str, Tensor]:
         """Return the terms of the loss, their sum, and the divergence from the collecting policy as ``kl``."""
         terms = super().terms(batch)
-        return {**terms, "kl": terms["mean_ratio"] - 1.0 + terms["kl_approx"]}
+        terms["kl"] = terms["mean_ratio"] - 1.0 + terms["kl_approx"]
+        # What else TorchRL describes is left out of a compiled loss.
+        return {name: terms[name] for name in ("loss_objective", "loss_critic", "loss_entropy", "loss", *LOGGED)}
 
     def is_far_enough(self, terms: dict[str, Tensor]) -> bool:
         """Return whether the policy has moved by more than ``target_kl``."""
