@@ -155,17 +155,20 @@ def play(policy: Policy, bench: EpisodeBench, seeds: tuple[int, ...]) -> Played:
     shown = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
     running = list(range(len(seeds)))
     try:
-        while running:
-            state_BS = codec.encode(np.stack([shown[e] for e in running])).to(agent.device)
-            action = codec.decode(agent.act({"state": state_BS}, None, generator).action)
-            still = []
-            for place, e in enumerate(running):
-                shown[e], reward, terminated, truncated, _ = envs[e].step(action[place])
-                return_E[e] += float(reward)
-                length_E[e] += 1
-                if not (terminated or truncated):
-                    still.append(e)
-            running = still
+        with agent.deciding(None) as decide:
+            while running:
+                state_BS = codec.encode(np.stack([shown[e] for e in running])).to(agent.device)
+                action = codec.decode(decide({"state": state_BS}, generator).action)
+                places = []
+                for place, e in enumerate(running):
+                    shown[e], reward, terminated, truncated, _ = envs[e].step(action[place])
+                    return_E[e] += float(reward)
+                    length_E[e] += 1
+                    if not (terminated or truncated):
+                        places.append(place)
+                if len(places) < len(running):
+                    decide.keep(places)
+                    running = [running[place] for place in places]
     finally:
         for env in envs:
             env.close()

@@ -24,6 +24,7 @@ TERMS = "train/reward/"
 """Curves of the reward's terms, means per step; they add up to ``SUM``."""
 SUM = "train/mean_reward"
 
+CHOSEN_BY = "validation/"
 MAX_CURVES = 12
 """Learning curves drawn; the rest is in TensorBoard."""
 
@@ -35,12 +36,13 @@ MIN_MARKERS = 40
 def learning(curves: Mapping[str, Curve]) -> tuple[Chart, ...]:
     """Draw each learning curve of two points or more on its own axes, at most ``MAX_CURVES`` of them.
 
-    The terms of the reward share one chart, with their sum.
+    The terms of the reward share one chart, with their sum; the curves that the agent was chosen by come next.
     """
     lines = {name: _values(curve) for name, curve in curves.items() if len(np.asarray(curve[0])) > 1}
     terms = {name: lines.pop(name) for name in tuple(lines) if name.startswith(TERMS)}
     charts = [] if not terms else [_terms(terms, lines.pop(SUM, None))]
-    for name, line in list(lines.items())[: MAX_CURVES - len(charts)]:
+    ordered = sorted(lines.items(), key=lambda item: not item[0].startswith(CHOSEN_BY))
+    for name, line in ordered[: MAX_CURVES - len(charts)]:
         charts.append(_single(f"curve-{len(charts)}", name, *line))
     return tuple(charts)
 

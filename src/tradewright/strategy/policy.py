@@ -5,6 +5,7 @@ panel as it is judged. In the other environments each instrument is decided by a
 the capital. Of one account the rollout's equity and the backtest's equity are the same numbers.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import ClassVar, NamedTuple, Protocol
@@ -42,6 +43,10 @@ class Decide(Protocol):
 
     def __call__(self, observation: dict[str, Tensor], generator: torch.Generator | None) -> Acted:
         """Return the action of every account; ``generator`` None means the most probable one."""
+        ...
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with these of the environments only, in this order."""
         ...
 
 
