@@ -1,5 +1,7 @@
 """Rules between groups: keys without effect, algorithm and environment, choices on the validation range, the seed."""
 
+import re
+
 import pytest
 
 from tradewright.config.compose import Composer
@@ -125,3 +127,21 @@ def test_errors_come_before_warnings() -> None:
 )
 def test_choices_that_would_fail_late_are_refused_early(content: dict, message: str) -> None:
     assert message in [finding.message for finding in apply_rules(Choice(content=content))]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"model": {"is_recurrent": True}}, "learns from single steps and cannot train the memory of"),
+        ({"model": {"is_recurrent": True}, "algorithm": {"action_kinds": ["discrete"], "carries_memory": True}}, None),
+        ({"model": {"needs_window": True}, "env": {"is_market": False}}, "encodes bars and env=. has none"),
+        ({"model": {"needs_window": True}, "env": {"is_market": True}}, None),
+    ],
+)
+def test_model_that_the_agent_cannot_use_is_refused(content: dict, message: str | None) -> None:
+    from tradewright.config.rules import Choice, model_fits_agent
+
+    found = list(model_fits_agent(Choice({"algorithm": {"action_kinds": ["discrete"]}, **content})))
+    assert len(found) == (message is not None)
+    if message is not None:
+        assert re.search(message, found[0].message)
