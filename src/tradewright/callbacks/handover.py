@@ -28,7 +28,12 @@ class Handover(Callback):
     def on_fit_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Write, from the first process."""
         if is_forked(trainer) and trainer.is_global_zero:
-            torch.save([one.state_dict() for one in trainer.callbacks], self.path)
+            torch.save([one.state_dict() for one in _callbacks(trainer)], self.path)
+
+
+def _callbacks(trainer: lightning.Trainer) -> list[Callback]:
+    found: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # set by a connector of Lightning
+    return found
 
 
 def is_forked(trainer: lightning.Trainer) -> bool:
@@ -43,12 +48,12 @@ def take_over(trainer: lightning.Trainer, callbacks: Iterable[Callback]) -> None
         trainer: The trainer, once its training has ended.
         callbacks: Those that are asked for what they found.
     """
-    handover = next((one for one in trainer.callbacks if isinstance(one, Handover)), None)
+    handover = next((one for one in _callbacks(trainer) if isinstance(one, Handover)), None)
     if handover is None or not handover.path.is_file():
         return
     states = torch.load(handover.path, weights_only=True)
     handover.path.unlink()
     wanted = list(callbacks)
-    for callback, state in zip(trainer.callbacks, states, strict=True):
+    for callback, state in zip(_callbacks(trainer), states, strict=True):
         if state and callback in wanted:
             callback.load_state_dict(state)

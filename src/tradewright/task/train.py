@@ -15,7 +15,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
-from torch.multiprocessing import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from tradewright.algorithm.agent import AgentModule
 from tradewright.algorithm.data_module import AgentDataModule
