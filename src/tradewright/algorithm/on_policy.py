@@ -100,22 +100,17 @@ class OnPolicyModule(AgentModule):
             gamma=gamma,
             compile=compile,
         )
-        require_positive(
+        last = entropy_coefficient if final_entropy_coefficient is None else final_entropy_coefficient
+        _check(
             rollout_steps=rollout_steps,
             num_minibatches=num_minibatches,
             num_passes=num_passes,
+            lr_schedule=lr_schedule,
+            gae_lambda=gae_lambda,
+            entropy_coefficients=(entropy_coefficient, last),
             value_coefficient=value_coefficient,
+            value_clip=value_clip,
         )
-        if value_clip is not None:
-            require_positive(value_clip=value_clip)
-        if lr_schedule not in LR_SCHEDULES:
-            raise ValueError(f"lr_schedule must be one of {', '.join(LR_SCHEDULES)}, was {lr_schedule!r}")
-        if not 0 <= gae_lambda <= 1:
-            raise ValueError(f"gae_lambda must be in [0, 1], was {gae_lambda}")
-        last = entropy_coefficient if final_entropy_coefficient is None else final_entropy_coefficient
-        for name, value in {"entropy_coefficient": entropy_coefficient, "final_entropy_coefficient": last}.items():
-            if not value >= 0:
-                raise ValueError(f"{name} must be >= 0, was {value}")
         self.rollout_steps, self.num_minibatches, self.num_passes = rollout_steps, num_minibatches, num_passes
         self.gae_lambda, self.lr_schedule, self.normalises_advantage = gae_lambda, lr_schedule, normalise_advantage
         self.entropy_coefficients = (entropy_coefficient, last)
@@ -241,3 +236,36 @@ def normalised(advantage: Tensor) -> Tensor:
     Source of the constant: Stable-Baselines3.
     """
     return (advantage - advantage.mean()) / (advantage.std() + LEAST_DEVIATION)
+
+
+def _check(
+    *,
+    rollout_steps: int,
+    num_minibatches: int,
+    num_passes: int,
+    lr_schedule: str,
+    gae_lambda: float,
+    entropy_coefficients: tuple[float, float],
+    value_coefficient: float,
+    value_clip: float | None,
+) -> None:
+    """Check the keys that ppo and a2c share beyond those of every agent.
+
+    Raises:
+        ValueError: One is out of range.
+    """
+    require_positive(
+        rollout_steps=rollout_steps,
+        num_minibatches=num_minibatches,
+        num_passes=num_passes,
+        value_coefficient=value_coefficient,
+    )
+    if value_clip is not None:
+        require_positive(value_clip=value_clip)
+    if lr_schedule not in LR_SCHEDULES:
+        raise ValueError(f"lr_schedule must be one of {', '.join(LR_SCHEDULES)}, was {lr_schedule!r}")
+    if not 0 <= gae_lambda <= 1:
+        raise ValueError(f"gae_lambda must be in [0, 1], was {gae_lambda}")
+    for name, value in zip(("entropy_coefficient", "final_entropy_coefficient"), entropy_coefficients, strict=True):
+        if not value >= 0:
+            raise ValueError(f"{name} must be >= 0, was {value}")
