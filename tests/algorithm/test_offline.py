@@ -433,16 +433,23 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(setting_of, 
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
+CLONE = (BC, {"exploration": 0.1})
+IMPLICIT = (IQL, {"exploration": 0.5, "expectile": 0.9, "gamma": 0.5, "temperature": 10.0})
+CONSERVATIVE = (CQL, {"exploration": 0.5, "gamma": 0.5, "conservatism": 0.1, "tau": 0.05})
+
+
 @pytest.mark.row("R41")
 @pytest.mark.parametrize(
-    ("algorithm", "keys"),
+    ("algorithm", "keys", "env"),
     [
-        (BC, {"exploration": 0.1}),
-        (IQL, {"exploration": 0.5, "expectile": 0.9, "gamma": 0.5, "temperature": 10.0}),
-        (CQL, {"exploration": 0.5, "gamma": 0.5, "conservatism": 0.1, "tau": 0.05}),
+        pytest.param(*CLONE, CONTINUOUS, id="clone"),
+        pytest.param(*IMPLICIT, CONTINUOUS, id="implicit"),
+        pytest.param(*CONSERVATIVE, DISCRETE, id="conservative"),
+        pytest.param(*CLONE, DISCRETE, id="clone, discrete", marks=pytest.mark.slow),
+        pytest.param(*IMPLICIT, DISCRETE, id="implicit, discrete", marks=pytest.mark.slow),
+        pytest.param(*CONSERVATIVE, CONTINUOUS, id="conservative, continuous", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("env", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
 def test_agent_learns_from_logged_decisions(setting_of, test_sharpe, tmp_path, algorithm, keys, env) -> None:
     """The log is of a rule that sides with the last return, half of it drowned in random weights."""
     torch.set_num_threads(1)
