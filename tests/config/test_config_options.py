@@ -278,7 +278,7 @@ def _compose_at_random(composer: Composer, num_compositions: int, seed: int) -> 
 
 def _is_misfit(line: str) -> bool:
     """Whether a fault is a rule between two options, such as an algorithm that cannot act in an environment."""
-    return re.search(r"\bneeds an? ", line) is not None
+    return re.search(r"\bneeds an? |=\w+ has none\b|: Unused takes no ", line) is not None
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
