@@ -272,9 +272,13 @@ add_split(
 
 
 def shipped(group: str) -> dict[str, Any]:
-    """Build every option of a group that ships and needs no training, with its values."""
+    """Build every option of a group that ships, is whole in its own file and needs no training, with its values.
+
+    ``features=multi_timeframe``, which takes another option in, is checked on minute bars in its own tests.
+    """
     nodes = {path.stem: OmegaConf.load(path) for path in sorted((paths.shipped("conf") / group).glob("*.yaml"))}
-    targets = {name: node for name, node in nodes.items() if "_target_" in node}
+    targets = {name: node for name, node in nodes.items() if "_target_" in node and "defaults" not in node}
+    targets.pop("none", None)
     return {
         name: build(node, key=group)
         for name, node in targets.items()

@@ -194,7 +194,7 @@ def test_single_trade_is_named() -> None:
         SmaCross(fast=5, slow=20),
         SmaCross(fast=10, slow=40, side="long_short"),
     ],
-    ids=repr,
+    ids=["momentum", "momentum_long_short", "sma_cross", "sma_cross_long_short"],
 )
 def test_sane_rule_on_the_golden_bars_has_no_finding(strategy: Momentum | SmaCross) -> None:
     panel = golden_panel()
