@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewright.data import generator as g
+from tradewright.data.planted_signal import PlantedSignal, read_signal
 from tradewright.data.synthetic import Synthetic
 from tradewright.data.universe import Universe
 
@@ -21,7 +22,7 @@ def log_moves(panel, column=0):
     return move, np.diff(np.log(panel.close_TN[:, column]))
 
 
-@pytest.mark.parametrize("option", [Synthetic, Universe])
+@pytest.mark.parametrize("option", [Synthetic, Universe, PlantedSignal])
 def test_the_same_seed_gives_the_same_bars_and_another_seed_others(store, tmp_path, option):
     keys = {"num_bars": 300, "num_symbols": 2}
     one = option(store=store, seed=3, **keys).panel()
@@ -32,7 +33,7 @@ def test_the_same_seed_gives_the_same_bars_and_another_seed_others(store, tmp_pa
     assert {instrument.kind for instrument in one.instruments} == {"synthetic"}
 
 
-@pytest.mark.parametrize("option", [Synthetic, Universe])
+@pytest.mark.parametrize("option", [Synthetic, Universe, PlantedSignal])
 def test_more_symbols_leave_the_first_ones_as_they_were(store, option):
     few = option(store=store, num_bars=200, num_symbols=2).panel()
     many = option(store=store, num_bars=200, num_symbols=70).panel().close_TN
@@ -178,3 +179,40 @@ def test_a_universe_of_1677_stocks_ingests_and_aligns(store):
 def test_a_wrong_parameter_is_named(keys, start):
     with pytest.raises(ValueError, match="^" + start):
         Synthetic(**keys)
+
+
+def test_planted_signal_tells_the_next_move_as_well_as_it_says_and_nothing_else_does(store):
+    """Signal of variance 1 and its autocorrelation; the move after it correlates with it, the move beside it less."""
+    panel = PlantedSignal(store=store, num_bars=4_000, num_symbols=8, signal_strength=0.35, persistence=0.9).panel()
+    signal_TN = read_signal(panel, 0.16)[1:]
+    move_TN = np.log(panel.close_TN / panel.open_TN)[1:]
+
+    def correlation(x, y):
+        return np.corrcoef(x.ravel(), y.ravel())[0, 1]
+
+    assert signal_TN.std() == pytest.approx(1.0, abs=0.05)
+    assert correlation(signal_TN[:-1], signal_TN[1:]) == pytest.approx(0.9, abs=0.01)
+    assert correlation(signal_TN[:-1], move_TN[1:]) == pytest.approx(0.35, abs=0.02)
+    left_TN = move_TN[1:] - 0.35 * 0.16 / np.sqrt(252) * signal_TN[:-1]
+    assert abs(correlation(left_TN, signal_TN[1:])) < 0.02
+    assert abs(correlation(left_TN[1:], left_TN[:-1])) < 0.02
+    assert move_TN.std() == pytest.approx(0.16 / np.sqrt(252), rel=0.02)
+
+
+def test_planted_signal_of_no_strength_is_a_random_walk(store):
+    panel = PlantedSignal(store=store, num_bars=4_000, num_symbols=8, signal_strength=0.0).panel()
+    signal_TN, move_TN = read_signal(panel, 0.16)[1:], np.log(panel.close_TN / panel.open_TN)[1:]
+    assert abs(np.corrcoef(signal_TN[:-1].ravel(), move_TN[1:].ravel())[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"volatility": 0.0}, "volatility must be > 0, was 0.0"),
+        ({"signal_strength": 1.0}, r"signal_strength must be in \(-1, 1\), was 1.0"),
+        ({"persistence": -1.0}, r"persistence must be in \(-1, 1\), was -1.0"),
+    ],
+)
+def test_planted_signal_refuses_bad_arguments(store, keys, message):
+    with pytest.raises(ValueError, match=message):
+        PlantedSignal(store=store, **keys)
