@@ -67,10 +67,11 @@ def returns(bars: Bars) -> list[float]:
     return [(after - before) / before for before, after in zip(bars["before_B"], bars["after_B"], strict=True)]
 
 
-def sharpe(bars: Bars, eta: float = 0.05, volatility: float = 0.02) -> list[float]:
-    a, b, values = 0.0, volatility**2, []
+def sharpe(bars: Bars, eta: float = 0.05, volatility: float = 0.02, floor: float = 0.1) -> list[float]:
+    """Equation 14 of the paper, with a least variance in both places where the second moment stands."""
+    a, b, values, least = 0.0, volatility**2, [], (floor * volatility) ** 2
     for r in returns(bars):
-        values.append((b * (r - a) - a * (r**2 - b) / 2) / (b - a**2) ** 1.5)
+        values.append(((b + least) * (r - a) - a * (r**2 - b) / 2) / (b + least - a**2) ** 1.5)
         a, b = (1 - eta) * a + eta * r, (1 - eta) * b + eta * r**2
     return values
 

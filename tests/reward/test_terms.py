@@ -5,6 +5,7 @@ Legend: T bars, B accounts.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -38,6 +39,7 @@ CASES: list[tuple[Term, Callable[[Bars], list[float]]]] = [
     (DrawdownTerm(), formulas.drawdown_increase),
     (MaxDrawdownTerm(), formulas.max_drawdown),
     (SharpeTerm(**MOMENTS), formulas.sharpe),
+    (SharpeTerm(**MOMENTS, floor=0.0), partial(formulas.sharpe, floor=0.0)),
     (SortinoTerm(**MOMENTS, floor=0.0), formulas.sortino),
     (ConsistencyTerm(adaptation_rate=0.05), formulas.consistency),
     (WinningStreakTerm(longest=3), formulas.winning_streak),
@@ -83,13 +85,14 @@ def slope(term: Term, state: dict[str, float], r: float, ratio: Callable[[dict[s
 
 
 @pytest.mark.row("B16")
+@pytest.mark.parametrize("floor", [0.0, 0.1, 0.7])
 @pytest.mark.parametrize("r", [0.012, -0.008, 0.0])
-def test_differential_sharpe_is_the_slope_of_the_exponential_sharpe_ratio(r: float) -> None:
+def test_differential_sharpe_is_the_slope_of_the_exponential_sharpe_ratio(r: float, floor: float) -> None:
     """S_t(η) - S_{t-1}(η) ≈ η D_t for small η (Moody and Saffell, eq. 13)."""
-    state = {"first_moment": 0.0005, "second_moment": 1.3e-4}
+    state = {"mean": 0.0005, "variance": 1.3e-4}
     slope(
-        SharpeTerm(adaptation_rate=1e-7), state, r,
-        lambda x: x["first_moment"] / math.sqrt(x["second_moment"] - x["first_moment"] ** 2),
+        SharpeTerm(adaptation_rate=1e-7, initial_volatility=0.02, floor=floor), state, r,
+        lambda x: x["mean"] / math.sqrt(x["variance"] + (floor * 0.02) ** 2),
     )  # fmt: skip
 
 
@@ -103,12 +106,32 @@ def test_differential_sortino_is_the_slope_of_the_exponential_ratio_with_its_flo
     )  # fmt: skip
 
 
+def after_equal_returns(term: Term, steady: float, num_bars: int, last: float) -> float:
+    """Return the reward of one last return after many equal ones."""
+    growth = np.append(np.full(num_bars, 1.0 + steady), 1.0 + last)[:, None]
+    equity = np.vstack([[[1.0]], np.cumprod(growth, axis=0)])
+    return float(values_of(term, {"before_B": equity[:-1], "after_B": equity[1:], "peak_B": equity[1:]})[-1, 0])
+
+
 def test_floor_bounds_the_sortino_ratio_of_an_account_that_did_not_lose_for_long() -> None:
-    calm = np.append(np.zeros(5_000), 0.01)[:, None]
-    equity = np.vstack([[[1.0]], np.cumprod(1.0 + calm, axis=0)])
-    course = {"before_B": equity[:-1], "after_B": equity[1:], "peak_B": equity[1:]}
-    assert values_of(SortinoTerm(), course)[-1, 0] == pytest.approx(10.0, rel=1e-6)
-    assert values_of(SortinoTerm(floor=0.0), course)[-1, 0] > 1e9
+    assert after_equal_returns(SortinoTerm(), 0.0, 5_000, 0.01) == pytest.approx(10.0, rel=1e-6)
+    assert after_equal_returns(SortinoTerm(floor=0.0), 0.0, 5_000, 0.01) > 1e9
+
+
+@pytest.mark.parametrize(("rate", "num_bars"), [(0.01, 2_500), (0.1, 7_500)])
+def test_floor_bounds_the_sharpe_ratio_of_an_account_that_stayed_flat_for_long(rate: float, num_bars: int) -> None:
+    """A = V = 0, so that D = R / f = 0.01 / 0.001."""
+    assert after_equal_returns(SharpeTerm(adaptation_rate=rate), 0.0, num_bars, 0.01) == pytest.approx(10.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("steady", [3e-4, -3e-4, 0.003, 1e-3])
+@pytest.mark.parametrize("last", [0.01, -0.01])
+def test_floor_bounds_the_sharpe_ratio_after_equal_returns(steady: float, last: float) -> None:
+    """A = R and V = 0, so that D = ΔA / f - ½ A ΔA² / f³ with ΔA = last - R and f = 0.001."""
+    change = last - steady
+    wanted = change / 1e-3 - 0.5 * steady * change**2 / 1e-9
+    got = after_equal_returns(SharpeTerm(adaptation_rate=0.1), steady, 3_000, last)
+    assert got == pytest.approx(wanted, rel=1e-6)
 
 
 @pytest.mark.row("B18")
@@ -170,6 +193,7 @@ def test_states_are_one_number_per_account() -> None:
     [
         (lambda: SharpeTerm(adaptation_rate=1), r"adaptation_rate must be in \(0, 1\), was 1"),
         (lambda: SharpeTerm(initial_volatility=0), "initial_volatility must be > 0, was 0"),
+        (lambda: SharpeTerm(floor=-1), "floor must be >= 0, was -1"),
         (lambda: SortinoTerm(floor=-1), "floor must be >= 0, was -1"),
         (lambda: ConsistencyTerm(adaptation_rate=0), r"adaptation_rate must be in \(0, 1\), was 0"),
         (lambda: DrawdownTerm(measure="depth"), "measure must be one of increase, level, was 'depth'"),

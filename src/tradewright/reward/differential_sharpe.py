@@ -16,6 +16,8 @@ class DifferentialSharpe(SumOfTerms):
         bankrupt_reward: Reward of the bar in which the account ends, <= 0.
         adaptation_rate: η in (0, 1): weight of the newest bar; 1/η is the memory in bars.
         initial_volatility: Standard deviation of a bar's return assumed before the first one, > 0.
+        floor: Least standard deviation as a fraction of ``initial_volatility``, added in quadrature, >= 0; with 0 an
+            account whose returns stay equal for long, such as one without a position, earns rewards without bound.
 
     Raises:
         ValueError: An argument is out of range.
@@ -28,6 +30,7 @@ class DifferentialSharpe(SumOfTerms):
         bankrupt_reward: float = -100.0,
         adaptation_rate: float = 0.01,
         initial_volatility: float = 0.01,
+        floor: float = 0.1,
     ) -> None:
-        term = SharpeTerm(adaptation_rate=adaptation_rate, initial_volatility=initial_volatility)
+        term = SharpeTerm(adaptation_rate=adaptation_rate, initial_volatility=initial_volatility, floor=floor)
         super().__init__(scale=scale, bankrupt_reward=bankrupt_reward, terms={"sharpe": (term, 1.0)})

@@ -56,42 +56,47 @@ class MaxDrawdownTerm(Term):
 
 
 class SharpeTerm(Term):
-    """Differential Sharpe ratio: the derivative of A / sqrt(B - A²) in η.
+    """Differential Sharpe ratio: the derivative of A / sqrt(V + f²) in η, V = B - A².
 
     With ΔA = R_t - A_{t-1} and ΔB = R_t² - B_{t-1}, A_t = A_{t-1} + η ΔA and B_t = B_{t-1} + η ΔB:
-    ``D_t = (B_{t-1} ΔA - ½ A_{t-1} ΔB) / (B_{t-1} - A_{t-1}²)^{3/2}`` (eq. 14 of the source).
-    The moments start at A = 0 and B = ``initial_volatility``², which makes D defined from the first bar and keeps a
-    quiet first bar from dividing by nearly nothing. The variance B - A² cannot become 0: it is a weighted mean of
-    ``initial_volatility``² and squared deviations with positive weight on the first.
+    ``D_t = ((B_{t-1} + f²) ΔA - ½ A_{t-1} ΔB) / (V_{t-1} + f²)^{3/2}``; with f = 0 this is eq. 14 of the source.
+    V starts at ``initial_volatility``², which makes D defined from the first bar. While returns stay equal, those of an
+    account without a position included, V decays to nothing and the next return over it would be a reward of millions:
+    f keeps the variance above 0. V is carried instead of B, V_t = (1 - η) (V_{t-1} + η ΔA²), because the difference
+    B - A² of nearly equal numbers loses its digits; with it, ``D_t = (V_{t-1} + f²)^{-1/2} ΔA
+    - ½ A_{t-1} (ΔA² - V_{t-1}) (V_{t-1} + f²)^{-3/2}``.
 
     Args:
         adaptation_rate: η in (0, 1): weight of the newest bar.
         initial_volatility: Standard deviation of a bar's return assumed before the first one, > 0.
+        floor: f as a fraction of ``initial_volatility``, >= 0.
 
     Raises:
         ValueError: An argument is out of range.
     """
 
-    def __init__(self, *, adaptation_rate: float = 0.01, initial_volatility: float = 0.01) -> None:
+    def __init__(self, *, adaptation_rate: float = 0.01, initial_volatility: float = 0.01, floor: float = 0.1) -> None:
         require_rate(adaptation_rate=adaptation_rate)
         require_positive(initial_volatility=initial_volatility)
+        require_not_negative(floor=floor)
         self.adaptation_rate, self.initial_volatility = adaptation_rate, initial_volatility
+        self.floor = floor
 
     def initial(self, num_accounts: int, device: torch.device) -> RewardState:
-        """Return the first and second moment before the first bar."""
-        state = zeros(num_accounts, device, "first_moment", "second_moment")
-        return {**state, "second_moment": state["second_moment"] + self.initial_volatility**2}
+        """Return the mean return and its variance before the first bar."""
+        state = zeros(num_accounts, device, "mean", "variance")
+        return {**state, "variance": state["variance"] + self.initial_volatility**2}
 
     def __call__(self, state: RewardState, change: BarChange) -> tuple[Tensor, RewardState]:
         """Return D_t and the moved moments."""
-        first_B, second_B, return_B = state["first_moment"], state["second_moment"], change.return_B
-        first_change_B = return_B - first_B
-        second_change_B = return_B * return_B - second_B
-        variance_B = second_B - first_B * first_B
-        ratio_B = (second_B * first_change_B - 0.5 * first_B * second_change_B) / (variance_B * torch.sqrt(variance_B))
+        mean_B, variance_B = state["mean"], state["variance"]
+        mean_change_B = change.return_B - mean_B
+        square_B = mean_change_B * mean_change_B
+        floored_B = variance_B + (self.floor * self.initial_volatility) ** 2
+        ratio_B = (mean_change_B - 0.5 * mean_B * (square_B - variance_B) / floored_B) / torch.sqrt(floored_B)
         return ratio_B, {
-            "first_moment": first_B + self.adaptation_rate * first_change_B,
-            "second_moment": second_B + self.adaptation_rate * second_change_B,
+            "mean": mean_B + self.adaptation_rate * mean_change_B,
+            "variance": (1.0 - self.adaptation_rate) * (variance_B + self.adaptation_rate * square_B),
         }
 
 
