@@ -47,8 +47,12 @@ class Ledger:
         finally:
             os.close(handle)
 
-    def sharpes(self, data_fingerprint: str) -> dict[str, float | None]:
+    def sharpes(self, data_fingerprint: str, *, until: str | None = None) -> dict[str, float | None]:
         """Return every trial on these data, with the last Sharpe ratio that one of its runs recorded.
+
+        Args:
+            data_fingerprint: Of the data.
+            until: Name of a run directory: what was recorded after that run first was is left out. None: everything.
 
         Raises:
             RunError: A line is damaged; named, because a lost trial would flatter the deflated Sharpe ratio.
@@ -60,10 +64,11 @@ class Ledger:
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             try:
                 entry = json.loads(line)
-                if entry["data"] != data_fingerprint:
-                    continue
-                sharpe = entry.get("sharpe")  # absent from lines of older versions
-                found[entry["trial"]] = found.get(entry["trial"]) if sharpe is None else float(sharpe)
+                if entry["data"] == data_fingerprint:
+                    sharpe = entry.get("sharpe")  # absent from lines of older versions
+                    found[entry["trial"]] = found.get(entry["trial"]) if sharpe is None else float(sharpe)
+                if entry["run"] == until:
+                    break
             except (json.JSONDecodeError, KeyError, TypeError, ValueError):
                 raise RunError(f"{path}: line {number} is not a trial record; mend or remove that line") from None
         return found
@@ -76,15 +81,17 @@ class Ledger:
         """
         return len(self.sharpes(data_fingerprint))
 
-    def trials(self, data_fingerprint: str, *, present: str) -> Trials:
+    def trials(self, data_fingerprint: str, *, present: str, until: str | None = None) -> Trials:
         """Return the trials on these data, the present one included whether or not it is recorded yet.
 
         Args:
             data_fingerprint: Of the data.
             present: Identity of the trial that is being judged; a repetition with another seed is the same trial.
+            until: As in ``sharpes``.
 
         Raises:
             RunError: A line is damaged.
         """
-        others = {trial: sharpe for trial, sharpe in self.sharpes(data_fingerprint).items() if trial != present}
+        known = self.sharpes(data_fingerprint, until=until)
+        others = {trial: sharpe for trial, sharpe in known.items() if trial != present}
         return Trials(num=len(others) + 1, sharpe_K=tuple(value for value in others.values() if value is not None))

@@ -21,7 +21,14 @@ from tradewright.task.judging import judge
 from tradewright.task.task import Task
 
 
-def run(cfg: DictConfig, *, directory: Path, resume: bool = False, origin: Origin | None = None) -> dict[str, float]:
+def run(
+    cfg: DictConfig,
+    *,
+    directory: Path,
+    resume: bool = False,
+    origin: Origin | None = None,
+    trials_until: str | None = None,
+) -> dict[str, float]:
     """Execute one run and return its metrics.
 
     Args:
@@ -29,6 +36,7 @@ def run(cfg: DictConfig, *, directory: Path, resume: bool = False, origin: Origi
         directory: The run directory; created if missing.
         resume: Continue from the directory's newest checkpoint.
         origin: What the command line chose; None: the current Hydra job's.
+        trials_until: Name of a run of the experiment: only the trials that it knew of count, as its repetition needs.
 
     Returns:
         The content of ``metrics.json``; undefined figures are NaN.
@@ -45,7 +53,7 @@ def run(cfg: DictConfig, *, directory: Path, resume: bool = False, origin: Origi
         ledger = Ledger(Path(cfg.output_dir) / cfg.name)
         trial, data = provenance["trial"], context.fingerprint
         with _session(context, provenance) as session:
-            judged = judge(task, context, ledger.trials(data, present=trial))
+            judged = judge(task, context, ledger.trials(data, present=trial, until=trials_until))
             if session is not None:
                 session.metrics = judged.metrics
             if task.is_trial:

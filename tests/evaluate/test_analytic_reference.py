@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from tradewright.cli import main
+from tradewright.config.compose import open_hydra
 from tradewright.output import read_metrics
+from tradewright.task.reference import analytic_config
 
 TINY = (
     "data=synthetic", "data.num_bars=500", "env.window=5", "trainer.max_epochs=1", "evaluate.shuffled_control=false",
@@ -31,9 +33,24 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
+def test_upper_line_trains_at_the_costs_that_are_judged() -> None:
+    """Whatever the run's training accounts pay, those of the upper line pay the configured costs, in one process."""
+    overrides = ["env=discrete9", "env.cost_range=[0,3]", "env.cost_curriculum_frames=1000", "trainer=ddp"]
+    cfg = open_hydra().compose(overrides)
+    merged = analytic_config(cfg)
+    assert merged.env.cost_range is None
+    assert merged.env.cost_curriculum_frames == 0
+    assert merged.trainer.devices == 1
+    assert merged.backtest == cfg.backtest
+    assert list(cfg.env.cost_range) == [0, 3]  # the run's own is left alone
+
+
 def test_agent_is_judged_beside_the_analytic_gradient(command, capsys) -> None:
     run = command(*PPO, "env=discrete9")
     metrics = read_metrics(run)
+    without = read_metrics(command(*PPO, "env=discrete9", "evaluate.analytic_reference=false", "name=without"))
+    own = {key: value for key, value in metrics.items() if key.startswith("test/")}
+    np.testing.assert_equal(own, {key: value for key, value in without.items() if key.startswith("test/")})
     assert metrics["baseline/apg/num_bars"] == metrics["test/num_bars"]
     assert metrics["baseline/apg/sharpe"] != metrics["test/sharpe"]
     assert (run / "fits" / "apg" / "checkpoints" / "best.json").is_file()

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from compare_samples import write_study
 from evidence_samples import every_kind
 from report_samples import sample_content
 
 from tradewright.report.content import ReportContent
+from tradewright.report.episodes import EpisodeContent
 from tradewright.report.html import HtmlReport
 from tradewright.task.compare import Compare
 
@@ -97,6 +99,31 @@ def judged_content() -> ReportContent:
 
 def test_report_with_all_evidence_draws_every_chart(tmp_path: Path) -> None:
     assert_drawn(HtmlReport().write(tmp_path, judged_content()), tmp_path / "profile")
+
+
+def test_report_of_episodes_draws_every_chart(tmp_path: Path) -> None:
+    judged = judged_content()
+    figures = {"mean_return": 310.0, "mean_return_low": 250.0, "mean_return_high": 380.0, "std_return": 80.0}
+    content = EpisodeContent(
+        title="ppo on CartPole-v1",
+        experiment="default",
+        run="one",
+        command="tradewright env=cartpole",
+        config_yaml="env: {}",
+        provenance=judged.provenance,
+        metrics={f"test/{key}": value for key, value in {**figures, "mean_length": 310.0}.items()},
+        seeds=(1, 2, 3),
+        return_E=np.array([200.0, 310.0, 420.0]),
+        length_E=np.array([200, 310, 420]),
+        confidence=0.95,
+        notes=(),
+        curves=judged.curves or {"train/episode_return": ([100, 200], [20.0, 40.0])},
+    )
+    page = HtmlReport().write_episodes(tmp_path, content)
+    document, console = look(page, tmp_path / "profile")
+    assert "Error" not in console, console
+    wanted = len(re.findall(r'class="plot[ "]', page.read_text()))
+    assert document.count('class="plot-container plotly"') == wanted > 0
 
 
 @pytest.mark.parametrize("width", [400, 1280])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,9 @@ def test_cartpole_is_trained_judged_resumed_and_replayed(command: Callable[..., 
     page = (run / "report.html").read_text()
     for text in ("Learning curves", "validation/mean return", "Mean return of episodes", "ppo on CartPole-v1"):
         assert text in page
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))  # charts are found by them
+    assert {"plot-returns", "payload"} <= set(ids)
     assert "Mean return" in (run / "summary.txt").read_text()
     assert Ledger(run.parent).count(read_json(run / "provenance.json")["data"]["fingerprint"]) == 1
 

@@ -16,6 +16,14 @@ def test_replayed_run_repeats_every_figure_to_the_bit(command, capsys) -> None:
     assert "all equal" in capsys.readouterr().out
 
 
+def test_replay_counts_the_trials_that_the_run_knew_of(command, capsys) -> None:
+    """Trials recorded later deflate later runs, not the repetition of an earlier one."""
+    run = command(*TINY)
+    command(*TINY, "reward.scale=50")
+    command("replay", f"run={run}")
+    assert "all equal" in capsys.readouterr().out
+
+
 def test_replay_names_the_figures_that_differ(command, capsys) -> None:
     run = command(*TINY)
     metrics = json.loads((run / "metrics.json").read_text())

@@ -1,6 +1,7 @@
 """Volume indicators of ``features=technical58``: how much was traded, and with which moves.
 
-All are free of the scales of price and volume, and 0 (money flow: 0.5) for instruments without volume.
+All are free of the scale of price, and of that of volume where it is far above one unit (ln(1 + volume)); they are 0
+(money flow: 0.5) for instruments without volume.
 Legend: T bars, N instruments; ``V`` is the volume, ``C`` the close, ``P`` the typical price, ``r`` the log return.
 """
 

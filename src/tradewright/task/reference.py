@@ -27,6 +27,9 @@ def analytic_config(cfg: DictConfig) -> DictConfig:
         merged.env._target_ = CONTINUOUS
     merged.env.entry_signal = False
     merged.env.cost_range = None
+    merged.env.cost_curriculum_frames = 0
+    merged.trainer.devices = 1  # the accounts of apg live in one process
+    merged.trainer.strategy = "auto"
     merged.logger = {}
     merged.strategy.is_deterministic = True
     return merged

@@ -54,7 +54,8 @@ class Replay:
         if fingerprint != read_json(self.directory / PROVENANCE)["data"]["fingerprint"]:
             raise RunError(f"{self.directory}: the bars have changed since this run; its numbers cannot be repeated")
         target = self.directory.parent / new_run_id()
-        found = run(recorded, directory=target, origin=run_origin(self.directory, is_current=False))
+        origin = run_origin(self.directory, is_current=False)
+        found = run(recorded, directory=target, origin=origin, trials_until=self.directory.name)
         differing = [name for name in {**expected, **found} if not self._is_equal(expected.get(name), found.get(name))]
         if differing:
             shown = "; ".join(f"{name} was {expected.get(name)}, is {found.get(name)}" for name in differing[:SHOWN])

@@ -1,6 +1,6 @@
 (function () {
   "use strict";
-  var figures = JSON.parse(document.getElementById("figures").textContent);
+  var figures = JSON.parse(document.getElementById("payload").textContent);
   Object.keys(figures).forEach(function (key) {
     var figure = figures[key];
     Plotly.newPlot("plot-" + key, figure.data, figure.layout, { responsive: true, displayModeBar: false });
