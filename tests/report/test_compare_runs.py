@@ -83,6 +83,7 @@ def test_runs_that_differ_by_seed_are_averaged(study: Path) -> None:
     # 4.302653 is the 97.5 % point of Student's t with two degrees of freedom (any printed table)
     assert row.halves["test/sharpe"] == pytest.approx(4.302653 * deviation / math.sqrt(3), rel=1e-6)
     assert " ± " in text_of(comparison)
+    assert "deflation does not cover the choice of a seed" in text_of(comparison)
 
 
 def test_baseline_has_one_row_per_data_set(tmp_path: Path) -> None:

@@ -121,6 +121,11 @@ def cautions(comparison: Comparison) -> list[str]:
             f"{comparison.num_judged:,} runs were looked at on the test range: the best of many is partly luck. "
             f"To choose among them use task.sort=validation/{comparison.sort.removeprefix(TEST)}."
         )
+    if any(row.num_runs > 1 for row in comparison.groups):
+        found.append(
+            "Runs that differ only by seed count as one trial, so deflation does not cover the choice of a seed: judge a "
+            "configuration by its mean over seeds."
+        )
     if len(comparison.baselines) > 1:
         found.append(
             f"The baseline has {len(comparison.baselines)} different results: the runs were judged on different bars, "
