@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tradewright.algorithm.deciding import Decider
-from tradewright.algorithm.distributed import from_first, rank
+from tradewright.algorithm.distributed import from_first, mean_of_all, rank
 from tradewright.algorithm.inputs import WindowInputs, make_inputs
 from tradewright.algorithm.setting import Setting
 from tradewright.algorithm.stream import Stream
@@ -182,6 +182,8 @@ class AgentModule(lightning.LightningModule, ABC):
     def log_terms(self, terms: Mapping[str, Tensor | float], batch: Any, batch_idx: int) -> None:
         """Log the terms of the last gradient step of an iteration, the learning rate and the stream's figures.
 
+        Loggers get one point per iteration, at the frames so far; ``callback_metrics`` keeps the newest.
+
         Args:
             terms: By name, without the prefix ``train/``.
             batch: The minibatch; its length is the batch size.
@@ -190,9 +192,14 @@ class AgentModule(lightning.LightningModule, ABC):
         stream = self.stream_in_use
         if (batch_idx + 1) % stream.batches_per_iteration:
             return
-        logged = {f"train/{name}": torch.as_tensor(term).detach() for name, term in {**terms, **stream.newest}.items()}
-        logged["train/lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
-        self.log_dict(logged, batch_size=len(batch), sync_dist=self.num_processes > 1)
+        named = {**terms, **stream.newest, "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+        values = [torch.as_tensor(x).detach().to(self.device, torch.float32).reshape(()) for x in named.values()]
+        means = mean_of_all(torch.stack(values).tolist(), self.device)
+        logged = {f"train/{name}": mean for name, mean in zip(named, means, strict=True)}
+        # Lightning would send its loggers what it keeps again at every gradient step until the epoch ends.
+        self.log_dict(logged, batch_size=len(batch), logger=False)
+        for logger in self.trainer.loggers:
+            logger.log_metrics(logged, step=self.frames)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Judge the agent as the strategy that will be tested, on the validation range, and log every figure."""

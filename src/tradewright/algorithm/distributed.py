@@ -29,6 +29,11 @@ def total(values: tuple[float, ...], device: torch.device) -> tuple[float, ...]:
     return tuple(summed.tolist())
 
 
+def mean_of_all(values: list[float], device: torch.device) -> list[float]:
+    """Return the means over all processes; all of them must call."""
+    return [value / num_processes() for value in total(tuple(values), device)]
+
+
 def gathered(state: Any) -> list[Any]:
     """Return the states of all processes by rank; all of them must call."""
     if num_processes() == 1:
