@@ -171,13 +171,13 @@ class AgentModule(lightning.LightningModule, ABC):
         return torch.compile(function, dynamic=False)
 
     def configure_optimizers(self) -> Optimizer:
-        """Adam over all parameters, epsilon 1e-5 as in the PPO reference implementation.
+        """Adam over all parameters, epsilon 1e-5 as in the PPO reference implementation."""
+        return torch.optim.Adam(self.parameters(), lr=self.lr, eps=1e-5, fused=self.is_fused)
 
-        One fused kernel where weights are not scaled: Lightning refuses to clip the gradients of fused optimizers under
-        mixed precision.
-        """
-        is_fused = self._trainer is not None and str(self.trainer.precision) == "32-true"
-        return torch.optim.Adam(self.parameters(), lr=self.lr, eps=1e-5, fused=is_fused)
+    @property
+    def is_fused(self) -> bool:
+        """Whether the optimizer is one kernel; Lightning refuses to clip the gradients of such under mixed precision."""
+        return self._trainer is not None and str(self.trainer.precision) == "32-true"
 
     def log_terms(self, terms: Mapping[str, Tensor | float], batch: Any, batch_idx: int) -> None:
         """Log the terms of the last gradient step of an iteration, the learning rate and the stream's figures.

@@ -204,7 +204,7 @@ class OffPolicyModule(AgentModule):
 
     def configure_optimizers(self) -> Optimizer:
         """Adam, all groups in one optimizer: one step of Lightning is one step of every network."""
-        return torch.optim.Adam(self.parameter_groups(), lr=self.lr, fused=True)
+        return torch.optim.Adam(self.parameter_groups(), lr=self.lr, fused=self.is_fused)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Update, then let the targets follow: once per step, however many batches were accumulated for it."""
