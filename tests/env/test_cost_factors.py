@@ -11,7 +11,11 @@ from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.env.continuous import Continuous
 from tradewright.env.market_tensors import MarketTensors
+from tradewright.env.portfolio import Portfolio
 from tradewright.env.simulator import Simulator
+from tradewright.env.trading import MarketEnv
+from tradewright.env.world import Stage
+from tradewright.errors import ConfigError
 from tradewright.features.features import Features
 from tradewright.market.rules import AccountRules, Costs
 from tradewright.reward.log_return import LogReturn
@@ -131,6 +135,27 @@ def test_negative_curriculum_is_refused() -> None:
         Continuous(cost_curriculum_frames=-1)
 
 
+REFUSAL = r"^env.cost_range must leave .*, was 1000 there: slippage_bps must be < 10000, was 10000.*; lower it or "
+
+
 def test_factor_that_brings_slippage_to_the_price_is_refused(panel_of: Callable[..., Panel]) -> None:
-    with pytest.raises(ValueError, match=r"^cost_range must leave .* slippage_bps must be < 10000, was 10000"):
+    with pytest.raises(ConfigError, match=REFUSAL):
         simulator_of(panel_of(100), Costs(slippage_bps=10.0), cost_range=(1.0, 1_000.0))
+
+
+@pytest.mark.parametrize("kind", [Continuous, Portfolio])
+def test_impossible_factor_is_refused_before_anything_trains(
+    panel_of: Callable[..., Panel], kind: type[MarketEnv]
+) -> None:
+    panel = panel_of(30)
+    x_TNF = np.zeros((*panel.close_TN.shape, 1), dtype=np.float32)
+    stage = Stage(
+        panel=panel,
+        features=Features(x_TNF=x_TNF, names_F=("zero",), ready_from=0),
+        rows=(Range(0, 30),),
+        rules=AccountRules(costs=Costs(slippage_bps=10.0)),
+        reward=LogReturn(),
+    )
+    with pytest.raises(ConfigError, match=REFUSAL):
+        kind(cost_range=(1.0, 1_000.0)).on(stage)
+    assert kind(cost_range=(1.0, 999.0)).on(stage).cost_range == (1.0, 999.0)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from tradewright.errors import ConfigError
 from tradewright.market.rules import AccountRules, Terms
 
 FACTORED = ("fee_bps", "fixed_fee", "per_share_fee", "slippage_bps", "slippage_ticks", "impact")
@@ -84,13 +85,9 @@ class CostFactors:
         """Return the rules at the highest costs that can be drawn; they say which rules of the accounting are needed.
 
         Raises:
-            ValueError: Slippage would reach the price.
+            ConfigError: Slippage would reach the price.
         """
-        costs = {name: getattr(rules.costs, name) * max(1.0, self.high) for name in FACTORED}
-        try:
-            return replace(rules, costs=replace(rules.costs, **costs))
-        except ValueError as error:
-            raise ValueError(f"cost_range must leave costs that exist at its upper end, but there {error}") from None
+        return at_highest_costs(rules, self.high)
 
     def terms(self, rules: AccountRules, *, is_column: bool) -> Terms:
         """Return the costs of every account, ``[B, 1]`` as a column, else ``[B]``."""
@@ -107,3 +104,19 @@ class CostFactors:
         """Continue from a saved state."""
         self.factor_B, self._terms = state["factor_B"].to(self.generator.device), {}
         self.frames = int(state["frames"])
+
+
+def at_highest_costs(rules: AccountRules, high: float) -> AccountRules:
+    """Return the rules with costs multiplied by the upper end of ``env.cost_range``, if that is above 1.
+
+    Raises:
+        ConfigError: Slippage would reach the price.
+    """
+    costs = {name: getattr(rules.costs, name) * max(1.0, high) for name in FACTORED}
+    try:
+        return replace(rules, costs=replace(rules.costs, **costs))
+    except ValueError as error:
+        raise ConfigError(
+            f"env.cost_range must leave costs that exist at its upper end, was {high:g} there: {error}; lower it or "
+            "the costs of backtest.costs"
+        ) from None

@@ -44,6 +44,7 @@ class Portfolio(MarketEnv):
     def on(self, stage: Stage | None) -> "Portfolio":
         """Return the environment for the instruments of a market."""
         assert stage is not None
+        super().on(stage)
         env = copy(self)
         env.num_instruments = len(stage.panel.instruments)
         return env

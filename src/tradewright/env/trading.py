@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tradewright.data.ranges import Range
+from tradewright.env.cost_factors import at_highest_costs
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.observation import Observation
 from tradewright.env.portfolio_state import PORTFOLIOS
@@ -133,6 +134,17 @@ class MarketEnv(TradingKeys, Env):
     is_market: ClassVar[bool] = True
     is_joint: ClassVar[bool]
     """Whether one account trades all instruments; if not, each account trades one."""
+
+    def on(self, stage: Stage | None) -> "MarketEnv":
+        """Return the environment as it is on a market.
+
+        Raises:
+            ConfigError: The market's costs do not exist at the upper end of ``cost_range``.
+        """
+        assert stage is not None
+        if self.cost_range is not None:
+            at_highest_costs(stage.rules, self.cost_range[1])
+        return self
 
     @property
     def in_keys(self) -> tuple[str, ...]:
