@@ -23,15 +23,20 @@ SEEDS = (0, 1, 2)
 ORACLE = 5.25
 """Of the study; ours is computed beside every figure."""
 WINDOW = {"window": 8}
-OFF_POLICY = {"gamma": 0.9}
+"""As the study's; the signal stands in the newest bar, all else is noise that must be unlearnt."""
+SOFT = {"gamma": 0.9, "updates_per_iteration": 16}
+"""Half the gradient steps of the option. A discount of 0.9 looks as far as the signal lasts: the noise of later bars
+only hides it (at 0.99, with all steps: 4.63 for 4.86)."""
+DEEP_Q = {"gamma": 0.9}
+"""At 0.99: 3.48 for 3.65."""
 CASES = [
     pytest.param(
         "apg", "continuous", {"num_envs": 64, "total_frames": 491_520, "iterations_per_epoch": 20}, 4.8, id="apg"
     ),
     pytest.param("ppo", "continuous", {"lr": 1e-3}, 4.3, id="ppo"),
-    pytest.param("sac", "continuous", OFF_POLICY, 4.3, id="sac"),
-    pytest.param("dqn", "discrete5", OFF_POLICY, 3.5, id="dqn-discrete5"),
-    pytest.param("dqn", "discrete9", OFF_POLICY, None, id="dqn-discrete9"),
+    pytest.param("sac", "continuous", SOFT, 4.3, id="sac"),
+    pytest.param("dqn", "discrete5", DEEP_Q, 3.5, id="dqn-discrete5"),
+    pytest.param("dqn", "discrete9", DEEP_Q, None, id="dqn-discrete9"),
 ]
 
 

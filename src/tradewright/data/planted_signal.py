@@ -7,7 +7,8 @@
 The signal of bar t is known at its close, and an order decided there fills at the open of t+1, right before the move
 that it tells. Nothing else in the bars says anything about the future, so the best policy is known: side with the
 signal, as far as costs allow. It is a test of learners, as ``data=synthetic_signal`` is, but one whose best Sharpe
-ratio can be computed: 5.25 a year at five basis points for the long and short side, with the defaults here.
+ratio can be computed: with these defaults, at five basis points and for one instrument about 5.25 a year where both
+sides may be held, 3.5 where only longs may (tests/algorithm/test_planted_signal.py).
 
 Legend: T bars.
 """
