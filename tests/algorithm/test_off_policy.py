@@ -1,6 +1,7 @@
 """All off-policy algorithms: exact continuation, counts of frames and steps, targets that follow, checkpoint sizes."""
 
 import copy
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -183,6 +184,26 @@ def test_targets_follow_once_per_update_under_accumulated_gradients(setting_of, 
     assert calls == list(range(8))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning", "ignore:The .grad attribute:UserWarning")
+@pytest.mark.parametrize("name", ["td3", *(pytest.param(x, marks=pytest.mark.slow) for x in ALGORITHMS if x != "td3")])
+def test_losses_are_compiled_once_and_learn_the_same(setting_of, tmp_path: Path, name: str) -> None:
+    """Traced only, which is quick: fixed shapes and no number of a step in the graph, so nothing is traced again.
+
+    PyTorch 2.13 warns of its own doing where a graph breaks, which it does where weights are frozen.
+    """
+    found = []
+    for is_compiled in (False, True):
+        lightning.seed_everything(0, verbose=False)
+        agent = agent_of(name, setting_of)
+        if is_compiled:
+            agent.compiled = partial(torch.compile, dynamic=False, backend="eager")
+        torch._dynamo.reset()
+        with torch._dynamo.config.patch(error_on_recompile=True):
+            train(agent, tmp_path, 1)
+        found.append(torch.nn.utils.parameters_to_vector(agent.parameters()).detach())
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_targets_and_market_are_not_trained_nor_saved(setting_of, name: str) -> None:
     """No gradient reaches a target, and neither weights nor optimizer hold the market's bars."""
@@ -226,6 +247,23 @@ def test_choosing_without_a_generator_repeats_itself(setting_of, name: str) -> N
 def test_bad_arguments_are_refused(setting_of, keys: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         agent_of("dqn", setting_of, **keys)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("sac", "critic_lr"),
+        ("sac", "alpha_lr"),
+        ("discrete_sac", "critic_lr"),
+        ("discrete_sac", "alpha_lr"),
+        ("td3", "critic_lr"),
+    ],
+)
+def test_second_learning_rate_is_lr_where_null_and_refused_where_zero(setting_of, name: str, key: str) -> None:
+    assert getattr(agent_of(name, setting_of, lr=0.5), key) == 0.5
+    assert getattr(agent_of(name, setting_of, **{key: 0.25}), key) == 0.25
+    with pytest.raises(ValueError, match=f"{key} must be > 0, was 0"):
+        agent_of(name, setting_of, **{key: 0})
 
 
 @pytest.mark.row("B27")

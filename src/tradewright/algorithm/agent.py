@@ -176,7 +176,7 @@ class AgentModule(lightning.LightningModule, ABC):
 
     @property
     def is_fused(self) -> bool:
-        """Whether the optimizer is one kernel; Lightning refuses to clip the gradients of such under mixed precision."""
+        """Whether the optimizer is one kernel: Lightning cannot clip such a one's gradients under mixed precision."""
         return self._trainer is not None and str(self.trainer.precision) == "32-true"
 
     def log_terms(self, terms: Mapping[str, Tensor | float], batch: Any, batch_idx: int) -> None:

@@ -181,6 +181,10 @@ class OffPolicyModule(AgentModule):
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``loss``, ``td_error`` [M] and what is to be logged, by name."""
 
+    def compiled_terms(self) -> Callable[[Batch], dict[str, Tensor]]:
+        """Return ``terms``, compiled where asked for; a compiled function must not read what each step changes."""
+        return self.compiled(self.terms)
+
     @abstractmethod
     def followers(self) -> list[tuple[nn.Module, nn.Module]]:
         """Return the target networks, each with the network it follows."""
@@ -188,7 +192,7 @@ class OffPolicyModule(AgentModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; the terms of the last batch of an iteration are logged."""
         if self._terms is None:
-            self._terms = self.compiled(self.terms)
+            self._terms = self.compiled_terms()
         terms = self._terms(batch)
         stream = self.stream_in_use
         assert isinstance(stream, OffPolicyStream)

@@ -5,6 +5,7 @@ L_μ = -E[Q_1(s, μ(s))], only every ``policy_delay``-th step, after which the t
 Source: Fujimoto et al., "Addressing function approximation error in actor-critic methods", arXiv 1802.09477.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -88,7 +89,7 @@ class TD3(OffPolicyModule):
             priority_beta=priority_beta,
             compile=compile,
         )
-        self.critic_lr = critic_lr or lr
+        self.critic_lr = lr if critic_lr is None else critic_lr
         require_positive(critic_lr=self.critic_lr, policy_delay=policy_delay)
         noises = {"exploration_noise": exploration_noise, "target_noise": target_noise}
         for name, value in {**noises, "target_noise_clip": target_noise_clip}.items():
@@ -126,10 +127,16 @@ class TD3(OffPolicyModule):
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         """Return the loss of the critics, and where it is not delayed that of the actor too."""
-        terms = self.critic_terms(batch)
-        if self.is_delayed:
-            return terms
-        loss_policy = self.policy_loss(batch)
+        return self.critic_terms(batch) if self.is_delayed else self.both_terms(batch)
+
+    def compiled_terms(self) -> Callable[[Batch], dict[str, Tensor]]:
+        """Return ``terms`` of two compiled functions: one that read the number of the step would never be ready."""
+        critic_terms, both_terms = self.compiled(self.critic_terms), self.compiled(self.both_terms)
+        return lambda batch: critic_terms(batch) if self.is_delayed else both_terms(batch)
+
+    def both_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the loss of the critics and of the actor."""
+        terms, loss_policy = self.critic_terms(batch), self.policy_loss(batch)
         return {**terms, "loss": terms["loss"] + loss_policy, "loss_policy": loss_policy.detach()}
 
     def critic_terms(self, batch: Batch) -> dict[str, Tensor]:
