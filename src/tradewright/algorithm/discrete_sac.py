@@ -84,7 +84,8 @@ class DiscreteSAC(OffPolicyModule):
             priority_beta=priority_beta,
             compile=compile,
         )
-        self.critic_lr, self.alpha_lr = critic_lr or lr, alpha_lr or lr
+        self.critic_lr = lr if critic_lr is None else critic_lr
+        self.alpha_lr = lr if alpha_lr is None else alpha_lr
         require_positive(critic_lr=self.critic_lr, alpha_lr=self.alpha_lr, alpha=alpha)
         if not 0 < entropy_share < 1:
             raise ValueError(f"entropy_share must be in (0, 1), was {entropy_share}")

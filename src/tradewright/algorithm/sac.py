@@ -88,7 +88,8 @@ class SAC(OffPolicyModule):
             priority_beta=priority_beta,
             compile=compile,
         )
-        self.critic_lr, self.alpha_lr = critic_lr or lr, alpha_lr or lr
+        self.critic_lr = lr if critic_lr is None else critic_lr
+        self.alpha_lr = lr if alpha_lr is None else alpha_lr
         require_positive(critic_lr=self.critic_lr, alpha_lr=self.alpha_lr, alpha=alpha)
         num_actions = self.env.num_actions
         self.target_entropy = -float(num_actions) if target_entropy is None else target_entropy
