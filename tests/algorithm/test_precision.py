@@ -1,5 +1,6 @@
-"""Every algorithm trains under mixed precision with clipped gradients, and keeps its weights in float32."""
+"""Every algorithm keeps its weights in float32: under mixed precision, and where a key is a whole number."""
 
+import inspect
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +18,12 @@ from tradewright.algorithm.data_module import AgentDataModule
 from tradewright.algorithm.iql import IQL
 
 MAKERS = {
-    "ppo": lambda setting_of: ppo_of(setting_of()),
-    "a2c": lambda setting_of: a2c_of(setting_of()),
-    "apg": lambda setting_of: apg_of(setting_of()),
-    "bc": lambda setting_of: offline_of(BC, setting_of()),
-    "iql": lambda setting_of: offline_of(IQL, setting_of()),
-    "cql": lambda setting_of: offline_of(CQL, setting_of(env=DISCRETE)),
+    "ppo": lambda setting_of, **keys: ppo_of(setting_of(), **keys),
+    "a2c": lambda setting_of, **keys: a2c_of(setting_of(), **keys),
+    "apg": lambda setting_of, **keys: apg_of(setting_of(), **keys),
+    "bc": lambda setting_of, **keys: offline_of(BC, setting_of(), **keys),
+    "iql": lambda setting_of, **keys: offline_of(IQL, setting_of(), **keys),
+    "cql": lambda setting_of, **keys: offline_of(CQL, setting_of(env=DISCRETE), **keys),
     **{name: partial(agent_of, name) for name in ALGORITHMS},
     "dqn-prioritised": partial(agent_of, "dqn", is_prioritised=True, n_step=2),
 }
@@ -37,3 +38,24 @@ def test_bf16_mixed_precision_trains_with_clipped_gradients(setting_of, tmp_path
     trainer.fit(agent, AgentDataModule(agent))
     assert all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in agent.parameters())
     assert any(not torch.equal(p, q) for p, q in zip(agent.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_whole_numbers_are_as_good_as_fractions(setting_of, tmp_path: Path, make) -> None:
+    """Every key that takes a fraction is 1 or 0, whichever it may be; two gradient steps leave float32 weights."""
+    keys: dict[str, int] = {}
+    for name, key in inspect.signature(type(make(setting_of)).__init__).parameters.items():
+        for value in (1, 0) if key.annotation in (float, float | None) else ():
+            try:
+                make(setting_of, **keys, **{name: value})
+            except ValueError as error:
+                assert name in str(error)
+            else:
+                keys[name] = value
+                break
+    print(keys)
+    assert {"lr", "gamma"} <= keys.keys()
+    agent = make(setting_of, **keys)
+    trainer = trainer_of(tmp_path, 1, limit_train_batches=2, limit_val_batches=0)
+    trainer.fit(agent, AgentDataModule(agent))
+    assert all(p.dtype == torch.float32 for p in agent.parameters())

@@ -159,7 +159,7 @@ class Actor(nn.Module):
         self.head = orthogonal_head(body.out_features, env.num_actions, gain=0.01)
         self.is_continuous = env.action_kind == "continuous"
         if self.is_continuous:
-            self.log_deviation = nn.Parameter(torch.full((env.num_actions,), log_deviation))
+            self.log_deviation = nn.Parameter(torch.full((env.num_actions,), float(log_deviation)))
 
     @property
     def in_keys(self) -> tuple[str, ...]:
