@@ -5,7 +5,15 @@ import re
 import pytest
 
 from tradewright.config.compose import Composer
-from tradewright.config.rules import Choice, Finding, apply_rules, describe
+from tradewright.config.rules import (
+    Choice,
+    Finding,
+    apply_rules,
+    describe,
+    encoder_has_bars,
+    memory_fits_algorithm,
+)
+from tradewright.paths import shipped
 
 
 def findings(composer: Composer, *overrides: str) -> list[Finding]:
@@ -139,9 +147,39 @@ def test_choices_that_would_fail_late_are_refused_early(content: dict, message: 
     ],
 )
 def test_model_that_the_agent_cannot_use_is_refused(content: dict, message: str | None) -> None:
-    from tradewright.config.rules import Choice, model_fits_agent
-
-    found = list(model_fits_agent(Choice({"algorithm": {"action_kinds": ["discrete"]}, **content})))
+    choice = Choice({"algorithm": {"action_kinds": ["discrete"]}, **content})
+    found = [*memory_fits_algorithm(choice), *encoder_has_bars(choice)]
     assert len(found) == (message is not None)
     if message is not None:
         assert re.search(message, found[0].message)
+
+
+def shipped_errors(**options: str) -> list[str]:
+    """Return what the rules refuse of shipped options, given by group."""
+    choice = Choice({}, folders=(shipped("conf"),))
+    content = {group: {"_target_": choice.targets(group)[option]} for group, option in options.items()}
+    return [finding.message for finding in apply_rules(Choice(content, options, folders=choice.folders))]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "env", "model"),
+    [("apg", "discrete9", "mlp"), ("apg", "cartpole", "mlp"), ("dqn", "pendulum", "mlp"), ("dqn", "continuous", "gru")],
+)
+def test_advice_is_itself_refused_by_nothing_new(algorithm: str, env: str, model: str) -> None:
+    """A choice with two faults may keep the other one: each line advises on its own."""
+    given = {"algorithm": algorithm, "env": env, "model": model}
+    errors = shipped_errors(**given)
+    assert len(errors) == len({error.split(" needs ")[0] for error in errors})
+    for error in errors:
+        advised = [word.rstrip(".").split("=") for word in error.split(" Use ")[1].split(" or ")]
+        assert advised
+        for group, option in advised:
+            assert len(shipped_errors(**{**given, group: option})) < len(errors), (error, group, option)
+
+
+def test_algorithm_that_lacks_both_its_actions_and_its_market_is_refused_once() -> None:
+    (error,) = shipped_errors(algorithm="apg", env="cartpole")
+    assert error.startswith(
+        "algorithm=apg needs a continuous env that trades a market; env=cartpole is discrete and does"
+    )
+    assert "Use env=auto or env=continuous or env=portfolio or algorithm=a2c or" in error

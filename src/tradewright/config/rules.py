@@ -5,7 +5,8 @@ needs (``action_kind``, ``is_language_model``) are class attributes, read from s
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from yaml import YAMLError
 from tradewright.config.check import plain
 from tradewright.config.locate import class_attribute
 from tradewright.config.root import root_keys
+from tradewright.paths import shipped
 
 JUDGED_BY_VALIDATION = "validation/"
 TRAINED_BY = "algorithm.objective"
@@ -72,11 +74,33 @@ class Choice:
         """Return ``group=option`` as one would type it."""
         return f"{group}={self.options.get(group, '?')}"
 
-    def fitting(self, group: str, accepts: Callable[[Any], bool], name: str) -> list[str]:
-        """Return ``group=option`` for every option whose class attribute ``name`` is acceptable."""
+    def targets(self, group: str) -> dict[str, str]:
+        """Return the class that each option of a group names, by option; options that extend another have none."""
         files = {path.stem: path for folder in self.folders for path in (folder / group).glob("*.yaml")}
-        found = {option: class_attribute(_target(path, group), name) for option, path in files.items()}
-        return [f"{group}={option}" for option, value in sorted(found.items()) if value is not None and accepts(value)]
+        return {option: target for option, path in sorted(files.items()) if (target := _target(path, group))}
+
+    def fitting(self, group: str, accepts: Callable[[Any], bool], name: str, cures: str = "") -> list[str]:
+        """Return ``group=option`` for every option that would do.
+
+        Args:
+            group: Whose options.
+            accepts: Whether the class attribute ``name`` of an option is acceptable.
+            name: Of the attribute.
+            cures: The rule that must accept it then; no other one may refuse it that refuses nothing yet.
+        """
+        targets = self.targets(group)
+        allowed = _faults(self) - {cures} if targets else set()
+        found = []
+        for option, target in targets.items():
+            value = class_attribute(target, name)
+            if value is not None and accepts(value) and _faults(self.with_option(group, option, target)) <= allowed:
+                found.append(f"{group}={option}")
+        return found
+
+    def with_option(self, group: str, option: str, target: str) -> "Choice":
+        """Return the choice with another option of a group; it gives no advice of its own."""
+        content = {**self.content, group: {"_target_": target}}
+        return Choice(content, {**self.options, group: option}, self.overridden)
 
 
 def describe(cfg: DictConfig, hydra: Any) -> Choice:
@@ -116,27 +140,23 @@ def language_model_keys_have_effect(choice: Choice) -> Iterator[Finding]:
 
 
 def algorithm_fits_environment(choice: Choice) -> Iterator[Finding]:
-    """Refuse an algorithm whose actions the environment does not take."""
+    """Refuse an environment whose actions the algorithm cannot choose, or without the market that it learns from."""
     kinds, kind = choice.fact("algorithm", "action_kinds"), choice.fact("env", "action_kind")
-    if not kinds or not kind or kind in kinds:
+    is_other_kind = bool(kinds) and bool(kind) and kind not in kinds
+    lacks_market = choice.fact("algorithm", "needs_market") is True and choice.fact("env", "is_market") is False
+    if not (is_other_kind or lacks_market):
         return
-    fitting = choice.fitting("env", lambda other: other in kinds, "action_kind")
-    fitting += choice.fitting("algorithm", lambda others: kind in others, "action_kinds")
-    advice = f" Use {' or '.join(fitting)}." if fitting else ""
-    needs = " or ".join(kinds)
-    message = f"{choice.named('algorithm')} needs a {needs} env; {choice.named('env')} is {kind}.{advice}"
-    yield Finding(message, is_misfit=True)
-
-
-def algorithm_has_its_market(choice: Choice) -> Iterator[Finding]:
-    """Refuse an algorithm that learns from an account or from logged decisions where there is no market."""
-    if choice.fact("algorithm", "needs_market") is True and choice.fact("env", "is_market") is False:
-        fitting = choice.fitting("env", lambda is_market: is_market is True, "is_market")
-        yield Finding(
-            f"{choice.named('algorithm')} needs an env that trades a market; {choice.named('env')} does not."
-            f" Use {' or '.join(fitting)}.",
-            is_misfit=True,
-        )
+    needs, has = f"a {' or '.join(kinds)} env" if is_other_kind else "an env", [f"is {kind}"] * is_other_kind
+    if lacks_market:
+        needs, has = f"{needs} that trades a market", [*has, "does not"]
+        fitting = choice.fitting("env", lambda other: other is True, "is_market", "algorithm_fits_environment")
+    else:
+        fitting = choice.fitting("env", lambda other: other in kinds, "action_kind", "algorithm_fits_environment")
+    fitting += choice.fitting(
+        "algorithm", lambda others: kind is None or kind in others, "action_kinds", "algorithm_fits_environment"
+    )
+    message = f"{choice.named('algorithm')} needs {needs}; {choice.named('env')} {' and '.join(has)}."
+    yield Finding(message + _use(fitting), is_misfit=True)
 
 
 def environment_fits_task_and_judge(choice: Choice) -> Iterator[Finding]:
@@ -145,18 +165,16 @@ def environment_fits_task_and_judge(choice: Choice) -> Iterator[Finding]:
     env, task = choice.named("env"), choice.named("task")
     if is_market is False and choice.fact("task", "needs_market") is True:
         fitting = choice.fitting("task", lambda needs: needs is False, "needs_market")
-        message = f"{task} needs a market; {env} has none. Use {' or '.join(fitting)}."
+        message = f"{task} needs a market; {env} has none.{_use(fitting)}"
         yield Finding(message, is_misfit=True)
     elif is_market is False and judges == "market":
         fitting = choice.fitting("evaluate", lambda other: other == "episodes", "judges")
-        message = f"{choice.named('evaluate')} needs a market; {env} has none. Use {' or '.join(fitting)}."
+        message = f"{choice.named('evaluate')} needs a market; {env} has none.{_use(fitting)}"
         yield Finding(message, is_misfit=True)
     elif is_market is True and judges == "episodes" and choice.fact("task", "learns") is True:
         fitting = choice.fitting("env", lambda other: other is False, "is_market")
         fitting += choice.fitting("evaluate", lambda other: other == "market", "judges")
-        message = (
-            f"{choice.named('evaluate')} needs an env without a market; {env} trades one. Use {' or '.join(fitting)}."
-        )
+        message = f"{choice.named('evaluate')} needs an env without a market; {env} trades one.{_use(fitting)}"
         yield Finding(message, is_misfit=True)
 
 
@@ -201,22 +219,23 @@ def reward_has_effect(choice: Choice) -> Iterator[Finding]:
                 )
 
 
-def model_fits_agent(choice: Choice) -> Iterator[Finding]:
-    """Refuse a memory under an algorithm that learns from single steps, and an encoder of bars where there are none."""
-    if not choice.fact("algorithm", "action_kinds"):
-        return
-    if choice.fact("model", "is_recurrent") is True and choice.fact("algorithm", "carries_memory") is not True:
-        fitting = choice.fitting("algorithm", lambda value: value is True, "carries_memory")
-        fitting += choice.fitting("model", lambda value: value is False, "is_recurrent")
-        yield Finding(
-            f"{choice.named('algorithm')} learns from single steps and cannot train the memory of"
-            f" {choice.named('model')}. Use {' or '.join(fitting)}."
-        )
-    if choice.fact("model", "needs_window") is True and choice.fact("env", "is_market") is False:
-        fitting = choice.fitting("model", lambda value: value is False, "needs_window")
-        yield Finding(
-            f"{choice.named('model')} encodes bars and {choice.named('env')} has none. Use {' or '.join(fitting)}."
-        )
+def memory_fits_algorithm(choice: Choice) -> Iterator[Finding]:
+    """Refuse a memory under an algorithm that learns from single steps."""
+    is_agent = bool(choice.fact("algorithm", "action_kinds"))
+    carries_memory = choice.fact("algorithm", "carries_memory") is True
+    if is_agent and choice.fact("model", "is_recurrent") is True and not carries_memory:
+        fitting = choice.fitting("algorithm", lambda value: value is True, "carries_memory", "memory_fits_algorithm")
+        fitting += choice.fitting("model", lambda value: value is False, "is_recurrent", "memory_fits_algorithm")
+        message = f"{choice.named('algorithm')} learns from single steps and cannot train the memory of"
+        yield Finding(f"{message} {choice.named('model')}.{_use(fitting)}")
+
+
+def encoder_has_bars(choice: Choice) -> Iterator[Finding]:
+    """Refuse an encoder of bars where there are none."""
+    is_agent = bool(choice.fact("algorithm", "action_kinds"))
+    if is_agent and choice.fact("model", "needs_window") is True and choice.fact("env", "is_market") is False:
+        fitting = choice.fitting("model", lambda value: value is False, "needs_window", "encoder_has_bars")
+        yield Finding(f"{choice.named('model')} encodes bars and {choice.named('env')} has none.{_use(fitting)}")
 
 
 def choices_are_made_on_validation(choice: Choice) -> Iterator[Finding]:
@@ -267,7 +286,9 @@ def several_processes_suit_the_algorithm(choice: Choice) -> Iterator[Finding]:
     if not is_several or not choice.fact("algorithm", "action_kinds") or choice.fact("task", "learns") is not True:
         return
     if choice.fact("algorithm", "trains_in_parallel") is not True:
-        fitting = choice.fitting("algorithm", lambda value: value is True, "trains_in_parallel")
+        fitting = choice.fitting(
+            "algorithm", lambda value: value is True, "trains_in_parallel", "several_processes_suit_the_algorithm"
+        )
         advice = f"; with several use {' or '.join(fitting)}" if fitting else ""
         yield Finding(
             f"trainer.devices must be 1, was {devices}: {choice.named('algorithm')} trains in one process{advice}"
@@ -280,8 +301,8 @@ RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     nothing_needed_is_deleted,
     language_model_keys_have_effect,
     algorithm_fits_environment,
-    model_fits_agent,
-    algorithm_has_its_market,
+    memory_fits_algorithm,
+    encoder_has_bars,
     environment_fits_task_and_judge,
     market_is_there_or_has_no_effect,
     accounting_suits_algorithm,
@@ -292,6 +313,39 @@ RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     strategy_fits_task,
     several_processes_suit_the_algorithm,
 )
+
+COMBINATIONS = (
+    algorithm_fits_environment,
+    memory_fits_algorithm,
+    encoder_has_bars,
+    accounting_suits_algorithm,
+    several_processes_suit_the_algorithm,
+)
+"""The rules that advice must keep to. Those of a market are not among them: an environment without one switches the
+groups of the market off by itself."""
+
+
+def _faults(choice: Choice) -> set[str]:
+    """Return the names of the rules for combinations that refuse a choice."""
+    return {rule.__name__ for rule in COMBINATIONS if any(rule(replace(choice, folders=())))}
+
+
+def fitting_algorithms(action_kind: str, *, is_market: bool) -> str:
+    """Return ``" Use algorithm=a or algorithm=b."``, the shipped ones that learn in an environment built by now."""
+    env = {"action_kind": action_kind, "is_market": is_market}
+    choice = Choice({"env": env}, folders=(shipped("conf"),))
+    return _use(choice.fitting("algorithm", lambda kinds: action_kind in kinds, "action_kinds"))
+
+
+def shipped_option(group: str, target: str) -> str:
+    """Return the shipped option that names a class, or the class where none does."""
+    options = Choice({}, folders=(shipped("conf"),)).targets(group)
+    return next((option for option, named in options.items() if named == target), target)
+
+
+def _use(fitting: list[str]) -> str:
+    """Return the advice that ends a message."""
+    return f" Use {' or '.join(fitting)}." if fitting else ""
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:
@@ -313,6 +367,7 @@ def _names(value: Any) -> list[str]:
     return [name for name in value if isinstance(name, str)] if isinstance(value, list | dict) else []
 
 
+@cache
 def _target(path: Path, group: str) -> str:
     """Return the class that an option names, at the top of its file or, in a ``_global_`` one, under its group."""
     try:
