@@ -40,20 +40,23 @@ def test_bf16_mixed_precision_trains_with_clipped_gradients(setting_of, tmp_path
     assert any(not torch.equal(p, q) for p, q in zip(agent.parameters(), before, strict=True))
 
 
+def is_in_range(build, keys: dict[str, int]) -> bool:
+    """Whether the algorithm accepts the keys."""
+    try:
+        build(keys)
+    except ValueError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_whole_numbers_are_as_good_as_fractions(setting_of, tmp_path: Path, make) -> None:
     """Every key that takes a fraction is 1 or 0, whichever it may be; two gradient steps leave float32 weights."""
     keys: dict[str, int] = {}
     for name, key in inspect.signature(type(make(setting_of)).__init__).parameters.items():
         for value in (1, 0) if key.annotation in (float, float | None) else ():
-            try:
-                make(setting_of, **keys, **{name: value})
-            except ValueError as error:
-                assert name in str(error)
-            else:
+            if name not in keys and is_in_range(lambda chosen: make(setting_of, **chosen), {**keys, name: value}):
                 keys[name] = value
-                break
-    print(keys)
     assert {"lr", "gamma"} <= keys.keys()
     agent = make(setting_of, **keys)
     trainer = trainer_of(tmp_path, 1, limit_train_batches=2, limit_val_batches=0)
