@@ -15,6 +15,7 @@ from tradewright.algorithm.setting import Setting
 from tradewright.callbacks.checkpoints import LastCheckpoint, newest_checkpoint
 from tradewright.data.ranges import Range
 from tradewright.env.discrete9 import Discrete9
+from tradewright.env.gym import GymEnv
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.model.gru import GRU
 from tradewright.model.mlp import MLP
@@ -122,6 +123,30 @@ def test_value_after_a_truncation_sees_the_memory_of_its_episode() -> None:
                 assert float(batch["value_target"][b, s]) == pytest.approx(target, abs=1e-5)
                 checked += 1
     assert checked >= 8
+
+
+@pytest.mark.parametrize("make", [ppo_of, a2c_of])
+@torch.no_grad()
+def test_memory_is_empty_where_a_resumed_world_begins_anew(make) -> None:
+    """Environments of Gymnasium cannot be saved: their episodes start again, and so must what is remembered."""
+
+    def stream():
+        env = GymEnv(id="CartPole-v1")
+        setting = Setting(env=env, stage=None, reward_name="none", validate=lambda agent: {"sharpe": 0.0}, seed=0)
+        return make(setting, MEMORY, rollout_steps=3).stream()
+
+    torch.manual_seed(0)
+    saved = stream()
+    saved.collect()
+    assert not saved.is_first_B.any()
+    resumed = stream()
+    resumed.load_state_dict(saved.state_dict())
+    batch = resumed.collect()
+    assert batch["is_first"][:, 0].all()
+    assert not batch["is_first"][:, 1:].any()
+    memory = resumed.actor.body.step(batch["state"][:, 0], torch.ones(8, dtype=torch.bool), torch.zeros(8, 16))
+    expected = resumed.actor.log_prob(resumed.actor.parameters_of(memory), batch["action"][:, 0])
+    np.testing.assert_allclose(batch["action_log_prob"][:, 0], expected, atol=1e-6)
 
 
 @pytest.mark.row("B46")

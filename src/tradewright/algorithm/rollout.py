@@ -239,6 +239,8 @@ class OnPolicyStream(Stream):
         """Continue from a saved state."""
         super().load_state_dict(state)
         self.is_first_B = state["is_first_B"].to(self.world.device)
+        if state["world"].get("begins_anew"):  # a memory of episodes that are gone
+            self.is_first_B = torch.ones_like(self.is_first_B)
         self.memories = {name: memory.to(self.world.device) for name, memory in state["memories"].items()}
 
 
