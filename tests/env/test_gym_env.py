@@ -1,14 +1,19 @@
 """Foreign environments: spaces map as documented, masked restarts, errors that say what to do, a resume begins anew."""
 
+from functools import partial
+
 import gymnasium
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
+from tradewright.algorithm.sac import SAC
+from tradewright.algorithm.setting import Setting
 from tradewright.env.gym import GymEnv, GymWorld
 from tradewright.env.spaces import Codec
-from tradewright.errors import ConfigError
+from tradewright.errors import ConfigError, MisfitError
+from tradewright.model.mlp import MLP
 
 
 class Odd(gymnasium.Env):
@@ -125,3 +130,18 @@ def test_number_of_episodes_needs_a_limit() -> None:
     assert GymEnv(id="CartPole-v1").episode_steps(None) == 500
     with pytest.raises(ConfigError, match=r"episodes of OddTest-v0 have no limit; give algorithm\.total_frames"):
         GymEnv(id="OddTest-v0").episode_steps(None)
+
+
+def test_algorithm_of_other_actions_is_a_misfit_that_names_the_id_and_what_fits() -> None:
+    setting = Setting(
+        env=GymEnv(id="OddTest-v0"), stage=None, reward_name="none", validate=lambda agent: {"mean_return": 0.0}, seed=0
+    )
+    with pytest.raises(MisfitError) as caught:
+        SAC(setting=setting, model=partial(MLP, hidden=[4]), total_frames=100)
+    message = str(caught.value)
+    assert message.startswith(
+        "algorithm=sac needs a continuous env; env.id=OddTest-v0 is discrete. Use algorithm=a2c or"
+    )
+    advised = message.removesuffix(".").split("Use ")[1].split(" or ")
+    assert "algorithm=discrete_sac" in advised
+    assert not {"algorithm=td3", "algorithm=apg", "algorithm=cql"} & set(advised)

@@ -87,6 +87,19 @@ def test_sweep_prunes_what_does_not_fit_and_runs_the_rest(
     assert "algorithm=sac needs a continuous env" in shown
 
 
+def test_sweep_prunes_what_does_not_fit_an_environment_known_only_once_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["-m", "algorithm=dqn", "env=gym", "env.id=Pendulum-v1", "seed=0"]) == 2
+    assert "none of the 1 jobs can run" in capsys.readouterr().err
+    (status,) = (read_json(path) for path in tmp_path.glob("outputs/default/*/0/status.json"))
+    assert status["state"] == "pruned"
+    assert status["error"].startswith(
+        "algorithm=dqn needs a discrete env; env.id=Pendulum-v1 is continuous. Use algorithm"
+    )
+
+
 def test_sweep_in_which_nothing_fits_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

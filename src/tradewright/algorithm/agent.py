@@ -21,11 +21,12 @@ from tradewright.algorithm.inputs import WindowInputs, make_inputs
 from tradewright.algorithm.setting import Setting
 from tradewright.algorithm.stream import Stream
 from tradewright.config.compilers import require_cpp_compiler
+from tradewright.config.rules import fitting_algorithms, shipped_option
 from tradewright.data.ranges import Range
 from tradewright.env.auto import Auto
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.world import Env, World
-from tradewright.errors import ConfigError
+from tradewright.errors import MisfitError
 from tradewright.strategy.policy import Acted
 
 TRAIN_STREAM, NETWORK_STREAM = 1, 2
@@ -51,6 +52,7 @@ class AgentModule(lightning.LightningModule, ABC):
 
     Raises:
         ValueError: An argument is out of range.
+        MisfitError: The environment takes other actions.
     """
 
     action_kinds: ClassVar[tuple[str, ...]]
@@ -78,8 +80,11 @@ class AgentModule(lightning.LightningModule, ABC):
         self.setting = setting
         env = setting.env.choose(self.action_kinds) if isinstance(setting.env, Auto) else setting.env
         if env.action_kind not in self.action_kinds:  # the rules cannot know it of env=gym
-            needs = " or ".join(self.action_kinds)
-            raise ConfigError(f"algorithm={type(self).__name__.lower()} needs a {needs} env; env is {env.action_kind}")
+            own, needs = f"{type(self).__module__}.{type(self).__name__}", " or ".join(self.action_kinds)
+            raise MisfitError(
+                f"algorithm={shipped_option('algorithm', own)} needs a {needs} env; {env.label} is {env.action_kind}."
+                f"{fitting_algorithms(env.action_kind, is_market=env.is_market)}"
+            )
         self.env: Env = env.on(setting.stage)
         self.training_env: Env = self.env
         """Where it learns; an algorithm may learn under other keys than those it is judged by."""

@@ -53,6 +53,11 @@ class GymEnv(StateEnv):
         return self.id
 
     @property
+    def label(self) -> str:
+        """The id with its key."""
+        return f"env.id={self.id}"
+
+    @property
     def num_actions(self) -> int:
         """Choices, or components."""
         return self._codec.num_actions

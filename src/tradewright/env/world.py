@@ -94,6 +94,11 @@ class Env(ABC):
     is_market: ClassVar[bool]
     """Whether it trades a ``Stage``; if not, it brings a world of its own."""
 
+    @property
+    def label(self) -> str:
+        """How messages name it: the key that chose it."""
+        return f"env={type(self).__name__.lower()}"
+
     def on(self, stage: Stage | None) -> "Env":
         """Return the environment as it is on a market, whose instruments may say how many actions there are."""
         return self
