@@ -25,7 +25,7 @@ GATES = [
 BESIDE = [
     pytest.param("cartpole_a2c", 400.0, "zoo 500 +- 0", id="a2c-cartpole-500k"),
     pytest.param("pendulum_td3", -250.0, "zoo -152 +- 86", id="td3-pendulum-20k"),
-    pytest.param("cartpole_discrete_sac", 150.0, "none published", id="discrete-sac-cartpole-61k"),
+    pytest.param("cartpole_discrete_sac", 300.0, "none published", id="discrete-sac-cartpole-61k"),
 ]
 """Beside published figures; the bound only says that something was learnt."""
 

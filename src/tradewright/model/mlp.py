@@ -24,12 +24,15 @@ class Tanh(nn.Module):
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+INITS = ("orthogonal", "uniform")
 
 
 class MLP(BarModel):
     """Fully connected layers, each followed by the activation; the last hidden layer is the output.
 
-    Weights are orthogonal with gain √2 and biases zero, the convention of CleanRL and Stable-Baselines3.
+    Initially weights are orthogonal with gain √2 and biases zero, the convention of CleanRL and Stable-Baselines3 for
+    on-policy algorithms; or all of them uniform in ±1/√inputs, theirs for off-policy ones and torch's own. Where inputs
+    are few, zero biases leave every bend of a ReLU network at the origin, and values take longer to learn.
 
     Args:
         in_features: Width of the input; derived from the data.
@@ -37,9 +40,10 @@ class MLP(BarModel):
         num_features: Features of each.
         hidden: Widths of the hidden layers, at least one.
         activation: ``tanh``, ``relu``, ``silu`` or ``gelu``.
+        init: Initial weights, ``orthogonal`` or ``uniform``.
 
     Raises:
-        ValueError: No layer, a width below 1, or an unknown activation.
+        ValueError: No layer, a width below 1, or an unknown activation or initialisation.
     """
 
     rows_per_frame: ClassVar[float] = 0.75
@@ -52,18 +56,22 @@ class MLP(BarModel):
         num_features: Runtime[int] = 0,
         hidden: list[int],
         activation: str = "tanh",
+        init: str = "orthogonal",
     ) -> None:
         super().__init__(window=window, num_features=num_features)
         if not hidden or min(hidden) < 1:
             raise ValueError(f"hidden must list at least one width >= 1, was {list(hidden)}")
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, was {activation!r}")
+        if init not in INITS:
+            raise ValueError(f"init must be one of {', '.join(INITS)}, was {init!r}")
         layers: list[nn.Module] = []
         width = in_features
         for out in hidden:
             layer = nn.Linear(width, out)
-            nn.init.orthogonal_(layer.weight, math.sqrt(2.0))
-            nn.init.zeros_(layer.bias)
+            if init == "orthogonal":
+                nn.init.orthogonal_(layer.weight, math.sqrt(2.0))
+                nn.init.zeros_(layer.bias)
             layers += [layer, ACTIVATIONS[activation]()]
             width = out
         self.layers = nn.Sequential(*layers)
