@@ -28,6 +28,7 @@ from tradewright.evaluate.leak_split import check_split
 from tradewright.evaluate.leak_worlds import Table
 from tradewright.evaluate.leaks import check_features, check_strategy
 from tradewright.features.price_volume import PriceVolume
+from tradewright.features.technical58 import Technical58
 from tradewright.strategy.momentum import Momentum
 from tradewright.strategy.sma_cross import SmaCross
 
@@ -364,7 +365,8 @@ for compute_ in (last_closes_as_text, examples_from_earlier_days):
 SHIPPED = {
     "price_volume_short": PriceVolume(short_window=3, long_window=9),
     "price_volume_raw": PriceVolume(short_window=10, long_window=30, normalise="none"),
-    **shipped("features"),
+    "technical58_short": Technical58(memory_bars=30),
+    **{name: set_ for name, set_ in shipped("features").items() if set_.warmup_bars < TRAIN_STOP / 2},
 }
 
 
