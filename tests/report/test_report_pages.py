@@ -1,18 +1,21 @@
 """The HTML, Markdown and text reports: sections, figures, verdicts, escaping, and what happens at the edges."""
 
 import dataclasses
+import io
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from report_samples import sample_content, sample_metrics, sample_results
+from rich.console import Console
 
 from tradewright.backtest.result import BacktestResult
-from tradewright.metrics.figures import DASH
+from tradewright.metrics.figures import DASH, show
 from tradewright.report.content import ReportContent
 from tradewright.report.html import HtmlReport
 from tradewright.report.markdown import MarkdownReport
@@ -190,6 +193,36 @@ def test_summary_file_names_figures_verdict_notes_and_report(tmp_path: Path) -> 
 def test_summary_is_printed_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     print_summary(sample_content())
     assert "Sharpe ratio" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 110, 200])
+def test_no_figure_of_the_summary_is_cut_however_narrow_the_terminal(width: int) -> None:
+    """Eight columns with long names: what does not fit is left out by name, the strategy never."""
+    content = sample_content()
+    names = ("ppo", "buy_and_hold", "momentum_of_a_year", "equal_weight", "apg", "shuffled", "sma_cross", "random")
+    results = tuple(
+        replace(content.strategy, name=name, equity_T=content.strategy.equity_T * (1.0 + 0.01 * place))
+        for place, name in enumerate(names)
+    )
+    figures = {"total_return": -0.1266, "sharpe": -12.345, "max_drawdown": 0.1, "total_fees": 1_234_567.0}
+    metrics = {
+        f"{'test' if name == 'ppo' else f'baseline/{name}'}/{key}": value * (1.0 + place / 7.0)
+        for place, name in enumerate(names)
+        for key, value in figures.items()
+    }
+    content = replace(content, results=results, metrics=metrics)
+    buffer = io.StringIO()
+    print_summary(content, console=Console(file=buffer, width=width))
+    assert "…" not in buffer.getvalue()
+    assert max(map(len, buffer.getvalue().splitlines())) <= width
+    text = " ".join(buffer.getvalue().split())
+    found = re.search(r"Too narrow for: (.*); metrics\.json has them all\.", text)
+    left_out = found[1].split(", ") if found else []
+    assert (width == 200) == (not left_out)
+    for name in names:
+        is_shown = show("sharpe", metrics[f"{'test' if name == 'ppo' else f'baseline/{name}'}/sharpe"]) in text
+        assert is_shown == (content.label(name) not in left_out)
+        assert is_shown or name != "ppo"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tradewright.metrics.figures import describe
-from tradewright.output import write_text
+from tradewright.output import METRICS, write_text
 from tradewright.report.content import ReportContent, readable
 from tradewright.report.sections.degenerate import cautions
 from tradewright.report.sections.gather import terminal_lines
@@ -32,7 +32,8 @@ def print_summary(content: ReportContent, *, report: Path | None = None, console
         report: Path of the written report, named below the table.
         console: Where to print; the terminal by default.
     """
-    (console or Console()).print(_summary(content, report))
+    out = console or Console()
+    out.print(_summary(content, report, out.width))
 
 
 def write_summary(directory: Path, content: ReportContent, *, report: Path | None = None) -> Path:
@@ -45,18 +46,20 @@ def write_summary(directory: Path, content: ReportContent, *, report: Path | Non
     """
     buffer = io.StringIO()
     Console(file=buffer, width=SUMMARY_COLUMNS, color_system=None, force_terminal=False).print(
-        _summary(content, report)
+        _summary(content, report, SUMMARY_COLUMNS)
     )
     path = directory / SUMMARY
     write_text(path, "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n")
     return path
 
 
-def _summary(content: ReportContent, report: Path | None) -> RenderableType:
+def _summary(content: ReportContent, report: Path | None, width: int) -> RenderableType:
     verdict = judge(content)
+    table, left_out = _table(content, width)
     parts: list[RenderableType] = [
         Text(f"{content.title}, test range {period(content.strategy)}", style="bold"),
-        _table(content),
+        table,
+        *([Text(f"Too narrow for: {', '.join(left_out)}; {METRICS} has them all.", style="dim")] if left_out else []),
         Text(verdict.headline, style=OUTCOME_STYLES[verdict.outcome]),
         Text(verdict.caution, style="dim"),
     ]
@@ -68,13 +71,39 @@ def _summary(content: ReportContent, report: Path | None) -> RenderableType:
     return Group(*parts)
 
 
-def _table(content: ReportContent) -> Table:
+def _table(content: ReportContent, width: int) -> tuple[Table, list[str]]:
+    """Return the table of what fits into ``width`` characters, and the labels of what does not; figures stay whole."""
     is_wide = len(content.names) > MAX_LONG_NAMES
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1 if is_wide else 2, 0, 0))
-    table.add_column("test range", no_wrap=True)
-    for position, name in enumerate(content.names):
-        table.add_column(content.label(name), justify="right", style="bold" if position == 0 else "")
-    for row in figure_rows(KEY_FIGURES, [content.figures(name) for name in content.names]):
-        cells = [Text(text, style="green" if index in row.best else "") for index, text in enumerate(row.cells)]
-        table.add_row(describe(row.key).title if is_wide else row.label, *cells)
-    return table
+    gap = 1 if is_wide else 2
+    rows = figure_rows(KEY_FIGURES, [content.figures(name) for name in content.names])
+    heads = [describe(row.key).title if is_wide else row.label for row in rows]
+    labels = [content.label(name) for name in content.names]
+    first = max(map(len, ("test range", *heads)))
+    widths = _widths(
+        labels, [[row.cells[column] for row in rows] for column in range(len(labels))], width - first - 2, gap + 1
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
+    table.add_column("test range", no_wrap=True, width=first)
+    for position, chosen in widths.items():
+        table.add_column(labels[position], justify="right", style="bold" if position == 0 else "", width=chosen)
+    for head, row in zip(heads, rows, strict=True):
+        table.add_row(head, *(Text(row.cells[index], style="green" if index in row.best else "") for index in widths))
+    return table, [label for position, label in enumerate(labels) if position not in widths]
+
+
+def _widths(labels: list[str], cells: list[list[str]], room: int, gap: int) -> dict[int, int]:
+    """Return the widths of the columns that fit, by position, the first ones first.
+
+    A column needs room for its figures and for the words of its label, which wraps; what is left over unwraps labels.
+    """
+    widths: dict[int, int] = {}
+    for position, (label, column) in enumerate(zip(labels, cells, strict=True)):
+        needed = max(map(len, (*label.split(), *column)))
+        if position == 0 or needed + gap <= room:  # the strategy is never left out
+            widths[position] = needed
+            room -= needed + gap
+    for position in widths:
+        more = min(max(room, 0), max(0, len(labels[position]) - widths[position]))
+        widths[position] += more
+        room -= more
+    return widths
