@@ -49,6 +49,20 @@ def find_span(market: MarketTensors, parts: Sequence[Range], window: int, *, is_
     return first, last
 
 
+def first_episode(part: Range, ready_from: int, window: int, episode_bars: int | None) -> tuple[int, int]:
+    """Return the first bar at which an episode may begin, and the steps of every episode of the part; below 1: none.
+
+    Args:
+        part: Training bars; a window does not reach back before them.
+        ready_from: First bar whose features are defined.
+        window: Bars of features that an observation needs.
+        episode_bars: Steps of an episode where there are so many; None: all there are.
+    """
+    first = max(part.start, ready_from) + window - 1
+    room = part.stop - 1 - first
+    return first, room if episode_bars is None else min(episode_bars, room)
+
+
 def find_starts(market: MarketTensors, parts: Sequence[Range], window: int, episode_bars: int | None) -> Starts:
     """Return every start that is tradable, has its window inside its part, and leaves room for a whole episode.
 
@@ -66,10 +80,10 @@ def find_starts(market: MarketTensors, parts: Sequence[Range], window: int, epis
     tradable_NT = market.tradable.reshape(market.num_instruments, market.num_bars)
     rows, ends = [], []
     for part in parts:
-        first, last = max(part.start, market.ready_from) + window - 1, part.stop - 1
-        if last <= first:
+        first, length = first_episode(part, market.ready_from, window, episode_bars)
+        if length < 1:
             continue
-        length = min(episode_bars or last - first, last - first)
+        last = part.stop - 1
         column, offset = torch.nonzero(tradable_NT[:, first : last - length + 1], as_tuple=True)
         rows.append(column * market.num_bars + first + offset)
         ends.append(rows[-1] + length)

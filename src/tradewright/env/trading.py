@@ -18,6 +18,7 @@ from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.observation import Observation
 from tradewright.env.portfolio_state import PORTFOLIOS
 from tradewright.env.simulator import Simulator
+from tradewright.env.starts import first_episode
 from tradewright.env.view import AccountView
 from tradewright.env.world import Env, Stage, Transition, World
 from tradewright.market.rules import AccountRules
@@ -152,9 +153,13 @@ class MarketEnv(TradingKeys, Env):
         return (self.observation, "portfolio")
 
     def episode_steps(self, stage: Stage | None) -> int:
-        """Return ``episode_bars``, or the bars of the longest training part."""
+        """Return the steps of an episode in the longest training part, ``episode_bars`` where it leaves room for them.
+
+        At least 1: a world without an episode says so itself.
+        """
         assert stage is not None
-        return self.episode_bars or max(len(part) for part in stage.rows)
+        ready_from = stage.features.ready_from
+        return max(1, *(first_episode(part, ready_from, self.window, self.episode_bars)[1] for part in stage.rows))
 
     def world(
         self, *, num_envs: int, generator: torch.Generator, stage: Stage | None, market: MarketTensors | None
