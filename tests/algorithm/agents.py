@@ -17,6 +17,16 @@ from tradewright.model.mlp import MLP
 SMALL = partial(MLP, hidden=[16])
 
 
+class StopAfter(lightning.Callback):
+    """Ends a training early, as an interruption would: its schedules are those of the whole."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
+        trainer.should_stop = trainer.current_epoch + 1 >= self.epochs
+
+
 def ppo_of(setting, model=SMALL, **keys: Any) -> PPO:
     """Eight environments of 16 steps, four minibatches."""
     known = {"total_frames": 512, "num_envs": 8, "rollout_steps": 16, "num_minibatches": 4, "iterations_per_epoch": 1}

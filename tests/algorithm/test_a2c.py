@@ -7,7 +7,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from agents import a2c_of, fit, trainer_of
+from agents import StopAfter, a2c_of, fit, trainer_of
 
 from tradewright.algorithm.data_module import AgentDataModule
 from tradewright.callbacks.checkpoints import LastCheckpoint, newest_checkpoint
@@ -76,8 +76,9 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(setting_of, 
         lightning.seed_everything(0, verbose=False)
         agent = a2c_of(setting_of(), lr_schedule="linear", total_frames=1024)
         checkpoint = newest_checkpoint(folder) if resume else None
-        trainer = trainer_of(folder, epochs, [LastCheckpoint(directory=folder)])
+        trainer = trainer_of(folder, 4, [LastCheckpoint(directory=folder), StopAfter(epochs)])
         trainer.fit(agent, AgentDataModule(agent), ckpt_path=checkpoint, weights_only=True)
+        assert trainer.current_epoch == epochs
         return agent
 
     whole = train(tmp_path / "whole", 4)

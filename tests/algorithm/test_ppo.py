@@ -8,7 +8,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from agents import a2c_of, fit, ppo_of, trainer_of
+from agents import StopAfter, a2c_of, fit, ppo_of, trainer_of
 from tensordict import TensorDict
 
 from tradewright.algorithm.data_module import AgentDataModule
@@ -74,10 +74,16 @@ def test_gradients_are_clipped_to_the_norm_of_the_trainer(setting_of, tmp_path: 
     assert max(clipped) == pytest.approx(0.01, rel=1e-3)
 
 
-def test_schedules_end_where_they_should(setting_of, tmp_path: Path) -> None:
-    """Linear in the frames before each iteration: 4 iterations give 0, 1/4, 2/4 and 3/4 of the way."""
+@pytest.mark.parametrize(("total_frames", "max_epochs"), [(512, None), (100_000, 4), (128, 4)])
+def test_schedules_end_where_the_training_does(
+    setting_of, tmp_path: Path, total_frames: int, max_epochs: int | None
+) -> None:
+    """Linear in the frames before each iteration: 4 iterations give 0, 1/4, 2/4 and 3/4 of the way.
+
+    So they do where the trainer is told how many epochs there are, however many ``total_frames`` would need.
+    """
     agent = ppo_of(
-        setting_of(), total_frames=512, lr=1e-3, lr_schedule="linear", entropy_coefficient=0.4,
+        setting_of(), total_frames=total_frames, lr=1e-3, lr_schedule="linear", entropy_coefficient=0.4,
         final_entropy_coefficient=0.0,
     )  # fmt: skip
     seen = []
@@ -86,7 +92,7 @@ def test_schedules_end_where_they_should(setting_of, tmp_path: Path) -> None:
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
             seen.append((trainer.optimizers[0].param_groups[0]["lr"], float(module.loss.entropy_coeff)))
 
-    fit(agent, tmp_path, callbacks=[Watch()])
+    fit(agent, tmp_path, max_epochs, [Watch()])
     expected = [(1e-3 * (1 - k / 4), 0.4 * (1 - k / 4)) for k in range(4) for _ in range(16)]
     np.testing.assert_allclose(seen, expected, rtol=1e-6)
 
@@ -183,10 +189,11 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(setting_of, 
         lightning.seed_everything(0, verbose=False)
         agent = ppo_of(setting_of(), final_entropy_coefficient=0.01, lr_schedule="linear", target_kl=0.001, lr=3e-3)
         curves = Curves()
-        callbacks = [BestCheckpoint(directory=folder), LastCheckpoint(directory=folder), curves]
+        callbacks = [BestCheckpoint(directory=folder), LastCheckpoint(directory=folder), curves, StopAfter(epochs)]
         checkpoint = newest_checkpoint(folder) if resume else None
-        trainer = trainer_of(folder, epochs, callbacks)
+        trainer = trainer_of(folder, 4, callbacks)
         trainer.fit(agent, AgentDataModule(agent), ckpt_path=checkpoint, weights_only=True)
+        assert trainer.current_epoch == epochs
         return agent, curves, Path(callbacks[0].best_model_path)
 
     whole, whole_curves, whole_best = train(tmp_path / "whole", 4)

@@ -220,8 +220,9 @@ class OnPolicyModule(AgentModule):
         return torch.zeros((), device=self.device, requires_grad=True) if loss is None else loss
 
     def _start_iteration(self, frames_before: int) -> None:
-        """Set what changes over the training, by the frames that this process has taken before."""
-        planned = self.max_epochs * self.iterations_per_epoch * self.frames_per_iteration
+        """Set what changes over the training that the trainer has been given, by this process's frames before."""
+        assert self.trainer.max_epochs is not None
+        planned = self.trainer.max_epochs * self.iterations_per_epoch * self.frames_per_iteration
         progress = min(1.0, frames_before / planned)
         first, last = self.entropy_coefficients
         self.loss.entropy_coeff.fill_(first + (last - first) * progress)
