@@ -15,13 +15,13 @@ from tradewright.algorithm.a2c import A2C
 from tradewright.algorithm.agent import AgentModule
 from tradewright.algorithm.data_module import AgentDataModule
 from tradewright.algorithm.discrete_sac import DiscreteSAC
-from tradewright.algorithm.distributed import gathered
 from tradewright.algorithm.dqn import DQN
 from tradewright.algorithm.ppo import PPO
 from tradewright.algorithm.sac import SAC
 from tradewright.algorithm.setting import Setting
 from tradewright.algorithm.td3 import TD3
 from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, newest_checkpoint
+from tradewright.distributed import gathered
 from tradewright.env.cartpole import CartPole
 from tradewright.env.pendulum import Pendulum
 from tradewright.errors import RunError

@@ -1,11 +1,13 @@
 """Costs of training episodes: drawn per episode, grown by the curriculum, never seen by an evaluation."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import distributed
 
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
@@ -92,6 +94,24 @@ def test_curriculum_grows_the_highest_factor_from_nothing(
         if cost_range is None:
             assert float(simulator.costs.factor_B.min()) == pytest.approx(highest, rel=1e-12)
     assert float(simulator.costs.factor_B.min()) >= (1.0 if cost_range is None else 0.2) - 1e-12
+
+
+def _step_in_process(rank: int, panel: Panel, folder: Path) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    simulator = simulator_of(panel, PROPORTIONAL, num=100, seed=rank, cost_curriculum_frames=1_000)
+    simulator.step_weights(torch.ones(100, dtype=torch.float64))
+    simulator.restart(torch.ones(100, dtype=torch.bool))
+    torch.save(simulator.costs.factor_B, folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_curriculum_counts_the_frames_of_all_processes(panel_of: Callable[..., Panel], tmp_path: Path) -> None:
+    """Two processes of 100 accounts are a fifth of the way to 1,000 frames after one step."""
+    torch.multiprocessing.start_processes(
+        _step_in_process, args=(panel_of(50), tmp_path), nprocs=2, start_method="fork"
+    )
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), torch.full((100,), 0.2, dtype=torch.float64))
 
 
 def test_evaluation_pays_the_configured_costs(panel_of: Callable[..., Panel]) -> None:

@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tradewright.algorithm.deciding import Decider
-from tradewright.algorithm.distributed import from_first, mean_of_all, rank
 from tradewright.algorithm.inputs import WindowInputs, make_inputs
 from tradewright.algorithm.setting import Setting
 from tradewright.algorithm.stream import Stream
 from tradewright.config.compilers import require_cpp_compiler
 from tradewright.config.rules import fitting_algorithms, shipped_option
 from tradewright.data.ranges import Range
+from tradewright.distributed import from_first, mean_of_all, rank
 from tradewright.env.auto import Auto
 from tradewright.env.market_tensors import MarketTensors
 from tradewright.env.world import Env, World

@@ -12,8 +12,8 @@ import lightning
 import torch
 
 from tradewright.algorithm.agent import AgentModule
-from tradewright.algorithm.distributed import gathered, num_processes, rank
 from tradewright.algorithm.stream import Stream
+from tradewright.distributed import gathered, num_processes, rank
 from tradewright.errors import RunError
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tradewright.algorithm.distributed import total
+from tradewright.distributed import total
 from tradewright.env.world import Transition, World
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from tradewright.distributed import num_processes
 from tradewright.errors import ConfigError
 from tradewright.market.rules import AccountRules, Terms
 
@@ -28,8 +29,8 @@ class CostKeys(Protocol):
 class CostFactors:
     """One factor per account, drawn uniformly where an episode begins.
 
-    The upper end of the range grows linearly from 0 to ``high`` over ``curriculum_frames`` environment steps; the lower
-    end is ``low``, or the upper end while that is smaller.
+    The upper end of the range grows linearly from 0 to ``high`` over ``curriculum_frames`` environment steps, those
+    of all processes that train together; the lower end is ``low``, or the upper end while that is smaller.
 
     Args:
         low, high: Ends of the range.
@@ -78,8 +79,8 @@ class CostFactors:
         self.factor_B, self._terms = self.factor_B.index_copy(0, done_K, self._draw(len(done_K))), {}
 
     def count(self) -> None:
-        """Count a step of all accounts: the curriculum's clock."""
-        self.frames += self.num_envs
+        """Count a step of all accounts of all processes: the curriculum's clock."""
+        self.frames += self.num_envs * num_processes()
 
     def largest(self, rules: AccountRules) -> AccountRules:
         """Return the rules at the highest costs that can be drawn; they say which rules of the accounting are needed.
