@@ -42,6 +42,11 @@ CLASSES = '''
             self.r, self.alpha, self.targets = r, alpha, targets
 
 
+    class Holder:
+        def __init__(self, *, make: Runtime[Any]) -> None:
+            self.adapter = make(r=0)
+
+
     class Model:
         def __init__(self, *, num_features: Runtime[int], hidden: list[int], name: str = "m") -> None:
             self.num_features, self.hidden, self.name = num_features, hidden, name

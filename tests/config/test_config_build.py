@@ -45,6 +45,14 @@ def test_partial_node_gives_a_callable_that_takes_the_rest(mini: Path) -> None:
     assert bound(name="z").name == "z"
 
 
+def test_partial_node_refuses_under_its_own_key_not_its_callers(mini: Path) -> None:
+    """A model is made inside the algorithm: model.hidden=[] was reported as a key of the algorithm."""
+    factory = build(node(_target_="mini.Adapter", _partial_=True, alpha=2.0), key="model")
+    holder = OmegaConf.create({"allow": ["mini"], "part": {"_target_": "mini.Holder"}}).part
+    with pytest.raises(ConfigError, match=r"^model\.r must be >= 1, was 0$"):
+        build(holder, key="algorithm", make=factory)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -7,7 +7,7 @@ reported with the configuration key: ``fee_bps must be >= 0, was -1`` becomes
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from hydra.errors import InstantiationException
@@ -27,7 +27,8 @@ def build(node: Any, *, key: str, **runtime: Any) -> Any:
     """Build the object that a node describes.
 
     Args:
-        node: A node with ``_target_``; nested nodes are built first. ``_partial_: true`` gives a callable.
+        node: A node with ``_target_``; nested nodes are built first. ``_partial_: true`` gives a callable of
+            keyword arguments, whose refusals name ``key`` too.
         key: Where the node stands in the configuration; errors start with it.
         runtime: Further arguments of the target (its ``Runtime[T]`` parameters); passed as they are.
 
@@ -50,7 +51,12 @@ def build(node: Any, *, key: str, **runtime: Any) -> Any:
         where = _path_of(detached, found.group(1), key) if found else key
         _raise_with_key(error.__cause__ or error, where or key, error)
     if is_partial:
-        return functools.partial(factory, **runtime) if runtime else factory
+        return functools.partial(_make, factory, key, **runtime)
+    return _make(factory, key, **runtime)
+
+
+def _make(factory: Callable[..., Any], key: str, /, **runtime: Any) -> Any:
+    """Call the target, now or as the callable of a partial node, whose caller has a key of its own."""
     try:
         return factory(**runtime)
     except InstantiationException as error:
