@@ -45,6 +45,8 @@ class Sweep:
 
     failures: dict[int, BaseException] = field(default_factory=dict)
     num_pruned: int = 0
+    reasons: set[str] = field(default_factory=set)
+    """Why jobs were left out; each is told once, for its seeds share it."""
     warnings: set[str] = field(default_factory=set)
     num_jobs: int = 0
 
@@ -152,7 +154,10 @@ def _sweep_job(sweep: Sweep) -> Callable[[DictConfig], Metrics | None]:
             return execute(cfg, resume=False)
         except MisfitError as error:
             sweep.num_pruned += 1
-            _record_pruned(number, cfg, error)
+            _record_pruned(cfg, error)
+            if str(error) not in sweep.reasons:
+                sweep.reasons.add(str(error))
+                log.info("job %d and all like it left out: %s", number, " ".join(str(error).split()))
             return None
         except (Exception, SystemExit) as error:
             _record_failure(sweep, number, cfg, error)
@@ -163,7 +168,7 @@ def _sweep_job(sweep: Sweep) -> Callable[[DictConfig], Metrics | None]:
     return task_function
 
 
-def _record_pruned(number: int, cfg: DictConfig, error: MisfitError) -> None:
+def _record_pruned(cfg: DictConfig, error: MisfitError) -> None:
     """Leave a job out whose options do not fit together: its directory and the ledger say why.
 
     It saw no data: it counts as a trial on none, so it deflates no figure.
@@ -178,7 +183,6 @@ def _record_pruned(number: int, cfg: DictConfig, error: MisfitError) -> None:
     content: Any = OmegaConf.to_container(plain, resolve=True)
     ledger = Ledger(Path(str(cfg.output_dir)) / str(cfg.name))
     ledger.record(trial=trial_id(content, ""), data_fingerprint="", run=directory.name, state="pruned")
-    log.info("job %d left out: %s", number, " ".join(str(error).split()))
 
 
 def _record_failure(sweep: Sweep, number: int, cfg: DictConfig, error: BaseException) -> None:

@@ -104,8 +104,17 @@ def test_sweep_in_which_nothing_fits_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["-m", "algorithm=sac,td3", "env=discrete9", "seed=0"]) != 0
-    assert "none of the 2 jobs can run" in capsys.readouterr().err
+    assert main(["-m", "algorithm=sac", "env=discrete9", "seed=0,1"]) != 0
+    captured = capsys.readouterr()
+    assert "none of the 2 jobs can run" in captured.err
+    reason = "algorithm=sac needs a continuous env; env=discrete9 is discrete."
+    assert (captured.out + captured.err).count(reason) == 1
+    (sweep,) = (path for path in (tmp_path / "outputs" / "default").iterdir() if path.is_dir())
+    assert all(reason in read_json(sweep / number / "status.json")["error"] for number in ("0", "1"))
+    assert main(["compare", f"runs={sweep}", "html=false"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count(reason) == 1
+    assert re.search(r"\b0, \S*1: pruned, algorithm=sac|\b1, \S*0: pruned, algorithm=sac", shown)
 
 
 @pytest.mark.parametrize(

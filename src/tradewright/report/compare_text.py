@@ -80,9 +80,8 @@ def print_comparison(
     if comparison.groups:
         hidden += _print_table(out, _group_columns(comparison, comparison.groups[:max_rows]))
         out.print(Text(SEEDS_CAPTION, style="dim"))
-    for row in comparison.runs:
-        if row.error:
-            out.print(Text.assemble((f"{row.label}: {row.state}", STATE_STYLES[row.state]), f", {row.error}"))
+    for (state, error), labels in _errors(comparison.runs).items():
+        out.print(Text.assemble((f"{', '.join(labels)}: {state}", STATE_STYLES[state]), f", {error}"))
     for place, sentence in enumerate(section.lines if section else ()):
         out.print(Text(sentence, style="bold" if place == 0 else ""))
     for sentence in cautions(comparison):
@@ -91,6 +90,15 @@ def print_comparison(
         out.print(Text(f"Too narrow for: {', '.join(dict.fromkeys(hidden))}; the page has them all.", style="dim"))
     if page is not None:
         out.print(Text(f"Page: {page}", overflow="fold"))
+
+
+def _errors(runs: Sequence[ComparedRow]) -> dict[tuple[str, str], list[str]]:
+    """Return the runs by their state and error: the seeds of a job that does not fit share one line."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in runs:
+        if row.error:
+            found.setdefault((row.state, row.error), []).append(row.label)
+    return found
 
 
 def write_text_report(comparison: Comparison, section: Section, path: Path) -> Path:
