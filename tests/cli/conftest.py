@@ -48,7 +48,10 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 @pytest.fixture
 def spine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Replace ``tradewright.run`` by one that records its calls; ``spine['do']`` may be set to act in its place."""
+    """Replace ``tradewright.run`` by one that records its calls; ``spine['do']`` may be set to act in its place.
+
+    Such runs leave nothing to compare, so a sweep over them ends without its comparison.
+    """
     calls: dict[str, Any] = {"calls": [], "do": lambda cfg, directory: None}
 
     def run(cfg: Any, *, directory: Path, resume: bool = False) -> dict[str, float]:
@@ -59,4 +62,5 @@ def spine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     module = ModuleType("tradewright.run")
     module.run = run  # type: ignore[attr-defined] # a stand-in for the module
     monkeypatch.setitem(sys.modules, "tradewright.run", module)
+    monkeypatch.setattr("tradewright.jobs._compare", lambda directory: None)
     return calls
