@@ -1,6 +1,6 @@
 """Gradient steps of SAC and double DQN against stable-baselines3 2.9, one thread, in one run.
 
-``TRADEWRIGHT_SB3_PYTHON=/path/to/peer/bin/python pytest -m benchmark -s tests/benchmark/test_off_policy_speed.py``
+``TRADEWRIGHT_SB3_PYTHON=/path/to/peer/bin/python pytest -m benchmark -s -n 0 tests/benchmark/test_off_policy_speed.py``
 
 Whole training steps are timed, on a replay that was filled before: batch, losses, gradients, Adam, targets and the
 trainer around them. Engines take turns in processes of their own and the least CPU time of each counts, so that a busy

@@ -1,6 +1,6 @@
 """PPO end to end against stable-baselines3 2.9.2, both of one market, learning included.
 
-``TRADEWRIGHT_SB3_PYTHON=/path/to/sb3/bin/python pytest -m benchmark -s tests/benchmark/test_ppo_speed.py``
+``TRADEWRIGHT_SB3_PYTHON=/path/to/sb3/bin/python pytest -m benchmark -s -n 0 tests/benchmark/test_ppo_speed.py``
 
 Both train a multilayer perceptron of two layers of 64 for actor and critic on the same bars, costs, windows and account
 state, in processes of their own that run in turns; the fastest iteration of each counts. The peer's environment is

@@ -114,7 +114,7 @@ def test_broken_experiment_warns_in_one_line_and_does_no_harm(cli: Callable, tmp
     [
         (["trian"], "error: 'trian' is no task; did you mean 'train'?; tasks: backtest, "),
         (["xyz"], "error: 'xyz' is no task; tasks: backtest, "),
-        (["algorithm=pppo"], "error: algorithm=pppo: no such option; did you mean 'ppo'?; options: ppo"),
+        (["algorithm=pppo"], "error: algorithm=pppo: no such option; did you mean 'ppo'?; options: a2c, "),
         (["seeed=1"], "error: seeed: no such key; did you mean 'seed'?"),
         (["seed=abc"], "error: seed: Value 'abc' of type 'str' could not be converted to Integer"),
         (["--config-dir", "absent"], "error: --config-dir: no folder absent"),

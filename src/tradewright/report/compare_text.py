@@ -131,8 +131,8 @@ def cautions(comparison: Comparison) -> list[str]:
         )
     if any(row.num_runs > 1 for row in comparison.groups):
         found.append(
-            "Runs that differ only by seed count as one trial, so deflation does not cover the choice of a seed: judge a"
-            " configuration by its mean over seeds."
+            "Runs that differ only by seed count as one trial, so deflation does not cover the choice of a seed: "
+            "judge a configuration by its mean over seeds."
         )
     if len(comparison.baselines) > 1:
         found.append(
