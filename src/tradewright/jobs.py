@@ -88,13 +88,16 @@ def run_in_directory(composer: Composer, cfg: DictConfig, warnings: list[str], *
             raise
 
     callbacks.on_run_start(config=cfg, config_name=CONFIG_NAME)
-    result = run_job(
-        hydra_context=context,
-        task_function=task_function,
-        config=cfg,
-        job_dir_key="hydra.run.dir",
-        job_subdir_key=None,
-    )
+    try:
+        result = run_job(
+            hydra_context=context,
+            task_function=task_function,
+            config=cfg,
+            job_dir_key="hydra.run.dir",
+            job_subdir_key=None,
+        )
+    finally:
+        _close_log()
     callbacks.on_run_end(config=cfg, config_name=CONFIG_NAME, job_return=result)
     if result.status is JobStatus.FAILED:
         raise result._return_value  # the property would print Hydra's own line first
@@ -127,6 +130,8 @@ def run_many(composer: Composer, overrides: list[str]) -> None:
             if isinstance(error, HYDRA_ERRORS):
                 raise composer.explain(error, overrides) from error
             raise
+    finally:
+        _close_log()
     if sweep.num_jobs - len(sweep.failures) - sweep.num_pruned > 1 and needs_run_directory(base):
         _compare(Path(str(base.hydra.sweep.dir)))
     _raise_failures(sweep)
@@ -272,6 +277,14 @@ def current(cfg: DictConfig) -> Iterator[None]:
     finally:
         instance.cfg = before
         OmegaConf.set_readonly(cfg.hydra, False)
+
+
+def _close_log() -> None:
+    """Close the run's ``log.txt``: a handler that stays with its logger would open it again for a later run's words."""
+    for logger in (logging.getLogger(), logging.getLogger("tradewright"), file_log):
+        for handler in [one for one in logger.handlers if isinstance(one, logging.FileHandler)]:
+            logger.removeHandler(handler)
+            handler.close()
 
 
 def _log_to_terminal() -> None:
