@@ -46,7 +46,7 @@ class Scripted:
     rules, device = BACKTEST.rules, torch.device("cpu")
 
     def act(self, observation: dict[str, torch.Tensor], market: MarketTensors, generator: Any) -> Acted:
-        raise NotImplementedError
+        raise AssertionError("a scripted agent says how it acts")
 
     @contextmanager
     def deciding(self, market: MarketTensors, rows: Range | None = None) -> Iterator[Any]:
