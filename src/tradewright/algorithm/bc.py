@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from tradewright.algorithm.networks import Actor, ModelFactory
-from tradewright.algorithm.offline import Batch, OfflineModule
+from tradewright.algorithm.offline import OfflineModule
 from tradewright.algorithm.setting import Setting
+from tradewright.algorithm.transitions import Batch
 from tradewright.config.runtime import Runtime
 from tradewright.strategy.policy import Acted
 from tradewright.strategy.strategy import Strategy

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from tradewright.algorithm.agent import require_positive
 from tradewright.algorithm.networks import ModelFactory
-from tradewright.algorithm.off_policy import frozen, target_of
-from tradewright.algorithm.offline import Batch, OfflineModule
+from tradewright.algorithm.offline import OfflineModule
 from tradewright.algorithm.q_networks import QValue, QValues, SquashedActor, TwinQ
 from tradewright.algorithm.setting import Setting
+from tradewright.algorithm.transitions import Batch, frozen, target_of
 from tradewright.config.runtime import Runtime
 from tradewright.strategy.policy import Acted
 from tradewright.strategy.strategy import Strategy

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from tradewright.algorithm.bc import act
 from tradewright.algorithm.networks import Actor, Critic, ModelFactory
-from tradewright.algorithm.off_policy import target_of
-from tradewright.algorithm.offline import Batch, OfflineModule
+from tradewright.algorithm.offline import OfflineModule
 from tradewright.algorithm.q_networks import QValue, QValues, TwinQ
 from tradewright.algorithm.setting import Setting
+from tradewright.algorithm.transitions import Batch, target_of
 from tradewright.config.runtime import Runtime
 from tradewright.strategy.policy import Acted
 from tradewright.strategy.strategy import Strategy

@@ -2,36 +2,32 @@
 
 The losses are TorchRL's, number for number (the tests hold each against ``torchrl.objectives``), written on plain
 modules: its loss modules copy and swap parameters and dictionaries at every call, which takes two thirds of a gradient
-step of a small network (double DQN, 2x64, batch 64, one thread: 0.97 ms with TorchRL's, 0.31 ms here). A gradient step
-draws no random numbers: noise comes with the batch, from the stream's generator.
+step of a small network (double DQN, 2x64, batch 64, one thread: 0.97 ms with TorchRL's, 0.31 ms here).
 Legend: B environments, M transitions of a batch, A actions or components.
 """
 
-import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
-from tradewright.algorithm.agent import NETWORK_STREAM, AgentModule, require_positive
-from tradewright.algorithm.networks import Body, ModelFactory
-from tradewright.algorithm.off_policy_stream import Batch, OffPolicyStream
-from tradewright.algorithm.replay import NEXT
+from tradewright.algorithm.agent import NETWORK_STREAM, require_positive
+from tradewright.algorithm.networks import ModelFactory
+from tradewright.algorithm.off_policy_stream import OffPolicyStream
 from tradewright.algorithm.setting import Setting
+from tradewright.algorithm.transitions import LOSS, Batch, TransitionModule
 
-Network = TypeVar("Network", bound=nn.Module)
-LOSS, ERROR = "loss", "td_error"
-"""Names of the loss and of the temporal-difference error [M] among the terms of a gradient step."""
+ERROR = "td_error"
+"""Name of the temporal-difference error [M] among the terms of a gradient step."""
 
 HOOK_NAME = "_current_fx_name"
 """Set forty times per gradient step by Lightning 2.6: a tenth of a small network's time through ``nn.Module``."""
 
 
-class OffPolicyModule(AgentModule):
+class OffPolicyModule(TransitionModule):
     """Base of the algorithms that learn from a replay.
 
     Args:
@@ -87,50 +83,33 @@ class OffPolicyModule(AgentModule):
     ) -> None:
         super().__init__(
             setting=setting,
+            model=model,
             total_frames=total_frames,
             episodes=episodes,
             num_envs=num_envs,
             iterations_per_epoch=iterations_per_epoch,
-            lr=lr,
-            gamma=gamma,
-            compile=compile,
-        )
-        require_positive(
-            steps_per_iteration=steps_per_iteration,
             updates_per_iteration=updates_per_iteration,
             batch_size=batch_size,
-            n_step=n_step,
+            lr=lr,
+            gamma=gamma,
+            tau=tau,
+            compile=compile,
         )
+        require_positive(steps_per_iteration=steps_per_iteration, n_step=n_step)
         if buffer_size < num_envs * n_step:
             raise ValueError(f"buffer_size must be >= num_envs * n_step = {num_envs * n_step}, was {buffer_size}")
         if not 0 <= learning_starts < self.total_frames:
             raise ValueError(
                 f"learning_starts must be in [0, total_frames) = [0, {self.total_frames}), was {learning_starts}"
             )
-        if not 0 < tau <= 1:
-            raise ValueError(f"tau must be in (0, 1], was {tau}")
         for name, value in (("priority_alpha", priority_alpha), ("priority_beta", priority_beta)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be in [0, 1], was {value}")
-        self.steps_per_iteration, self.updates_per_iteration = steps_per_iteration, updates_per_iteration
-        self.batch_size, self.buffer_size, self.learning_starts = batch_size, buffer_size, learning_starts
-        self.n_step, self.tau = n_step, tau
+        self.steps_per_iteration, self.n_step = steps_per_iteration, n_step
+        self.buffer_size, self.learning_starts = buffer_size, learning_starts
         self.is_prioritised, self.priority_alpha, self.priority_beta = is_prioritised, priority_alpha, priority_beta
         self.reward_name = setting.reward_name
-        self._model = model
         self._terms: Callable[[Batch], dict[str, Tensor]] | None = None
-        self._following: tuple[list[Tensor], list[Tensor]] | None = None
-
-    def body(self, *, extra_features: int = 0) -> Body:
-        """Return a fresh trunk over the observation.
-
-        Raises:
-            ValueError: The model is recurrent; a replay keeps single steps.
-        """
-        body = Body(inputs=self.inputs, model=self._model, extra_features=extra_features)
-        if body.is_recurrent:
-            raise ValueError("model must not be recurrent: a replay keeps single steps; use algorithm=ppo or a2c")
-        return body
 
     @property
     def frames_per_iteration(self) -> int:
@@ -162,10 +141,6 @@ class OffPolicyModule(AgentModule):
             return torch.randint(self.env.num_actions, (num,), generator=generator, device=self.device)
         return 2.0 * torch.rand(num, self.env.num_actions, generator=generator, device=self.device) - 1.0
 
-    def noise(self, num: int, generator: torch.Generator) -> Batch:
-        """Return the random numbers that the losses of ``num`` transitions take; none by default."""
-        return {}
-
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; Lightning notes the name of every hook, which is none of a module's slow business."""
         if name == HOOK_NAME:
@@ -184,10 +159,6 @@ class OffPolicyModule(AgentModule):
     def compiled_terms(self) -> Callable[[Batch], dict[str, Tensor]]:
         """Return ``terms``, compiled where asked for; a compiled function must not read what each step changes."""
         return self.compiled(self.terms)
-
-    @abstractmethod
-    def followers(self) -> list[tuple[nn.Module, nn.Module]]:
-        """Return the target networks, each with the network it follows."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; the terms of the last batch of an iteration are logged."""
@@ -210,65 +181,7 @@ class OffPolicyModule(AgentModule):
         """Adam, all groups in one optimizer: one step of Lightning is one step of every network."""
         return torch.optim.Adam(self.parameter_groups(), lr=self.lr, fused=self.is_fused)
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Update, then let the targets follow: once per step, however many batches were accumulated for it."""
-        super().optimizer_step(*args, **kwargs)
-        self.follow()
-
-    @torch.no_grad()
-    def follow(self) -> None:
-        """Move the targets towards what they follow: θ' ← θ' + τ (θ - θ')."""
-        if self._following is None:
-            pairs = [pair for target, online in self.followers() for pair in _pairs(target, online)]
-            self._following = [target for target, _ in pairs], [online for _, online in pairs]
-        targets, online = self._following
-        torch._foreach_lerp_(targets, online, self.tau)
-
     def on_fit_start(self) -> None:
-        """Look the weights up again: they may have moved to another device."""
-        self._following = self._terms = None
-
-    def observed(self, batch: dict[str, Tensor], prefix: str = "") -> list[Tensor]:
-        """Return the values of the observation, in the order in which networks take them."""
-        return [batch[prefix + key] for key in self.inputs.in_keys]
-
-    def following(self, batch: Batch) -> list[Tensor]:
-        """Return the values of the observation after the transition."""
-        return self.observed(batch, NEXT)
-
-    def target(self, batch: Batch, value_M: Tensor) -> Tensor:
-        """Return r + γ^k v, where an episode that terminated has no value to come.
-
-        Args:
-            batch: Transitions of k steps each; ``reward`` is already the discounted sum.
-            value_M: Value of the observation after them.
-        """
-        discount = self.gamma ** batch["steps"] if "steps" in batch else self.gamma
-        return batch["reward"] + discount * torch.where(batch["terminated"], 0.0, value_M)
-
-
-def target_of(network: Network) -> Network:
-    """Return a copy that is not trained, to follow the network; the market that it reads is shared."""
-    return copy.deepcopy(network).requires_grad_(False)
-
-
-def weighted_mean(loss_M: Tensor, batch: Batch) -> Tensor:
-    """Return the mean loss, by importance weights where replay is prioritised."""
-    return (loss_M * batch["weight"]).mean() if "weight" in batch else loss_M.mean()
-
-
-@contextmanager
-def frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
-    """Let no gradient reach these parameters from what is computed inside the context."""
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-
-
-def _pairs(target: nn.Module, online: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """Return the weights of a target beside those that they follow."""
-    return [(mine.data, its.data) for mine, its in zip(target.parameters(), online.parameters(), strict=True)]
+        """Look weights up and compile again: they may have moved to another device."""
+        super().on_fit_start()
+        self._terms = None

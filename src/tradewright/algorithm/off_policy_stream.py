@@ -15,6 +15,7 @@ from torch import Tensor
 from tradewright.algorithm.prioritised import Priorities
 from tradewright.algorithm.replay import NEXT, Replay
 from tradewright.algorithm.stream import Stream
+from tradewright.algorithm.transitions import Batch
 from tradewright.callbacks.checkpoints import BULK
 from tradewright.env.world import World
 from tradewright.errors import RunError
@@ -22,9 +23,6 @@ from tradewright.reward.reward import require_finite
 
 BATCHES_AT_ONCE = 8
 """Batches gathered together where nothing that they are drawn from changes in between."""
-
-Batch = dict[str, Tensor]
-"""Transitions by field, see ``Replay.gather``; ``slots``, and where replay is prioritised ``weight`` [M]."""
 
 
 class Explorer(Protocol):

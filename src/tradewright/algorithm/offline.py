@@ -4,24 +4,21 @@ The log is made once, before the first gradient step: decisions of a file, or of
 training bars, replayed through the environment with the configured reward (see ``offline_log``). After that a frame is
 a transition sampled from the log: ``total_frames`` of them are learned from, whatever the log's size. Validation is the
 usual backtest, so the checkpoint that is tested is chosen as for any other agent.
-A gradient step draws no random numbers: noise comes with the batch, from the stream's generator.
-Legend: M transitions of a batch.
+Legend: K behaviours, T bars, N symbols.
 """
 
 import logging
-from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tradewright.algorithm.agent import NETWORK_STREAM, AgentModule, require_positive
-from tradewright.algorithm.networks import Body, ModelFactory
+from tradewright.algorithm.agent import NETWORK_STREAM, require_positive
+from tradewright.algorithm.networks import ModelFactory
 from tradewright.algorithm.offline_log import Decided, Log
 from tradewright.algorithm.offline_stream import OfflineStream
-from tradewright.algorithm.replay import NEXT
 from tradewright.algorithm.setting import Setting
+from tradewright.algorithm.transitions import LOSS, Batch, TransitionModule
 from tradewright.data.decisions import read_decisions
 from tradewright.env.trading import Accounts, MarketEnv
 from tradewright.strategy.strategy import Strategy
@@ -29,11 +26,9 @@ from tradewright.strategy.strategy import Strategy
 log = logging.getLogger(__name__)
 
 EXPLORATION_STREAM = 3
-Batch = dict[str, Tensor]
-"""Transitions by field, see ``Replay.gather``, and the noise of the losses."""
 
 
-class OfflineModule(AgentModule):
+class OfflineModule(TransitionModule):
     """Base of the algorithms that learn from a log.
 
     Args:
@@ -83,36 +78,26 @@ class OfflineModule(AgentModule):
     ) -> None:
         super().__init__(
             setting=setting,
+            model=model,
             total_frames=total_frames,
             episodes=episodes,
             num_envs=num_envs,
             iterations_per_epoch=iterations_per_epoch,
+            updates_per_iteration=updates_per_iteration,
+            batch_size=batch_size,
             lr=lr,
             gamma=gamma,
+            tau=tau,
             compile=compile,
         )
-        require_positive(updates_per_iteration=updates_per_iteration, batch_size=batch_size, log_frames=log_frames)
+        require_positive(log_frames=log_frames)
         if not 0 <= exploration < 1:
             raise ValueError(f"exploration must be in [0, 1), was {exploration}")
-        if not 0 < tau <= 1:
-            raise ValueError(f"tau must be in (0, 1], was {tau}")
         if decisions is None and not behaviours:
             raise ValueError("behaviours must name at least one rule where decisions is null, had none")
-        self.updates_per_iteration, self.batch_size, self.log_frames = updates_per_iteration, batch_size, log_frames
-        self.decisions, self.behaviours, self.exploration, self.tau = decisions, behaviours, exploration, tau
-        self._model = model
+        self.decisions, self.behaviours = decisions, behaviours
+        self.log_frames, self.exploration = log_frames, exploration
         self._terms: Any = None
-
-    def body(self, *, extra_features: int = 0) -> Body:
-        """Return a fresh trunk over the observation.
-
-        Raises:
-            ValueError: The model is recurrent; a log keeps single steps.
-        """
-        body = Body(inputs=self.inputs, model=self._model, extra_features=extra_features)
-        if body.is_recurrent:
-            raise ValueError("model must not be recurrent: a log keeps single steps; use algorithm=ppo or a2c")
-        return body
 
     @property
     def frames_per_iteration(self) -> int:
@@ -160,41 +145,10 @@ class OfflineModule(AgentModule):
         )
         return OfflineStream(agent=self, log=made, generator=self.generator(NETWORK_STREAM))
 
-    def noise(self, num: int, generator: torch.Generator) -> Batch:
-        """Return the random numbers that the losses of ``num`` transitions take; none by default."""
-        return {}
-
-    @abstractmethod
-    def terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``loss`` and what is to be logged, by name."""
-
-    def followers(self) -> list[tuple[nn.Module, nn.Module]]:
-        """Return the target networks, each with the network it follows; none by default."""
-        return []
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; the terms of the last batch of an iteration are logged."""
         if self._terms is None:
             self._terms = self.compiled(self.terms)
         terms: dict[str, Tensor] = self._terms(batch)
         self.log_terms(terms, batch["reward"], batch_idx)
-        return terms["loss"]
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Update, then let the slow weights follow: θ' ← θ' + τ (θ - θ')."""
-        super().optimizer_step(*args, **kwargs)
-        with torch.no_grad():
-            for slow, trained in self.followers():
-                torch._foreach_lerp_(list(slow.parameters()), list(trained.parameters()), self.tau)
-
-    def observed(self, batch: Batch, prefix: str = "") -> list[Tensor]:
-        """Return the values of the observation, in the order in which networks take them."""
-        return [batch[prefix + key] for key in self.inputs.in_keys]
-
-    def following(self, batch: Batch) -> list[Tensor]:
-        """Return the values of the observation after the transition."""
-        return self.observed(batch, NEXT)
-
-    def target(self, batch: Batch, value_M: Tensor) -> Tensor:
-        """Return r + γ v, where an episode that terminated has no value to come."""
-        return batch["reward"] + self.gamma * torch.where(batch["terminated"], 0.0, value_M)
+        return terms[LOSS]
