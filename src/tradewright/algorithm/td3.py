@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from tradewright.algorithm.agent import require_positive
 from tradewright.algorithm.networks import ModelFactory
 from tradewright.algorithm.off_policy import OffPolicyModule
-from tradewright.algorithm.off_policy_stream import Batch
 from tradewright.algorithm.q_networks import DeterministicActor, QValue, TwinQ
 from tradewright.algorithm.setting import Setting
-from tradewright.algorithm.transitions import frozen, target_of, weighted_mean
+from tradewright.algorithm.transitions import Batch, frozen, target_of, weighted_mean
 from tradewright.config.runtime import Runtime
 from tradewright.strategy.policy import Acted
 

@@ -21,8 +21,8 @@ from tradewright.algorithm.setting import Setting
 
 Network = TypeVar("Network", bound=nn.Module)
 Batch = dict[str, Tensor]
-"""Transitions by field, see ``Replay.gather``, and the noise of the losses; from a replay also ``slots``, and where it is
-prioritised ``weight`` [M]."""
+"""Transitions by field, see ``Replay.gather``, and the noise of the losses; from a replay also ``slots``, and where it
+is prioritised ``weight`` [M]."""
 LOSS = "loss"
 """Name of the loss among the terms of a gradient step."""
 
