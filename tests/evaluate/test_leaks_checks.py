@@ -330,6 +330,10 @@ def test_drift_leaves_out_warm_ups_longer_than_the_data() -> None:
     assert list(warmup_drift(Averages(), daily(0, 150))["ema"]) == [50, 100]
 
 
+def test_features_that_need_many_bars_are_computed_from_more() -> None:
+    assert list(warmup_drift(Averages(long_window=230), daily(0, 700))["ema"]) == [150, 300, 600]
+
+
 # Verdict --------------------------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,8 @@
 """Warm-up stability: how much the last value of a feature depends on how far back the bars begin.
 
 A recursive feature (an EMA, Wilder's averages) never forgets its start entirely. If the last value moves when the bars
-begin 50, 100, 200 or 400 bars earlier, then live values differ from those of the backtest, which began years earlier.
-This is no leak, but the same recomputation shows it.
+begin 50, 100, 200 or 400 bars earlier (more for features that need more to be defined), then live values differ from
+those of the backtest, which began years earlier. This is no leak, but the same recomputation shows it.
 """
 
 import copy
@@ -15,11 +15,17 @@ from tradewright.data.panel import Panel
 from tradewright.features.pipeline import FeatureSet
 
 WARMUPS = (50, 100, 200, 400)
-"""Bars from the start of the data to the value that is compared."""
+"""Bars from the start of the data to the value that is compared, for features that 100 bars define."""
+
+
+def usual_warmups(feature_set: FeatureSet) -> list[int]:
+    """Return ``WARMUPS``, in whole multiples where the features need more than 100 bars to be defined."""
+    multiple = max(1, -(-feature_set.warmup_bars // WARMUPS[1]))
+    return [multiple * bars for bars in WARMUPS]
 
 
 def warmup_drift(
-    feature_set: FeatureSet, panel: Panel, warmups: Sequence[int] = WARMUPS
+    feature_set: FeatureSet, panel: Panel, warmups: Sequence[int] | None = None
 ) -> dict[str, dict[int, float]]:
     """Return, by feature and warm-up bars, the drift of the last value, the worst first.
 
@@ -29,7 +35,7 @@ def warmup_drift(
     Args:
         feature_set: The features.
         panel: All bars; instruments without a bar at the end are left out.
-        warmups: Numbers of bars, >= 1; those that the panel does not exceed are left out.
+        warmups: Numbers of bars, >= 1; those that the panel does not exceed are left out. None: ``usual_warmups``.
 
     Returns:
         Fractions; NaN where w bars do not define the feature. Features whose drift at the longest warm-up is largest
@@ -39,7 +45,7 @@ def warmup_drift(
     alive_N = panel.tradable_TN[-1]
     whole = copy.deepcopy(feature_set).compute(panel)
     drift: dict[str, dict[int, float]] = {name: {} for name in whole}
-    for bars in warmups:
+    for bars in usual_warmups(feature_set) if warmups is None else warmups:
         if bars >= panel.num_bars:
             continue
         short = copy.deepcopy(feature_set).compute(panel.slice(panel.num_bars - bars, panel.num_bars))

@@ -18,7 +18,7 @@ from tradewright.config.locate import class_attribute
 from tradewright.evaluate.bench import Bench
 from tradewright.evaluate.evidence import Leaks
 from tradewright.evaluate.leak_cuts import check_num_cuts
-from tradewright.evaluate.leak_drift import WARMUPS, warmup_drift
+from tradewright.evaluate.leak_drift import warmup_drift
 from tradewright.evaluate.leak_run import rule_checks, training_checks
 from tradewright.evaluate.leak_search import Check
 from tradewright.evaluate.leaks import check_features, require_clean, thin, verdict
@@ -37,7 +37,7 @@ class CheckLeaks:
         num_cuts: Random cuts of each check, >= 8.
         seed: Of cuts and futures.
         max_values: Most bars x instruments looked at; None: all.
-        warmups: Bars before the end from which features are computed again.
+        warmups: Bars before the end from which features are computed again; None: see ``usual_warmups``.
         max_rows: Entries per table, >= 1.
 
     Raises:
@@ -61,9 +61,9 @@ class CheckLeaks:
             raise ValueError(f"seed must be >= 0, was {seed}")
         if max_values is not None and max_values < 1:
             raise ValueError(f"max_values must be >= 1 or null, was {max_values}")
-        self.warmups = list(WARMUPS) if warmups is None else warmups
-        if any(bars < 1 for bars in self.warmups):
-            raise ValueError(f"warmups must be >= 1 each, was {self.warmups}")
+        self.warmups = warmups
+        if any(bars < 1 for bars in warmups or ()):
+            raise ValueError(f"warmups must be >= 1 each, was {warmups}")
         if max_rows < 1:
             raise ValueError(f"max_rows must be >= 1, was {max_rows}")
         self.num_cuts, self.seed, self.max_values, self.max_rows = num_cuts, seed, max_values, max_rows
