@@ -1,6 +1,7 @@
 """Learning from logged decisions: the log, learning, resuming."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -99,6 +100,20 @@ def test_episode_that_starts_inside_the_range_starts_with_the_standing_decision(
     fields = agent.stream().log.replay.fields
     assert int((fields["index"][:8] > agent.setting.stage.rows[0].start).sum()) > 4
     np.testing.assert_allclose(fields["action"][:8, 0], 1.0)
+
+
+def test_rules_decide_on_every_training_part_and_nowhere_else(setting_of) -> None:
+    """With folds the training bars are in parts: a rule begins anew in each and knows nothing of what lies between."""
+    setting = setting_of()
+    whole = setting.stage.rows[0]
+    parts = (Range(whole.start, whole.start + 40), Range(whole.start + 60, whole.stop))
+    setting = replace(setting, stage=replace(setting.stage, rows=parts))
+    rules = {"hold": BuyAndHold(), "half": BuyAndHold(exposure=0.5)}
+    weights_KTN = offline_of(BC, setting, behaviours=rules).decided().weights_KTN
+    for k, weight in enumerate((1.0, 0.5)):
+        bars = torch.nonzero(~weights_KTN[k, :, 0].isnan())[:, 0]
+        assert bars.tolist() == [part.start for part in parts]
+        np.testing.assert_allclose(weights_KTN[k, bars, 0], weight)
 
 
 def test_transitions_are_those_of_the_environment(setting_of) -> None:
