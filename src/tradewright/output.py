@@ -10,7 +10,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,8 @@ STATUS = "status.json"
 METRICS = "metrics.json"
 PROVENANCE = "provenance.json"
 MANIFEST = "manifest.json"
+CURVES = "curves.json"
+"""Learning curves: ``{name: {"steps": [...], "values": [...]}}``, one point per validation."""
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 BEST = "best.json"
@@ -106,6 +108,13 @@ def read_json(path: Path) -> Any:
 def read_metrics(directory: Path) -> dict[str, float]:
     """Read a run's ``metrics.json``; null becomes NaN."""
     return {key: math.nan if value is None else float(value) for key, value in read_json(directory / METRICS).items()}
+
+
+def write_curves(directory: Path, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:
+    """Write a run's learning curves, steps and values by name, where it has any."""
+    if curves:
+        named = {name: {"steps": list(steps), "values": list(values)} for name, (steps, values) in curves.items()}
+        write_json(directory / CURVES, named)
 
 
 def write_manifest(directory: Path, places: dict[str, str]) -> None:

@@ -40,7 +40,7 @@ def median_return(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
         for seed in SEEDS:
             assert main([f"experiment={experiment}", f"seed={seed}", "report=none"]) == 0
             newest = max(tmp_path.glob(f"outputs/{experiment}/*/metrics.json"), key=lambda path: path.stat().st_mtime)
-            found.append(read_metrics(newest)["test/mean_return"])
+            found.append(read_metrics(newest.parent)["test/mean_return"])
         median = statistics.median(found)
         print(f"{experiment}: {', '.join(f'{value:.1f}' for value in found)}, median {median:.1f}; {published}")
         return median

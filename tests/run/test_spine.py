@@ -20,6 +20,7 @@ WRITTEN = (
     ".hydra/overrides.yaml",
     "checkpoints/last.ckpt",
     "config.yaml",
+    "curves.json",
     "equity.parquet",
     "fills.parquet",
     "log.txt",

@@ -1,4 +1,4 @@
-"""The charts of a comparison: test equity of the best runs, parallel coordinates, figures as bars.
+"""The charts of a comparison: test equity of the best runs, how they learnt, parallel coordinates, figures as bars.
 
 Equity is read from ``equity.parquet``, and only of the runs that are drawn.
 """
@@ -24,6 +24,7 @@ from tradewright.report.axes import (
     mark_x,
     thin,
 )
+from tradewright.report.compare_learning import draw_learning
 from tradewright.report.compare_text import column_title
 from tradewright.report.comparison import ComparedRow, Comparison
 from tradewright.report.content import BUY_AND_HOLD, readable
@@ -57,8 +58,9 @@ def draw(comparison: Comparison, ceiling: float = math.nan) -> tuple[list[Chart]
         ceiling: Best Sharpe ratio expected of as many trials without skill, drawn beside the runs'; NaN: not.
     """
     curves, problems = _curves(comparison)
-    charts = [_equity(comparison, curves), _parallel(comparison), *_bars(comparison, ceiling)]
-    return [chart for chart in charts if chart is not None], problems
+    learning, unread = draw_learning(comparison, labels(comparison))
+    charts = [_equity(comparison, curves), learning, _parallel(comparison), *_bars(comparison, ceiling)]
+    return [chart for chart in charts if chart is not None], [*problems, *unread]
 
 
 def labels(comparison: Comparison) -> list[str]:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tradewright.config.build import build
 from tradewright.evaluate.episodes import EpisodeBench, EpisodeEvaluation, EpisodeJudgement
-from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_json, write_manifest, write_text
+from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_curves, write_json, write_manifest, write_text
 from tradewright.report.episodes import EpisodeContent, summary_rows
 from tradewright.report.report import Report
 from tradewright.report.terminal import SUMMARY, SUMMARY_COLUMNS
@@ -91,6 +91,7 @@ def record_episodes(
         notes=tuple(task.notes),
         curves=task.curves,
     )
+    write_curves(directory, task.curves)
     path = report.write_episodes(directory, content)
     write_json(directory / METRICS, judgement.metrics)
     lines = Console(file=io.StringIO(), width=SUMMARY_COLUMNS, color_system=None, force_terminal=False, record=True)

@@ -9,7 +9,7 @@ from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.evaluate.bench import Judgement
 from tradewright.evaluate.evidence import Folds, Significance, UpperLine
-from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_json, write_manifest
+from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_curves, write_json, write_manifest
 from tradewright.report.content import ReportContent
 from tradewright.report.export import export_results
 from tradewright.report.report import Report
@@ -27,6 +27,7 @@ def record(context: Context, judgement: Judgement, provenance: dict[str, Any], t
     """Write trades, equity, report, figures and manifest; print the summary."""
     directory = context.directory
     export_results(directory, judgement.results, formats=report.formats)
+    write_curves(directory, task.curves)
     content = _content(context, judgement, provenance, task)
     path = report.write(directory, content)
     write_json(directory / METRICS, judgement.metrics)
