@@ -9,6 +9,7 @@ import pytest
 import torch
 from agents import fit, ppo_of
 
+from tradewright.algorithm.gather import gather_rows
 from tradewright.algorithm.inputs import Bars, WindowInputs
 from tradewright.algorithm.networks import Body
 from tradewright.data.ranges import Range
@@ -180,3 +181,22 @@ def test_policy_encodes_the_judged_range_once(setting_of, panel_of, tmp_path: Pa
 def test_bad_models_are_refused(build, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gathered_rows_and_their_gradient_equal_the_lookup_of_torch(compiled: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    table, index = torch.randn(50, 7, generator=generator), torch.randint(0, 50, (4, 30), generator=generator)
+    grad = torch.randn(4, 30, 7, generator=generator)
+
+    def gathered(rows: torch.Tensor) -> torch.Tensor:
+        return gather_rows(rows, index)
+
+    found = []
+    for lookup in (torch.compile(gathered, backend="aot_eager") if compiled else gathered, lambda rows: rows[index]):
+        rows = table.clone().requires_grad_()
+        out = lookup(rows)
+        out.backward(grad)
+        found.append((out.detach(), rows.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5, atol=1e-6)

@@ -37,12 +37,12 @@ ROUNDS = 2
 PEER_DEFAULTS = {"num_envs": 1, "n_steps": 2048, "batch_size": 64, "n_epochs": 10, "iterations": 2}
 PEER_SMALL = {"num_envs": 8, "n_steps": 256, "batch_size": 64, "n_epochs": 10, "iterations": 3}
 PEER_BEST = [
-    {"num_envs": num_envs, "n_steps": 128, "batch_size": batch_size, "n_epochs": 4, "iterations": 4}
-    for num_envs, batch_size in ((64, 2048), (64, 8192), (256, 8192), (256, 32_768))
+    {"num_envs": num_envs, "n_steps": steps, "batch_size": batch_size, "n_epochs": 4, "iterations": 4}
+    for num_envs, steps, batch_size in ((64, 128, 8192), (256, 128, 32_768), (512, 64, 32_768), (1024, 64, 16_384))
 ]
 OUR_BEST = [
-    {"num_envs": num_envs, "rollout_steps": steps, "num_minibatches": 4, "num_passes": 4, "compile": True}
-    for num_envs, steps in ((1024, 32), (4096, 8))
+    {"num_envs": num_envs, "rollout_steps": steps, "num_minibatches": num, "num_passes": 4, "compile": True}
+    for num_envs, steps, num in ((1024, 32, 1), (4096, 8, 1), (4096, 32, 8))
 ]
 OUR_SMALL = [
     {"num_envs": 8, "rollout_steps": 256, "num_minibatches": 32, "num_passes": 10, "compile": is_compiled}

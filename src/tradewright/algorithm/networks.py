@@ -12,9 +12,9 @@ import torch
 from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule
 from torch import Tensor, nn
 from torch.distributions import Categorical
-from torch.nn import functional
 from torchrl.modules import IndependentNormal
 
+from tradewright.algorithm.gather import gather_rows
 from tradewright.algorithm.inputs import Inputs, WindowInputs
 from tradewright.env.world import Env
 from tradewright.model.encoder import BarModel, RecurrentModel
@@ -109,7 +109,7 @@ class Body(nn.Module):
             return self.trunk(self.inputs(*values))
         assert isinstance(self.inputs, WindowInputs)
         codes_RE = self._encode_range() if self._codes is None else self._codes
-        code = functional.embedding(self.inputs.place(values[0]), codes_RE)
+        code = gather_rows(codes_RE, self.inputs.place(values[0]))
         return self.trunk.finish(code, torch.cat(values[1:], dim=-1) if len(values) > 2 else values[1])
 
     def _is_cheaper_at_once(self, num_frames: int) -> bool:
