@@ -20,12 +20,16 @@ from tradewright.market.step import Bar, Outcome, State, step
 
 
 class Stepped(NamedTuple):
-    """The accounts after a bar, what happened in it, the bar, and the accounts' multipliers ``[B, 1]`` (None: 1)."""
+    """The accounts after a bar, what happened in it, the bar, and the accounts' multipliers ``[B, 1]`` (None: 1).
+
+    ``is_fresh`` says that money, shares and prices of the accounts were made in this step and are nobody else's.
+    """
 
     account: State
     outcome: Outcome
     bar: Bar
     multiplier_BN: Tensor | None
+    is_fresh: bool = False
 
 
 class AccountStep:
@@ -128,6 +132,6 @@ class AccountStep:
             mark_BN=held.mark_B[:, None],
             entry_BN=held.entry_B[:, None],
         )
-        return Stepped(
-            account, Outcome(after.equity_B), Bar(open_B[:, None], None, None, held.mark_B[:, None]), multiplier_BN
-        )
+        bar = Bar(open_B[:, None], None, None, held.mark_B[:, None])
+        is_fresh = not after.equity_B.requires_grad
+        return Stepped(account, Outcome(after.equity_B), bar, multiplier_BN, is_fresh)

@@ -2,8 +2,9 @@
 
 The account at the close of bar t acts; the accounting of ``market`` fills at the open of bar t+1 and marks at its
 close, as the backtester does. Money is float64. Random numbers come from one generator, so that a state saved with
-``state_dict`` continues bit for bit. Tensors that describe the accounts are replaced, never changed in place. A step
-reads no more than its own bars: its cost does not grow with the length of the history.
+``state_dict`` continues bit for bit. Tensors that describe the accounts are replaced, never changed in place, but for a
+restart right after the step that made them. A step reads no more than its own bars: its cost does not grow with the
+length of the history.
 Legend: B accounts, K of them that start anew, W window, F features, P portfolio features.
 """
 
@@ -86,12 +87,15 @@ class Simulator:
         self._zero_B = torch.zeros(num_envs, dtype=torch.float64, device=self.device)
         self._seen: _Seen | None = None
         self._window: tuple[Tensor, Tensor] | None = None
+        self._is_fresh = False
+        """Whether a restart may write into the accounts' tensors: the last step made them and nobody else has them."""
         self.reset()
 
     def reset(self) -> None:
         """Start every account anew."""
         if self.costs is not None:
             self.costs.reset()
+        self._is_fresh = False
         self.row_B, self.end_row_B = self._draw(self.num_envs)
         self.account = self._fresh_accounts(self.row_B)
         self.equity_B = self.account.cash_B
@@ -115,12 +119,12 @@ class Simulator:
             self.costs.restart(done_K)
         row_K, end_row_K = self._draw(num, done_K)
         self.row_B = self.row_B.index_copy(0, done_K, row_K)
-        self.end_row_B = self.end_row_B.index_copy(0, done_K, end_row_K)
+        self.end_row_B.index_copy_(0, done_K, end_row_K)  # never seen from outside
         self.account = self._renewed(done_K, row_K)
         initial = self.rules.initial_cash
-        self.equity_B = self.equity_B.index_fill(0, done_K, initial)
-        self.peak_B = self.peak_B.index_fill(0, done_K, initial)
-        self.holding_B = self.holding_B.index_fill(0, done_K, 0.0)
+        self.equity_B = self._filled(self.equity_B, done_K, initial)
+        self.peak_B = self._filled(self.peak_B, done_K, initial)
+        self.holding_B = self._filled(self.holding_B, done_K, 0.0)
         if self.pending:
             nothing = self._nothing_pending(num)
             self.pending = {name: x.index_copy(0, done_K, nothing[name]) for name, x in self.pending.items()}
@@ -133,9 +137,14 @@ class Simulator:
             weight_B, cash_fraction_B, blocked_B = seen.view
             blocked_B = blocked_B if self.account.blocked_BN is None else blocked_B.index_fill(0, done_K, 0.0)
             view = AccountView(
-                weight_B.index_fill(0, done_K, 0.0), cash_fraction_B.index_fill(0, done_K, 1.0), blocked_B
+                self._filled(weight_B, done_K, 0.0), self._filled(cash_fraction_B, done_K, 1.0), blocked_B
             )
             self._seen = _Seen(self.account, view, seen.portfolio_BP.index_put((done_K,), self._fresh_P))
+        self._is_fresh = False
+
+    def _filled(self, x: Tensor, done_K: Tensor, value: float) -> Tensor:
+        """Return a tensor of the accounts with ``value`` for those numbered ``done_K``."""
+        return x.index_fill_(0, done_K, value) if self._is_fresh else x.index_fill(0, done_K, value)
 
     def _draw(self, num: int, numbers_K: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return starting rows and last rows, int64, for the accounts numbered ``numbers_K``; None: all of them."""
@@ -161,13 +170,13 @@ class Simulator:
         """Return the accounts, of which those numbered ``done_K`` are fresh and stand at ``row_K``."""
         old, entry_BN = self.account, self.account.entry_BN
         if old.blocked_BN is None and entry_BN is not None and self._step.is_sound(old):
+            close_K1 = self._execution.prices["close"].index_select(0, row_K)[:, None]
+            copy = old.mark_BN.index_copy_ if self._is_fresh else old.mark_BN.index_copy
             return old._replace(
-                cash_B=old.cash_B.index_fill(0, done_K, self.rules.initial_cash),
-                shares_BN=old.shares_BN.index_fill(0, done_K, 0.0),
-                mark_BN=old.mark_BN.index_copy(
-                    0, done_K, self._execution.prices["close"].index_select(0, row_K)[:, None]
-                ),
-                entry_BN=entry_BN.index_fill(0, done_K, 0.0),
+                cash_B=self._filled(old.cash_B, done_K, self.rules.initial_cash),
+                shares_BN=self._filled(old.shares_BN, done_K, 0.0),
+                mark_BN=copy(0, done_K, close_K1),
+                entry_BN=self._filled(entry_BN, done_K, 0.0),
             )
         pairs = zip(old, self._fresh_accounts(row_K), strict=True)
         return State(*(a if a is None or b is None else a.index_copy(0, done_K, b) for a, b in pairs))
@@ -259,6 +268,7 @@ class Simulator:
         has_detail = self.figures is not None or self.history is not None or self._meter.has_detail
         stepped = self._step(before, due, self.row_B, instrument_B, has_detail=has_detail)
         self.account, self.equity_B = stepped.account, stepped.outcome.equity_B
+        self._is_fresh = stepped.is_fresh
         if self.figures is not None:
             self.figures.add(stepped.outcome, self.bar_B, stepped.multiplier_BN)
         self.peak_B = torch.maximum(self.peak_B, self.equity_B)
@@ -305,7 +315,9 @@ class Simulator:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything a bit-exact continuation needs, as tensors in plain dictionaries."""
+        self._is_fresh = False  # they are the caller's too from now on
         state: dict[str, Any] = {name: getattr(self, name) for name in _SAVED}
+        state["end_row_B"] = self.end_row_B.clone()
         state["account"] = {name: value for name, value in self.account._asdict().items() if value is not None}
         state["pending"] = dict(self.pending)
         state["meter"] = self._meter.state_dict()
@@ -321,8 +333,10 @@ class Simulator:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
+        self._is_fresh = False
         for name in _SAVED:
             setattr(self, name, state[name].to(self.device))
+        self.end_row_B = self.end_row_B.clone()
         self.account = State(**{name: value.to(self.device) for name, value in state["account"].items()})
         self.pending = {name: value.to(self.device) for name, value in state["pending"].items()}
         self._meter.load_state_dict(state["meter"])
