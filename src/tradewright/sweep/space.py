@@ -1,0 +1,393 @@
+"""``Space``: what a sweep varies: Hydra's sweep syntax and typed values from YAML, as grid points or distributions.
+
+    algorithm.lr=tag(log,interval(1e-5,1e-2))   a float on a logarithmic scale
+    lora.r=int(interval(4,64))                  an integer; interval(4,64) alone is a float
+    lora.r=range(8,33,8)                        8, 16, 24, 32
+    algorithm=ppo,sac                           one of them; choice(ppo,sac) is the same
+
+In YAML (group ``space``, or ``hydra.sweeper.params``) a value is such a text or a list. A parameter under
+``conditional`` exists only where other parameters have given values.
+"""
+
+import itertools
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+
+from tradewright.errors import ConfigError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+SETTINGS = ("sweep", "launcher", "pruner", "space")
+"""Groups that say how a sweep runs; they never reach a job, so that they are part of no trial."""
+NOT_SWEPT = (*SETTINGS, "hydra", "output_dir", "store", "resume", "name")
+MAX_GRID = 100_000
+"""Points of a grid; a mistyped range should not fill the disk."""
+
+Value = str | float | int | bool | None
+
+
+@dataclass(frozen=True)
+class Dimension(ABC):
+    """One parameter.
+
+    Args:
+        key: As it stands before ``=`` on the command line, ``+`` included.
+    """
+
+    key: str
+
+    @property
+    def name(self) -> str:
+        """The key without the marks of Hydra's grammar."""
+        return self.key.lstrip("+~")
+
+    @property
+    @abstractmethod
+    def texts(self) -> tuple[str, ...] | None:
+        """Every value as Hydra reads it; None where there are infinitely many."""
+
+    @abstractmethod
+    def distribution(self) -> "BaseDistribution":
+        """Return what Optuna samples from."""
+
+    @abstractmethod
+    def text(self, value: Any) -> str:
+        """Return a sampled value as Hydra reads it."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return the values in one line; equal lines mean equal dimensions."""
+
+    def override(self, value: Any) -> str:
+        """Return ``key=value`` for a sampled value."""
+        return f"{self.key}={self.text(value)}"
+
+
+@dataclass(frozen=True)
+class Choice(Dimension):
+    """One of some values.
+
+    Args:
+        words: The values as Hydra reads them, quotes included.
+        values: The same for people and Optuna: scalars where they are.
+    """
+
+    words: tuple[str, ...]
+    values: tuple[Value, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every value as Hydra reads it."""
+        return self.words
+
+    def distribution(self) -> "BaseDistribution":
+        """Return a categorical distribution over the values."""
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.values)
+
+    def text(self, value: Any) -> str:
+        """Return the word of a value; values are told apart by type, 1 and True are not the same."""
+        for word, known in zip(self.words, self.values, strict=True):
+            if known == value and type(known) is type(value):
+                return word
+        raise ConfigError(f"{self.name}: {value!r} is not one of {', '.join(self.words)}")
+
+    def describe(self) -> str:
+        """Return the words."""
+        return f"choice({', '.join(self.words)})"
+
+
+@dataclass(frozen=True)
+class Number(Dimension):
+    """A number from an interval.
+
+    Args:
+        low: Least value.
+        high: Largest value, included.
+        is_int: Whole numbers only.
+        is_log: Sampled on a logarithmic scale.
+        step: Distance between two values; None: any.
+    """
+
+    low: float
+    high: float
+    is_int: bool
+    is_log: bool = False
+    step: float | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...] | None:
+        """The values of a range, None of an interval."""
+        if self.step is None:
+            return None
+        num = round((self.high - self.low) / self.step) + 1
+        return tuple(self.text(self.low + number * self.step) for number in range(num))
+
+    def distribution(self) -> "BaseDistribution":
+        """Return a float or integer distribution."""
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        if self.is_int:
+            return IntDistribution(int(self.low), int(self.high), log=self.is_log, step=int(self.step or 1))
+        return FloatDistribution(self.low, self.high, log=self.is_log, step=self.step)
+
+    def text(self, value: Any) -> str:
+        """Return the number without loss."""
+        return str(int(value)) if self.is_int else repr(float(value))
+
+    def describe(self) -> str:
+        """Return bounds, kind and scale."""
+        kind = "integers" if self.is_int else "floats"
+        scale = ", logarithmic" if self.is_log else ""
+        step = f", step {self.text(self.step)}" if self.step is not None else ""
+        return f"{kind} {self.text(self.low)} to {self.text(self.high)}{scale}{step}"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Parameters that exist only where other keys have given values.
+
+    Args:
+        when: Texts by key; all must agree.
+        dimensions: The parameters.
+    """
+
+    when: Mapping[str, str]
+    dimensions: tuple[Dimension, ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Everything that the jobs of a sweep are made of.
+
+    Args:
+        fixed: ``key=value`` texts that every job has.
+        dimensions: What varies, in the order of the command line: the last varies fastest in a grid.
+        conditions: Further parameters, in order.
+    """
+
+    fixed: tuple[str, ...] = ()
+    dimensions: tuple[Dimension, ...] = ()
+    conditions: tuple[Condition, ...] = field(default=())
+
+    @property
+    def all_dimensions(self) -> tuple[Dimension, ...]:
+        """Those under a condition too."""
+        return (*self.dimensions, *(one for condition in self.conditions for one in condition.dimensions))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of everything that varies, each once."""
+        return tuple(dict.fromkeys(one.name for one in self.all_dimensions))
+
+    def grid(self) -> list[dict[str, str]]:
+        """Return every combination, texts by name, the last dimension varying fastest.
+
+        Raises:
+            ConfigError: A dimension has no end of values, there is a condition, or there are too many points.
+        """
+        if self.conditions:
+            raise ConfigError("sweep=grid: a conditional parameter has no place in a grid; use sweep=tpe or random")
+        columns: list[list[tuple[str, str]]] = []
+        for one in self.dimensions:
+            texts = one.texts
+            if texts is None:
+                raise ConfigError(
+                    f"{one.name}: {one.describe()} has no grid; use sweep=tpe (or another sampler), or"
+                    f" {one.name}=range(...) or a list of values"
+                )
+            columns.append([(one.name, text) for text in texts])
+        num = math.prod(len(column) for column in columns)
+        if num > MAX_GRID:
+            raise ConfigError(f"sweep=grid: {num:,} combinations, at most {MAX_GRID:,}; use sweep=tpe or random")
+        return [dict(point) for point in itertools.product(*columns)]
+
+    def branches(self) -> Iterator[list[str]]:
+        """Yield overrides that together use every key once, to be composed before anything starts."""
+        first = {one.name: one.text(_first(one)) for one in self.dimensions}
+        yield self.overrides(first)
+        for condition in self.conditions:
+            point = {**first, **{key: text for key, text in condition.when.items() if key in first}}
+            extra = [one.override(_first(one)) for one in condition.dimensions]
+            yield [*self.overrides(point), *extra]
+
+    def overrides(self, point: Mapping[str, str]) -> list[str]:
+        """Return the command line of one job.
+
+        Args:
+            point: Texts by name, of the unconditional dimensions and of those whose condition holds.
+        """
+        varied = [f"{one.key}={point[one.name]}" for one in self.all_dimensions if one.name in point]
+        return [*self.fixed, *dict.fromkeys(varied)]
+
+    def describe(self) -> dict[str, str]:
+        """Return every dimension in one line, by name; equal descriptions mean equal spaces."""
+        lines = {one.name: one.describe() for one in self.dimensions}
+        for condition in self.conditions:
+            where = ", ".join(f"{key}={text}" for key, text in sorted(condition.when.items()))
+            lines |= {f"{one.name} if {where}": one.describe() for one in condition.dimensions}
+        return lines
+
+
+def _first(dimension: Dimension) -> Any:
+    if isinstance(dimension, Choice):
+        return dimension.values[0]
+    assert isinstance(dimension, Number)
+    return dimension.low
+
+
+def is_setting(text: str) -> bool:
+    """Return whether an override says how the sweep runs, not what a job is."""
+    head = text.lstrip("+~").partition("=")[0]
+    own = head.partition(".")[0]
+    return own in SETTINGS or head in ("hydra/sweeper", "hydra/launcher", "hydra.mode") or own_hydra(head)
+
+
+def own_hydra(key: str) -> bool:
+    """Return whether a key of Hydra's belongs to the sweep as a whole."""
+    return key.startswith(("hydra.sweep.", "hydra.sweeper.", "hydra.launcher.", "hydra.run."))
+
+
+def parse_space(
+    words: Sequence[str],
+    *,
+    params: Mapping[str, Any] | None = None,
+    conditional: Sequence[Mapping[str, Any]] | None = None,
+    loader: ConfigLoader | None = None,
+) -> Space:
+    """Return the space of a command line and of what YAML adds to it.
+
+    Args:
+        words: ``key=value`` texts of the command line, settings of the sweep among them.
+        params: Further parameters by key; the command line wins.
+        conditional: ``{when: {key: value}, params: {key: values}}`` each.
+        loader: Knows the options of groups, for ``glob(*)``.
+
+    Raises:
+        ConfigError: A text is not in Hydra's grammar, or a key cannot be swept.
+    """
+    own = [_parse(word, loader) for word in words]
+    named = {one.key_or_group for one in own}
+    ready = [_parse(_text(key, value), loader) for key, value in (params or {}).items()]
+    fixed, dimensions = [], []
+    for one in (*(entry for entry in ready if entry.key_or_group not in named), *own):
+        text = str(one.input_line)
+        if one.is_sweep_override():
+            _require_sweepable(one)
+            dimensions.append(_dimension(one))
+        elif not is_setting(text):
+            fixed.append(text)
+    _require_once([one.name for one in dimensions])
+    conditions = tuple(_condition(entry, number, loader) for number, entry in enumerate(conditional or ()))
+    return Space(tuple(fixed), tuple(dimensions), conditions)
+
+
+def _parse(text: str, loader: ConfigLoader | None) -> Override:
+    try:
+        return OverridesParser.create(config_loader=loader).parse_overrides([text])[0]
+    except HydraException as error:
+        raise ConfigError(f"{text}: not in Hydra's grammar ({str(error).splitlines()[0]})") from error
+
+
+def _text(key: str, value: Any) -> str:
+    """Return ``key=value`` for a value of YAML: a text in Hydra's syntax, a list of values, or one value."""
+    if isinstance(value, str):
+        return f"{key}={value}"
+    if isinstance(value, list | tuple):
+        return f"{key}=" + ",".join(_element(entry) for entry in value)
+    return f"{key}={_element(value)}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_element(entry) for entry in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_element(entry)}" for key, entry in value.items()) + "}"
+    return repr(value)
+
+
+def _require_sweepable(one: Override) -> None:
+    own = one.key_or_group.partition(".")[0].partition("/")[0]
+    if own in NOT_SWEPT and not (one.key_or_group == "name"):
+        raise ConfigError(f"{one.key_or_group}: says how a sweep runs and cannot be varied by it; give it one value")
+    if one.is_delete():
+        raise ConfigError(f"{one.input_line}: a deletion cannot be varied")
+
+
+def _require_once(names: Sequence[str]) -> None:
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            raise ConfigError(f"{name}: varied twice; give its values once")
+
+
+def _dimension(one: Override) -> Dimension:
+    key, swept = one.get_key_element(), one._value
+    if isinstance(swept, IntervalSweep):
+        return _interval(key, swept)
+    words = tuple(one.sweep_string_iterator())
+    if not words:
+        raise ConfigError(f"{one.input_line}: there is no value to choose")
+    if isinstance(swept, RangeSweep) and not swept.shuffle and len(words) > 1:
+        low, high = float(words[0]), float(words[-1])
+        is_int = all(word.lstrip("-").isdigit() for word in words)
+        if high > low:
+            return Number(key, low, high, is_int, "log" in swept.tags, (high - low) / (len(words) - 1))
+    values = tuple(_scalar(value, word) for value, word in zip(_elements(one), words, strict=True))
+    if len({(type(value), value) for value in values}) < len(values):
+        raise ConfigError(f"{one.input_line}: a value stands twice")
+    return Choice(key, words, values)
+
+
+def _elements(one: Override) -> list[Any]:
+    return [Override._convert_value(value) for value in one.sweep_iterator()]
+
+
+def _scalar(value: Any, word: str) -> Value:
+    """Return what Optuna takes as a category: a scalar, or the text of anything else."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else word
+    return value if value is None or isinstance(value, bool | int | str) else word
+
+
+def _interval(key: str, swept: IntervalSweep) -> Number:
+    assert swept.start is not None
+    assert swept.end is not None
+    name, is_log = key.lstrip("+~"), "log" in swept.tags
+    if unknown := swept.tags - {"log"}:
+        raise ConfigError(f"{name}: unknown tag {', '.join(sorted(unknown))}; the only one is log")
+    if not swept.start < swept.end:
+        raise ConfigError(f"{name}: interval({swept.start}, {swept.end}) is empty; give the lower bound first")
+    if is_log and not swept.start > 0:
+        raise ConfigError(f"{name}: a logarithmic interval must begin above 0, was {swept.start}")
+    is_int = isinstance(swept.start, int) and isinstance(swept.end, int)
+    return Number(key, float(swept.start), float(swept.end), is_int, is_log)
+
+
+def _condition(entry: Mapping[str, Any], number: int, loader: ConfigLoader | None) -> Condition:
+    place = f"space.conditional[{number}]"
+    if set(entry) != {"when", "params"}:
+        raise ConfigError(f"{place}: expected the keys when and params, was {', '.join(map(str, entry)) or 'nothing'}")
+    parsed = [_parse(_text(key, value), loader) for key, value in entry["params"].items()]
+    for one in parsed:
+        if not one.is_sweep_override():
+            raise ConfigError(f"{place}: {one.input_line} does not vary; give several values or an interval")
+        _require_sweepable(one)
+    when = {str(key): value if isinstance(value, str) else _element(value) for key, value in entry["when"].items()}
+    return Condition(when, tuple(_dimension(one) for one in parsed))

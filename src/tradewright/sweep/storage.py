@@ -1,0 +1,112 @@
+"""Where the queue of a sweep lies: a SQLite file beside the jobs, PostgreSQL, or a journal file on a network drive.
+
+SQLite reads outside its write lock, so that two processes can claim one waiting trial; here every transaction takes the
+lock when it begins. A journal file needs an absolute path, or a lock left by a killed process keeps every other waiting
+at full load. Several workers that start at once create the tables together; who loses tries again.
+"""
+
+import os
+import random
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradewright.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+FILE = "study.db"
+ATTEMPTS, PAUSE_S = 12, 0.2
+"""Of opening a storage whose tables another process may be creating just now."""
+BUSY_S = 60.0
+"""How long a writer of SQLite waits for the others."""
+
+
+def storage_url(storage: str | None, directory: Path) -> str:
+    """Return the URL of a sweep's queue; without one a file in its directory.
+
+    Raises:
+        ConfigError: The text is no URL of a known kind.
+    """
+    if storage is None:
+        return f"sqlite:///{(directory / FILE).absolute()}"
+    kind, _, rest = storage.partition("://")
+    if kind == "journal" and rest:
+        return f"journal://{os.path.abspath(rest)}"
+    if kind == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return f"sqlite:///{os.path.abspath(rest.removeprefix('/'))}"
+    if kind.partition("+")[0] in ("postgresql", "mysql") and rest:
+        return storage
+    raise ConfigError(
+        f"sweep.storage: {without_secret(storage)!r} is no storage; use postgresql+psycopg://user@host/database,"
+        " journal://folder/file or sqlite:///folder/file"
+    )
+
+
+def without_secret(text: str) -> str:
+    """Return the text with the password of every URL in it replaced by stars."""
+    return re.sub(r"(?<=://)([^/@\s:]*):([^/\s]*)@", r"\1:***@", text)
+
+
+def open_storage(url: str) -> "BaseStorage":
+    """Open a storage, creating its tables where they are missing.
+
+    Raises:
+        RunError: It cannot be opened.
+    """
+    if url.startswith("journal://"):
+        return _journal(Path(url.removeprefix("journal://")))
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return _database(url)
+
+
+def _journal(path: Path) -> "BaseStorage":
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _database(url: str) -> "BaseStorage":
+    import sqlalchemy
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import SQLAlchemyError
+
+    is_sqlite = url.startswith("sqlite")
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_S}} if is_sqlite else {"pool_pre_ping": True}
+    error: Exception | None = None
+    for attempt in range(ATTEMPTS):
+        try:
+            storage = RDBStorage(url, engine_kwargs=options, skip_compatibility_check=False)
+        except (SQLAlchemyError, RuntimeError) as problem:  # the tables are being created by another process
+            error = problem
+            time.sleep(PAUSE_S * (1 + attempt) * random.uniform(0.5, 1.5))
+            continue
+        except ImportError as problem:
+            raise RunError(
+                f"sweep.storage: {problem}; install the extra: pip install 'tradewright[postgres]'"
+            ) from None
+        if is_sqlite:
+            _lock_when_beginning(sqlalchemy, storage.engine)
+        return storage
+    raise RunError(
+        f"sweep.storage: {without_secret(url)} cannot be opened: {without_secret(' '.join(str(error).split()))[:300]}"
+    )
+
+
+def _lock_when_beginning(sqlalchemy: Any, engine: Any) -> None:
+    """Take SQLite's write lock at the start of every transaction, so that what it reads stays true until it writes."""
+
+    def connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver shall not begin transactions of its own
+
+    def begins(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    sqlalchemy.event.listen(engine, "connect", connected)
+    sqlalchemy.event.listen(engine, "begin", begins)
+    engine.dispose()  # connections that were opened before
