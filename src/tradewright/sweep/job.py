@@ -104,6 +104,7 @@ class Session(ABC):
     def start(self, job: Job) -> Handle:
         """Start a job; called while fewer than ``capacity`` run."""
 
+    @abstractmethod
     def close(self) -> None:
         """Kill what still runs and give back what was taken."""
 
