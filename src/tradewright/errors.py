@@ -15,6 +15,10 @@ class ConfigError(TradewrightError):
     """The configuration cannot run: an unknown key, a wrong type or an impossible combination."""
 
 
+class PrunedError(TradewrightError):
+    """A sweep ended this run early because its validation figure fell behind; the test range was not scored."""
+
+
 class MisfitError(ConfigError):
     """Options that are right by themselves do not fit together; a sweep prunes such a job."""
 
