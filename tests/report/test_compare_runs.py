@@ -16,7 +16,8 @@ from tradewright.metrics.figures import DASH
 from tradewright.output import read_metrics, write_text
 from tradewright.report.compare_charts import labels, setting_axis
 from tradewright.report.compare_page import write_page
-from tradewright.report.compare_text import print_comparison, show_duration
+from tradewright.report.compare_table import show_duration
+from tradewright.report.compare_text import print_comparison
 from tradewright.report.comparison import Comparison
 from tradewright.report.differences import differing_keys, group_by_seed, show_value
 from tradewright.report.runs import flatten
@@ -269,7 +270,7 @@ def test_durations_are_readable(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"formats": ["xlsx"]}, r"^formats must be of csv, json, was 'xlsx'$"),
+        ({"formats": ["xlsx"]}, r"^formats must be of csv, json, parquet, markdown, was 'xlsx'$"),
         ({"max_rows": 0}, r"^max_rows must be >= 1, was 0$"),
     ],
 )

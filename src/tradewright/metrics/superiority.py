@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from arch.bootstrap import SPA, StepM
+from arch.bootstrap import StepM
 
 from tradewright.metrics.bootstrap import MIN_RETURNS, optimal_block_length
 from tradewright.metrics.history import Float
@@ -59,12 +59,11 @@ def find_superior(
     # arch takes losses, the lower the better, and whole block lengths.
     losses_nS = -strategies_Sn[kept].T
     length = max(1, round(float(np.mean([optimal_block_length(excess_n) for excess_n in excess_Sn[kept]]))))
-    spa = SPA(-benchmark_n, losses_nS, block_size=length, reps=num_resamples, seed=seed)
-    spa.compute()
     stepwise = StepM(-benchmark_n, losses_nS, 1.0 - confidence, block_size=length, reps=num_resamples, seed=seed)
     stepwise.compute()
+    stepwise.spa.compute()  # over all strategies again, on the resamples that it keeps
     return Superiority(
-        p_value=float(spa.pvalues["consistent"]),
+        p_value=float(stepwise.spa.pvalues["consistent"]),
         superior=tuple(int(kept[int(str(place))]) for place in stepwise.superior_models),
         confidence=confidence,
     )

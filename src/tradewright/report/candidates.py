@@ -7,6 +7,7 @@ Legend: T marks of equity, S runs, n returns.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import duckdb
 import numpy as np
@@ -73,19 +74,20 @@ class _Judged:
     own: Equity
     hold: Equity | None
 
-    @property
+    @cached_property
     def terms(self) -> dict[str, str]:
-        return {
-            key: show_value(key, value)
-            for key, value in self.record.config.items()
-            if any(key == term or key.startswith(f"{term}.") for term in TERMS)
-        }
+        return {key: show_value(key, value) for key, value in self.record.config.items() if _is_term(key)}
 
-    @property
+    @cached_property
     def signature(self) -> tuple[object, ...]:
         """What must be equal for two runs to be comparable."""
         ts_T = self.own[0]
         return self.record.fingerprint, self.record.calendar, ts_T.tobytes(), tuple(sorted(self.terms.items()))
+
+
+@cache
+def _is_term(key: str) -> bool:
+    return any(key == term or key.startswith(f"{term}.") for term in TERMS)
 
 
 def find_candidates(records: Sequence[RunRecord], labels: Sequence[str]) -> Candidates | None:

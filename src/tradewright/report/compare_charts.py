@@ -25,7 +25,7 @@ from tradewright.report.axes import (
     thin,
 )
 from tradewright.report.compare_learning import draw_learning
-from tradewright.report.compare_text import column_title
+from tradewright.report.compare_table import column_title
 from tradewright.report.comparison import ComparedRow, Comparison
 from tradewright.report.content import BUY_AND_HOLD, readable
 from tradewright.report.curves import EQUITY, Equity, read_curves, strategy_curve

@@ -14,7 +14,7 @@ from tradewright.metrics.history import Float
 from tradewright.metrics.seeds import interval_half_width
 from tradewright.output import CURVES, read_json
 from tradewright.report.axes import BASELINE_COLOURS, DASHES, STRATEGY_COLOUR, Chart, blank
-from tradewright.report.compare_text import column_title
+from tradewright.report.compare_table import column_title
 from tradewright.report.comparison import Comparison
 from tradewright.report.differences import SEED, group_by_seed
 from tradewright.report.runs import RunRecord

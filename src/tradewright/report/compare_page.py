@@ -8,7 +8,14 @@ from markupsafe import Markup
 from tradewright.output import write_text
 from tradewright.report import compare_charts
 from tradewright.report.axes import payload
-from tradewright.report.compare_text import SEEDS_CAPTION, cautions, column_title, show_cell, show_duration
+from tradewright.report.compare_table import (
+    SEEDS_CAPTION,
+    cautions,
+    column_title,
+    reasons,
+    show_cell,
+    show_duration,
+)
 from tradewright.report.comparison import Comparison
 from tradewright.report.page import plotly_script, render
 from tradewright.report.sections.section import Section
@@ -48,10 +55,17 @@ def write_page(comparison: Comparison, folder: Path, section: Section | None = N
         show_cell=show_cell,
         seeds_caption=SEEDS_CAPTION,
         show_duration=show_duration,
+        show_value=_show_value,
+        reasons=reasons(runs),
         script=plotly_script(folder, shared=False),
     )
     write_text(path, page)
     return path
+
+
+def _show_value(value: float) -> str:
+    """Return the number that the table is sorted by, an empty text where it is undefined."""
+    return f"{value:.9g}" if math.isfinite(value) else ""
 
 
 def _link(run: Path | None, folder: Path) -> str:

@@ -19,6 +19,8 @@ from tradewright.report.runs import RunRecord
 from tradewright.report.tables import best_columns
 
 TEST = "test/"
+DIFFERENCE = "difference/"
+"""Prefix of a figure of the test range minus the baseline's on the same bars."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class Comparison:
         runs: One row per run.
         groups: One row per configuration where several runs differ only by seed; empty if none do.
         baselines: One row per distinct result of a baseline.
+        differences: Keys of figures minus the baseline's, ``difference/sharpe``; columns after ``metrics``.
+        baseline_name: How the baseline is called, empty if there is none.
         records: The runs as read, in the order of ``runs``.
         missing: Wanted figures that no run has, each with a hint.
     """
@@ -72,16 +76,56 @@ class Comparison:
     groups: tuple[ComparedRow, ...]
     baselines: tuple[ComparedRow, ...]
     records: tuple[RunRecord, ...]
+    differences: tuple[str, ...] = ()
+    baseline_name: str = ""
     missing: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Keys of all figure columns."""
+        return (*self.metrics, *self.differences)
 
     def best(self, rows: Sequence[ComparedRow]) -> dict[str, frozenset[int]]:
         """Return for each figure the positions of the rows that hold its best value."""
-        return {key: best_columns(key, [row.values.get(key, math.nan) for row in rows]) for key in self.metrics}
+        return {key: best_columns(key, [row.values.get(key, math.nan) for row in rows]) for key in self.columns}
 
     @property
     def num_judged(self) -> int:
         """Runs that have a value of the sort figure."""
         return sum(not math.isnan(row.values.get(self.sort, math.nan)) for row in self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What is shown of every run: the sort figure and the columns, the differing keys, and the baseline's name."""
+
+    sort: str
+    columns: tuple[str, ...]
+    varied: list[str]
+    baseline: str | None
+
+    def value(self, record: RunRecord, key: str) -> float:
+        """Return a figure of a run, NaN where it has none."""
+        if not key.startswith(DIFFERENCE):
+            return record.metrics.get(key, math.nan)
+        name = key.removeprefix(DIFFERENCE)
+        return record.metrics.get(TEST + name, math.nan) - record.metrics.get(_of(self.baseline, name), math.nan)
+
+    def values(self, record: RunRecord) -> dict[str, float]:
+        """Return all figures of a run."""
+        return {key: self.value(record, key) for key in (self.sort, *self.columns)}
+
+    def settings(self, record: RunRecord, *, with_seed: bool = True) -> dict[str, str]:
+        """Return the differing keys of a run as texts."""
+        return {
+            show_key(key): show_value(key, record.config.get(key, ABSENT))
+            for key in self.varied
+            if with_seed or key != SEED
+        }
+
+
+def _of(baseline: str | None, name: str) -> str:
+    return f"baseline/{baseline}/{name}"
 
 
 def compare(
@@ -91,6 +135,7 @@ def compare(
     metrics: Sequence[str],
     sort: str,
     baseline: str | None = None,
+    differences: Sequence[str] = (),
     only_differing: bool = True,
 ) -> Comparison:
     """Return the comparison of some runs.
@@ -101,6 +146,7 @@ def compare(
         metrics: Figure keys; one without a range means ``test/``; one that no run has is left out and named.
         sort: Figure key the rows are ordered by.
         baseline: Name of the baseline that gets its own rows, or None.
+        differences: Figures of the test range whose difference to that baseline is shown; none without a baseline.
         only_differing: Show only keys whose values differ; else every key.
 
     Raises:
@@ -110,23 +156,32 @@ def compare(
     known = {key for record in records for key in record.metrics}
     if known and order not in known:
         raise RunError(f"sort: no run has the figure {_hint(order, known)}")
-    wanted = dict.fromkeys(_full(key) for key in metrics)
-    keys = tuple(key for key in wanted if key in known or not known)
+    asked = dict.fromkeys(_full(key) for key in metrics)
+    keys = tuple(key for key in asked if key in known or not known)
+    names = dict.fromkeys(_full(key).removeprefix(TEST) for key in differences)
+    against = tuple(DIFFERENCE + name for name in names if {TEST + name, _of(baseline, name)} <= known)
     ordered = sorted(records, key=lambda record: _rank(record.metrics.get(order, math.nan), order))
     readable_ones = [record for record in ordered if record.config]
     configs = [record.config for record in readable_ones]
     varied = differing_keys(configs) if only_differing else list(dict.fromkeys(key for one in configs for key in one))
     varied.sort(key=lambda key: key == SEED)
+    wanted = _Wanted(sort=order, columns=(*keys, *against), varied=varied, baseline=baseline)
     return Comparison(
         folder=folder,
         metrics=keys,
         sort=order,
         titles=tuple(show_key(key) for key in varied),
-        runs=tuple(_run_row(record, folder, keys, order, varied) for record in ordered),
-        groups=_group_rows(readable_ones, keys, order, varied),
-        baselines=_baseline_rows(ordered, keys, order, baseline) if baseline else (),
+        runs=tuple(_run_row(record, folder, wanted) for record in ordered),
+        groups=_group_rows(readable_ones, wanted),
+        baselines=_baseline_rows(ordered, wanted) if baseline else (),
+        differences=against,
+        baseline_name=baseline_label(baseline) if baseline else "",
         records=tuple(ordered),
-        missing=tuple(_hint(key, known) for key in wanted if key not in keys),
+        missing=tuple(
+            _hint(key, known)
+            for key in dict.fromkeys((*asked, *(TEST + name for name in names)))
+            if known and key not in known
+        ),
     )
 
 
@@ -145,30 +200,20 @@ def _rank(value: float, key: str) -> tuple[bool, float]:
     return math.isnan(value), 0.0 if math.isnan(value) else -direction * value
 
 
-def _pick(record: RunRecord, keys: Sequence[str]) -> dict[str, float]:
-    return {key: record.metrics.get(key, math.nan) for key in keys}
-
-
-def _settings(record: RunRecord, varied: Sequence[str]) -> dict[str, str]:
-    return {show_key(key): show_value(key, record.config.get(key, ABSENT)) for key in varied}
-
-
-def _run_row(record: RunRecord, folder: Path, keys: Sequence[str], order: str, varied: Sequence[str]) -> ComparedRow:
+def _run_row(record: RunRecord, folder: Path, wanted: _Wanted) -> ComparedRow:
     inside = record.path.is_relative_to(folder) and record.path != folder
     return ComparedRow(
         label=record.path.relative_to(folder).as_posix() if inside else record.path.name,
         state=record.state,
         duration_s=record.duration_s,
-        settings=_settings(record, varied) if record.config else {},
-        values=_pick(record, (order, *keys)),
+        settings=wanted.settings(record) if record.config else {},
+        values=wanted.values(record),
         path=record.path,
         error=record.error,
     )
 
 
-def _group_rows(
-    records: Sequence[RunRecord], keys: Sequence[str], order: str, varied: Sequence[str]
-) -> tuple[ComparedRow, ...]:
+def _group_rows(records: Sequence[RunRecord], wanted: _Wanted) -> tuple[ComparedRow, ...]:
     """Return the mean and interval of every configuration that ended; none if no seeds were repeated."""
     ended = [record for record in records if record.metrics]
     indices = group_by_seed(
@@ -181,30 +226,30 @@ def _group_rows(
         return ()
     rows = []
     for group in groups:
-        columns = {key: np.array([record.metrics.get(key, math.nan) for record in group]) for key in (order, *keys)}
+        figures = [wanted.values(record) for record in group]
+        columns = {key: np.array([one[key] for one in figures]) for key in figures[0]}
         seeds = sorted({str(record.config.get(SEED, ABSENT)) for record in group}, key=lambda text: (len(text), text))
-        settings = _settings(group[0], [key for key in varied if key != SEED])
         rows.append(
             ComparedRow(
                 label=", ".join(seeds),
                 state="group",
                 duration_s=float(np.mean([record.duration_s for record in group])),
-                settings=settings,
+                settings=wanted.settings(group[0], with_seed=False),
                 values={key: float(np.mean(values)) for key, values in columns.items()},
                 halves={key: interval_half_width(values) for key, values in columns.items()},
                 num_runs=len(group),
             )
         )
-    return tuple(sorted(rows, key=lambda row: _rank(row.values[order], order)))
+    return tuple(sorted(rows, key=lambda row: _rank(row.values[wanted.sort], wanted.sort)))
 
 
-def _baseline_rows(records: Sequence[RunRecord], keys: Sequence[str], order: str, name: str) -> tuple[ComparedRow, ...]:
+def _baseline_rows(records: Sequence[RunRecord], wanted: _Wanted) -> tuple[ComparedRow, ...]:
     """Return one row per distinct result of a baseline: runs on the same bars and costs share it."""
     rows: dict[tuple[str, ...], ComparedRow] = {}
     for record in records:
         values = {
-            key: record.metrics.get(f"baseline/{name}/{key.removeprefix(TEST)}", math.nan)
-            for key in (order, *keys)
+            key: record.metrics.get(_of(wanted.baseline, key.removeprefix(TEST)), math.nan)
+            for key in (wanted.sort, *wanted.columns)
             if key.startswith(TEST)
         }
         if all(math.isnan(value) for value in values.values()):
@@ -212,6 +257,9 @@ def _baseline_rows(records: Sequence[RunRecord], keys: Sequence[str], order: str
         identity = (record.fingerprint, *(repr(value) for value in values.values()))
         known = rows.get(identity)
         rows[identity] = ComparedRow(
-            label=baseline_label(name), state="baseline", values=values, num_runs=known.num_runs + 1 if known else 1
+            label=baseline_label(str(wanted.baseline)),
+            state="baseline",
+            values=values,
+            num_runs=known.num_runs + 1 if known else 1,
         )
     return tuple(rows.values())

@@ -4,6 +4,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 IGNORED = ("output_dir", "store", "resume", "run", "runs", "allow", "report", "logger", "data.store")
@@ -56,6 +57,7 @@ def _num_values(configs: Sequence[Config], key: str) -> int:
     return len({repr(config.get(key, ABSENT)) for config in configs})
 
 
+@cache
 def _is_ignored(key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in IGNORED)
 
@@ -73,9 +75,13 @@ def group_by_seed(configs: Sequence[Config], fingerprints: Sequence[str], trials
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for index, config in enumerate(configs):
-        rest = sorted((key, value) for key, value in config.items() if key != SEED and not _is_ignored(key))
-        groups[trials[index] or repr((rest, fingerprints[index]))].append(index)
+        groups[trials[index] or _identity(config, fingerprints[index])].append(index)
     return list(groups.values())
+
+
+def _identity(config: Config, fingerprint: str) -> str:
+    rest = sorted((key, value) for key, value in config.items() if key != SEED and not _is_ignored(key))
+    return repr((rest, fingerprint))
 
 
 def show_key(key: str) -> str:

@@ -10,14 +10,14 @@ from tradewright.errors import RunError
 from tradewright.metrics.multiple import CORRECTIONS, Correction
 from tradewright.report.candidates import find_candidates
 from tradewright.report.compare_charts import labels
+from tradewright.report.compare_files import FORMATS, write_table
 from tradewright.report.compare_significance import significance_section
-from tradewright.report.compare_text import print_comparison, write_table, write_text_report
+from tradewright.report.compare_text import print_comparison, write_text_report
 from tradewright.report.comparison import Comparison, compare
 from tradewright.report.recommendation import recommend
 from tradewright.report.runs import RunRecord, find_runs, read_run
 from tradewright.report.standings import Standings, rank_runs
 
-TABLE_FORMATS = ("csv", "json")
 SORT = "test/sharpe"
 EPISODES = ("test/mean_return", "test/mean_return_low", "test/mean_return_high", "test/std_return")
 """Figures of runs without a market, shown where every run is one."""
@@ -31,8 +31,9 @@ class Compare:
         runs: Folder, run directory or glob pattern, or a list of them.
         sort: Figure the runs are ordered by, best first; the mean return where all runs were judged by episodes.
         metrics: Figures shown; one without a range (``sharpe``) means the test range.
-        formats: Table files written beside the page: any of ``csv``, ``json``.
+        formats: Table files written beside the page: any of ``csv``, ``json``, ``parquet``, ``markdown``.
         baseline: Baseline that gets a row of its own per data set; null: none.
+        differences: Figures of the test range that are also shown minus that baseline's on the same bars.
         html: Whether to write ``compare.html``.
         only_differing: Show only configuration keys whose values differ.
         max_rows: Runs listed on the terminal, >= 1; page and files list all.
@@ -54,6 +55,7 @@ class Compare:
         metrics: Sequence[str] = ("test/total_return", "test/sharpe", "test/max_drawdown"),
         formats: Sequence[str] = (),
         baseline: str | None = "buy_and_hold",
+        differences: Sequence[str] = (),
         html: bool = True,
         only_differing: bool = True,
         max_rows: int = 40,
@@ -62,8 +64,8 @@ class Compare:
         correction: Literal["romano_wolf", "holm", "none"] = "romano_wolf",
     ) -> None:
         for name in formats:
-            if name not in TABLE_FORMATS:
-                raise ValueError(f"formats must be of {', '.join(TABLE_FORMATS)}, was {name!r}")
+            if name not in FORMATS:
+                raise ValueError(f"formats must be of {', '.join(FORMATS)}, was {name!r}")
         if max_rows < 1:
             raise ValueError(f"max_rows must be >= 1, was {max_rows}")
         if num_resamples != 0 and num_resamples < 100:
@@ -77,6 +79,7 @@ class Compare:
         self.metrics = tuple(metrics)
         self.formats = tuple(formats)
         self.baseline = baseline
+        self.differences = tuple(differences)
         self.html = html
         self.only_differing = only_differing
         self.max_rows = max_rows
@@ -105,6 +108,7 @@ class Compare:
             metrics=metrics,
             sort=sort,
             baseline=self.baseline,
+            differences=self.differences if sort == self.sort else (),
             only_differing=self.only_differing,
         )
         standings = self._rank(comparison) if self.num_resamples else None
@@ -115,7 +119,7 @@ class Compare:
 
             page = write_page(comparison, folder, section, standings.noise_ceiling if standings else math.nan)
         for name in self.formats:
-            write_table(comparison, folder / f"compare.{name}")
+            write_table(comparison, folder / f"compare.{FORMATS[name]}", section)
         if section is not None:
             write_text_report(comparison, section, folder / TEXT_REPORT)
         print_comparison(comparison, max_rows=self.max_rows, page=page, section=section)

@@ -12,13 +12,14 @@
       Plotly.relayout("plot-" + button.dataset.log, { "yaxis.type": logarithmic ? "log" : "linear", "yaxis.autorange": true });
     });
   });
-  function number(text) {
-    var value = parseFloat(text.replace(/[,\s%]/g, ""));
-    return /^[-+]?[\d.,]+(e[-+]?\d+)?\s*%?$/i.test(text) ? value : NaN;
+  function content(cell) {
+    var given = cell.dataset.value, text = (given === undefined ? cell.textContent : given).trim();
+    var isNumber = /^[-+]?[\d.,]+(e[-+]?\d+)?\s*%?$/i.test(text);
+    return { text: text === "–" ? "" : text, number: isNumber ? parseFloat(text.replace(/[,\s%]/g, "")) : NaN };
   }
-  function compare(a, b) {
-    var x = number(a), y = number(b);
-    return isNaN(x) || isNaN(y) ? a.localeCompare(b) : x - y;
+  function compare(a, b, sign) {
+    if (!a.text || !b.text) { return a.text ? -1 : b.text ? 1 : 0; }
+    return sign * (isNaN(a.number) || isNaN(b.number) ? a.text.localeCompare(b.text) : a.number - b.number);
   }
   document.querySelectorAll("table.sorted thead th").forEach(function (head) {
     head.classList.add("sortable");
@@ -28,10 +29,11 @@
       var descending = head.getAttribute("aria-sort") === "ascending";
       table.querySelectorAll("th").forEach(function (other) { other.removeAttribute("aria-sort"); });
       head.setAttribute("aria-sort", descending ? "descending" : "ascending");
-      Array.from(body.rows).sort(function (a, b) {
-        var order = compare(a.cells[place].innerText.trim(), b.cells[place].innerText.trim());
-        return descending ? -order : order;
-      }).forEach(function (row) { body.appendChild(row); });
+      Array.from(body.rows).map(function (row) {
+        return { row: row, key: content(row.cells[place]) };
+      }).sort(function (a, b) {
+        return compare(a.key, b.key, descending ? -1 : 1);
+      }).forEach(function (item) { body.appendChild(item.row); });
     }
     head.addEventListener("click", sort);
     head.addEventListener("keydown", function (event) { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(); } });
