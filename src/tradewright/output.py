@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from tradewright.errors import RunError
+from tradewright.errors import PrunedError, RunError
 
 State = Literal["running", "done", "failed", "pruned"]
 
@@ -158,8 +158,8 @@ def now() -> str:
 class Status:
     """``status.json`` of one run: written when it starts, beats and ends.
 
-    Used as a context manager: leaving it normally records ``done``; an exception records ``failed`` with the error and
-    passes on. ``duration_s`` adds up over resumes.
+    Used as a context manager: leaving it normally records ``done``; an exception records ``failed`` with the error, or
+    ``pruned`` with the reason, and passes on. ``duration_s`` adds up over resumes.
     """
 
     directory: Path
@@ -179,6 +179,8 @@ class Status:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if error is None:
             self.write("done")
+        elif isinstance(error, PrunedError):
+            self.write("pruned", error=str(error))
         else:
             is_interruption = isinstance(error, KeyboardInterrupt)
             self.write("failed", error="interrupted" if is_interruption else f"{type(error).__name__}: {error}")

@@ -24,6 +24,7 @@ from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint
 from tradewright.callbacks.curves import Curves
 from tradewright.callbacks.handover import Handover, take_over
 from tradewright.callbacks.leaks import LeakCheck
+from tradewright.callbacks.pruning import PruningCallback
 from tradewright.callbacks.tensorboard import TensorBoard
 from tradewright.config.build import build
 from tradewright.env.world import Stage
@@ -33,6 +34,7 @@ from tradewright.evaluate.evidence import Leaks
 from tradewright.evaluate.leak_run import check_training
 from tradewright.output import BEST, CHECKPOINTS, read_json, write_json
 from tradewright.strategy.strategy import Strategy
+from tradewright.sweep.pruning import current_pruning
 from tradewright.task.context import BaseContext, Context, read_market
 from tradewright.task.task import Task
 
@@ -41,6 +43,8 @@ log = logging.getLogger(__name__)
 PYTHONS_GC = (700, 10, 10)
 """Python's own thresholds of garbage collection, which the command raises for its start: tensors in cycles must not
 wait."""
+PRUNING = "(pruning)"
+"""Name of the callback that reports to a sweep; no key of a configuration."""
 QUIET = (
     "lightning.pytorch.utilities.rank_zero",
     "lightning.fabric.utilities.seed",
@@ -75,6 +79,7 @@ class Train(Task):
 
         Raises:
             RunError: A resumed run has no readable checkpoint although it has damaged ones.
+            PrunedError: A sweep stopped the training early.
         """
         torch.set_num_threads(self.num_threads)
         gc.set_threshold(*PYTHONS_GC)
@@ -100,6 +105,8 @@ class Train(Task):
         for callback in callbacks.values():
             if isinstance(callback, LeakCheck):
                 self.evidence["leaks"] = callback.found
+            if isinstance(callback, PruningCallback):
+                callback.raise_if_pruned()
         if not context.fit:
             self.curves = next((c.curves for c in callbacks.values() if isinstance(c, Curves)), {})
         if not load_best(algorithm, callbacks) and not context.fit:
@@ -186,6 +193,9 @@ def build_callbacks(context: BaseContext, algorithm: AgentModule, *, is_checked:
                 continue
             runtime["check"] = _leak_check(context, algorithm)
         built[str(name)] = build(node, key=f"callbacks.{name}", **runtime)
+    trial = current_pruning()
+    if trial is not None and not context.fit:  # folds and controls are compared with nothing
+        built[PRUNING] = PruningCallback(trial)
     return built
 
 
