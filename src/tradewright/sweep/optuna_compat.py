@@ -4,6 +4,7 @@ Optuna hands out a trial only together with its parameters and picks the next wa
 trial's attributes before its parameters are chosen, and to drop one without running it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -11,13 +12,18 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 
-def pop_waiting(study: Study) -> Trial | None:
+def pop_waiting(study: Study) -> FrozenTrial | None:
     """Claim the oldest waiting trial for this process; None if there is none.
 
     No two processes get the same one, provided that the storage serialises writers (see ``storage.open_storage``).
     """
     trial_id = study._pop_waiting_trial_id()
-    return None if trial_id is None else Trial(study, trial_id)
+    return None if trial_id is None else study._storage.get_trial(trial_id)
+
+
+def begin(study: Study, trial: FrozenTrial) -> Trial:
+    """Return a claimed trial for its parameters to be chosen by the study's present sampler."""
+    return Trial(study, trial._trial_id)
 
 
 def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
@@ -31,17 +37,24 @@ def waiting_params(trial: FrozenTrial) -> dict[str, Any]:
     return dict(params)
 
 
-def finish(study: Study, trial: FrozenTrial, state: TrialState) -> bool:
-    """End a trial without a value; False if another process ended it first."""
+def finish(study: Study, trial: FrozenTrial | Trial, state: TrialState, values: Sequence[float] | None = None) -> bool:
+    """End a trial; False if another process ended it first.
+
+    Args:
+        study: Its study.
+        trial: The trial, of any process.
+        state: COMPLETE, PRUNED or FAIL.
+        values: One finite number per objective, of a COMPLETE trial.
+    """
     from optuna.exceptions import UpdateFinishedTrialError
 
     try:
-        return bool(study._storage.set_trial_state_values(trial._trial_id, state=state))
+        return bool(study._storage.set_trial_state_values(trial._trial_id, state=state, values=values))
     except UpdateFinishedTrialError:
         return False
 
 
-def set_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> bool:
+def set_attribute(study: Study, trial: FrozenTrial | Trial, key: str, value: Any) -> bool:
     """Set a user attribute of a trial of any process; False if it has ended."""
     from optuna.exceptions import UpdateFinishedTrialError
 

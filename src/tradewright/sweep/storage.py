@@ -1,8 +1,9 @@
 """Where the queue of a sweep lies: a SQLite file beside the jobs, PostgreSQL, or a journal file on a network drive.
 
 SQLite reads outside its write lock, so that two processes can claim one waiting trial; here every transaction takes the
-lock when it begins. A journal file needs an absolute path, or a lock left by a killed process keeps every other waiting
-at full load. Several workers that start at once create the tables together; who loses tries again.
+lock when it begins. A journal file is locked by the operating system, so that a killed process leaves no lock behind;
+a network drive must support that (NFS 4 does). Several workers that start at once create the tables together; who
+loses tries again.
 """
 
 import os
@@ -22,6 +23,9 @@ ATTEMPTS, PAUSE_S = 12, 0.2
 """Of opening a storage whose tables another process may be creating just now."""
 BUSY_S = 60.0
 """How long a writer of SQLite waits for the others."""
+POLL_S = 0.002
+"""Between two tries to lock a journal file."""
+BLOCK_BYTES = 4096
 
 
 def storage_url(storage: str | None, directory: Path) -> str:
@@ -67,8 +71,52 @@ def _journal(path: Path) -> "BaseStorage":
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    class Lock:
+        """A lock of the operating system: it dies with its process, where Optuna's holds every worker up for 30 s."""
+
+        def __init__(self) -> None:
+            from filelock import FileLock
+
+            self._lock = FileLock(f"{path}.guard")
+
+        def acquire(self) -> bool:
+            self._lock.acquire(poll_interval=POLL_S)
+            return True
+
+        def release(self) -> None:
+            self._lock.release()
+
+    class Backend(JournalFileBackend):
+        """Cuts off what a full disk or a crash of the machine has left of a record before it appends the next."""
+
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            lock.acquire()  # it may be taken again by the one who holds it
+            try:
+                _cut_torn_line(path)
+                super().append_logs(logs)
+            finally:
+                lock.release()
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(path)))
+    lock = Lock()
+    held: Any = lock  # has the two methods that Optuna calls
+    return JournalStorage(Backend(str(path), lock_obj=held))
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Shorten a file to its last whole line; the caller keeps other writers out."""
+    with path.open("r+b") as file:
+        end = size = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - BLOCK_BYTES)
+            file.seek(start)
+            at = file.read(end - start).rfind(b"\n")
+            if at >= 0:
+                end = start + at + 1
+                break
+            end = start
+        if end < size:
+            file.truncate(end)
 
 
 def _database(url: str) -> "BaseStorage":

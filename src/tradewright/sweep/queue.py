@@ -1,0 +1,360 @@
+"""``Queue``: the slots of a sweep as trials of an Optuna study, for any number of workers on any number of machines.
+
+A slot 0..n-1 is one job. It owns a trial: its first *live* one, where a trial is live unless it was *lost* (its worker
+died or gave it back) or a *duplicate* (two workers queued a slot at the same moment). Both marks count only together
+with the state FAIL, which exactly one process can set, so that every judgement hangs on one atomic step and a worker
+may be killed between any two writes: what it left half done, the next one finishes.
+
+A worker's calls are ``fill`` (queue the slots that own no trial), ``claim``, ``beat``, ``tell`` or ``release``, and
+``reclaim`` (take over what dead workers hold), until ``is_finished``.
+"""
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tradewright.sweep.lease import Stale, Worker
+from tradewright.sweep.parameters import Parameters
+from tradewright.sweep.slots import (
+    ATTEMPT,
+    DUPLICATE,
+    LEASE,
+    LOST,
+    OVERRIDES,
+    REASON,
+    SLOT,
+    Record,
+    Slots,
+    best_of,
+    by_slot,
+    count,
+    num_lost,
+    owner_of,
+    record,
+)
+from tradewright.sweep.space import Space
+from tradewright.sweep.study import open_study as open_study
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, Trial
+
+Verdict = Literal["done", "pruned", "failed"]
+
+FILL_PAUSE_S = 0.2
+"""How long a worker watches whether another is filling the queue, before it does so itself."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A slot that this worker has to run.
+
+    Args:
+        slot: Its number.
+        trial: Its trial, RUNNING.
+        point: Texts of what varies, by name of the dimension.
+        overrides: The command line of the job.
+        attempt: How often the slot was lost before.
+    """
+
+    slot: int
+    trial: "Trial"
+    point: dict[str, str]
+    overrides: list[str]
+    attempt: int
+
+
+class Queue:
+    """The slots of a sweep.
+
+    Args:
+        study: See ``open_study``.
+        space: What varies.
+        num_slots: Slots that there shall be; more than before adds the difference, fewer takes none away.
+        points: Texts by name of the dimension per slot, of a grid; None: the sampler chooses.
+        sampler_for: Returns the sampler of a slot; None where a grid leaves nothing to choose.
+        worker: This process.
+        grace_s: Seconds without a beat after which another worker counts as dead.
+
+    Raises:
+        ValueError: There are fewer points than slots.
+    """
+
+    def __init__(
+        self,
+        study: "Study",
+        space: Space,
+        *,
+        num_slots: int,
+        points: list[dict[str, str]] | None,
+        sampler_for: "Callable[[int], BaseSampler | None]",
+        worker: Worker,
+        grace_s: float,
+    ) -> None:
+        if points is not None and len(points) < num_slots:
+            raise ValueError(f"points must be one per slot, were {len(points)} for {num_slots} slots")
+        self.study, self.space, self.num_slots, self.points = study, space, num_slots, points
+        self.sampler_for, self.worker = sampler_for, worker
+        self._stale = Stale(worker, grace_s)
+        self._parameters = Parameters(space, points)
+        self._held: set[int] = set()
+        self._num_beats = 0
+
+    def fill(self) -> None:
+        """Queue every slot that owns no trial, unless another worker is just doing so."""
+        missing = self._missing()
+        while missing:
+            time.sleep(random.uniform(0.5, 1.0) * FILL_PAUSE_S)
+            left = self._missing()
+            if len(left) == len(missing):
+                left = self._queue_some(left)
+            missing = left
+
+    def claim(self) -> Claim | None:
+        """Return a slot to run, with its parameters; None if none waits now.
+
+        A slot whose parameters cannot be chosen fails with the reason, and the next one is claimed.
+        """
+        from tradewright.sweep import optuna_compat
+
+        while (trial := optuna_compat.pop_waiting(self.study)) is not None:
+            claim = self._take(trial)
+            if claim is not None:
+                return claim
+        return None
+
+    def beat(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Renew the leases of claims; return those that another worker has taken over meanwhile."""
+        self._num_beats += 1
+        return [claim for claim in claims if not self._set(claim.trial, LEASE, self.worker.lease(self._num_beats))]
+
+    def release(self, claim: Claim, reason: str) -> bool:
+        """Give a slot back to be run again; False if another worker has taken it over already."""
+        self._held.discard(claim.trial.number)
+        if not self._drop(claim.trial, LOST, reason):
+            return False
+        self._queue_if_missing(claim.slot)
+        return True
+
+    def reclaim(self) -> list[int]:
+        """Queue the slots of dead workers again; return those that this call took from them."""
+        slots = self._slots()
+        running = {
+            trial.number: trial
+            for trials in slots.values()
+            for trial in trials
+            if trial.state.name == "RUNNING" and trial.number not in self._held
+        }
+        orphans = {number for number, trial in running.items() if self._is_own(trial)}
+        stale = self._stale.among({number: trial.user_attrs.get(LEASE) for number, trial in running.items()})
+        taken = []
+        for number in sorted(stale | orphans):
+            trial = running[number]
+            slot = trial.user_attrs[SLOT]
+            is_owner = owner_of(slots[slot]) is trial
+            if self._drop(trial, LOST if is_owner else DUPLICATE, "its worker ended" if is_owner else "queued twice"):
+                self._queue_if_missing(slot)
+                taken += [slot] if is_owner else []
+        return taken
+
+    def tell(
+        self,
+        claim: Claim,
+        values: Sequence[float] | None,
+        state: Verdict,
+        reason: str = "",
+        constraints: Mapping[str, float] | None = None,
+    ) -> bool:
+        """End a slot; False if another worker has taken it over, whose word then counts.
+
+        Args:
+            claim: The slot.
+            values: One number per objective where it is done; missing or not finite makes it failed.
+            state: What the job says.
+            reason: One line, of what is not done.
+            constraints: Numbers by name, fulfilled where <= 0; one that is not finite makes it failed.
+        """
+        from optuna.trial import TrialState
+
+        from tradewright.sweep import optuna_compat
+
+        numbers = [float(value) for value in values or ()]
+        bounds = {name: float(value) for name, value in (constraints or {}).items()}
+        if state == "done":
+            fault = _fault(numbers, len(self.study.directions), bounds)
+            if fault:
+                state, reason = "failed", fault if not reason else f"{reason} ({fault})"
+        self._held.discard(claim.trial.number)
+        if not self._note(claim.trial, state, reason, bounds):
+            return False
+        if state == "done":
+            return optuna_compat.finish(self.study, claim.trial, TrialState.COMPLETE, numbers)
+        return optuna_compat.finish(
+            self.study, claim.trial, TrialState.PRUNED if state == "pruned" else TrialState.FAIL
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return slots by state (``missing``: to be queued yet), and how many attempts were ``lost``."""
+        return count(self._slots(), self.num_slots)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every slot has ended, and nothing is left of dead workers."""
+        slots = self._slots()
+        if any(not trial.state.is_finished() for trials in slots.values() for trial in trials):
+            return False
+        return all(owner_of(slots.get(slot, [])) is not None for slot in range(self.num_slots))
+
+    def records(self) -> list[Record]:
+        """Return every slot that owns a trial, see ``slots.record``."""
+        return [
+            record(slot, trials, owner, self._parameters.point(owner.params))
+            for slot, trials in sorted(self._slots().items())
+            if (owner := owner_of(trials)) is not None
+        ]
+
+    def best(self) -> list[Record]:
+        """Return the best done slot that fulfils its constraints, or the Pareto front, see ``slots.best_of``."""
+        return best_of(self.records(), [way.name == "MAXIMIZE" for way in self.study.directions])
+
+    def _slots(self) -> Slots:
+        from tradewright.sweep import optuna_compat
+
+        return by_slot(optuna_compat.trials(self.study))
+
+    def _missing(self) -> list[int]:
+        slots = self._slots()
+        return [slot for slot in range(self.num_slots) if owner_of(slots.get(slot, [])) is None]
+
+    def _queue_some(self, slots: Sequence[int]) -> list[int]:
+        """Queue slots until all are or another worker is seen to do the same; return what is missing then."""
+        known, looked = self._slots(), time.monotonic()
+        num_before = sum(map(len, known.values()))
+        for num_queued, slot in enumerate(slots, 1):
+            self._queue(slot, known.get(slot, []))
+            if time.monotonic() - looked > FILL_PAUSE_S / 2:
+                looked = time.monotonic()
+                if sum(map(len, self._slots().values())) > num_before + num_queued:
+                    break
+        return self._missing()
+
+    def _queue_if_missing(self, slot: int) -> None:
+        trials = self._slots()[slot]
+        if owner_of(trials) is None:
+            self._queue(slot, trials)
+
+    def _queue(self, slot: int, trials: Sequence["FrozenTrial"]) -> None:
+        attempt = num_lost(trials)
+        self.study.enqueue_trial(self._parameters.bound(slot, trials), user_attrs={SLOT: slot, ATTEMPT: attempt})
+
+    def _take(self, trial: "FrozenTrial") -> Claim | None:
+        """Make a popped trial ours; None if it is a duplicate, was taken over, or cannot get its parameters."""
+        from optuna.exceptions import StorageInternalError
+        from optuna.trial import TrialState
+
+        from tradewright.sweep import optuna_compat
+
+        slot = trial.user_attrs.get(SLOT)
+        if slot is None:
+            self._set(trial, REASON, "belongs to no slot of the sweep")
+            optuna_compat.finish(self.study, trial, TrialState.FAIL)
+            return None
+        if not self._set(trial, LEASE, self.worker.lease(self._num_beats)):
+            return None
+        trials = self._slots()[slot]
+        owner, params = owner_of(trials), self._parameters.bound(slot, trials)
+        if owner is None or owner.number != trial.number or params != optuna_compat.waiting_params(trial):
+            self._drop(trial, DUPLICATE, "queued twice")
+            self._queue_if_missing(slot)
+            return None
+        try:
+            return self._choose(slot, trial, num_lost(trials))
+        except StorageInternalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a sampler raises is the slot's failure
+            self._set(trial, REASON, f"its parameters could not be chosen: {type(error).__name__}: {error}")
+            optuna_compat.finish(self.study, trial, TrialState.FAIL)
+            return None
+
+    def _choose(self, slot: int, popped: "FrozenTrial", attempt: int) -> Claim | None:
+        """Choose the parameters of a slot; None if another worker has taken it over."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        from tradewright.sweep import optuna_compat
+
+        try:
+            with self._sampler(slot):
+                trial = optuna_compat.begin(self.study, popped)
+                point = self._parameters.choose(trial)
+        except UpdateFinishedTrialError:
+            return None
+        overrides = self.space.overrides(point)
+        if not self._set(trial, OVERRIDES, overrides):
+            return None
+        self._held.add(trial.number)
+        return Claim(slot, trial, point, overrides, attempt)
+
+    @contextmanager
+    def _sampler(self, slot: int) -> Iterator[None]:
+        """Give the study the sampler of a slot for a moment."""
+        before, sampler = self.study.sampler, self.sampler_for(slot)
+        self.study.sampler = before if sampler is None else sampler
+        try:
+            yield
+        finally:
+            self.study.sampler = before
+
+    def _set(self, trial: "FrozenTrial | Trial", key: str, value: Any) -> bool:
+        from tradewright.sweep import optuna_compat
+
+        return optuna_compat.set_attribute(self.study, trial, key, value)
+
+    def _drop(self, trial: "FrozenTrial | Trial", mark: str, reason: str) -> bool:
+        """Mark a trial as lost or duplicate and end it; False if it had ended."""
+        from optuna.trial import TrialState
+
+        from tradewright.sweep import optuna_compat
+
+        if not (self._set(trial, REASON, reason) and self._set(trial, mark, True)):
+            return False
+        return optuna_compat.finish(self.study, trial, TrialState.FAIL)
+
+    def _note(self, trial: "Trial", state: Verdict, reason: str, bounds: Mapping[str, float]) -> bool:
+        """Write what must be known of a trial before it ends, for afterwards nothing can; False if it has ended."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        if reason and not self._set(trial, REASON, reason):
+            return False
+        if state == "failed" and not self._set(trial, LOST, False):  # a slow worker's slot may be marked already
+            return False
+        known = trial.constraints
+        try:
+            for name, value in bounds.items():
+                if name not in known and math.isfinite(value):
+                    trial.set_constraint(name, value)
+        except UpdateFinishedTrialError:
+            return False
+        return True
+
+    def _is_own(self, trial: "FrozenTrial") -> bool:
+        """Whether this process claimed the trial and then failed before it could return it."""
+        lease = trial.user_attrs.get(LEASE)
+        return lease is not None and lease.get("worker") == self.worker.uid
+
+
+def _fault(values: Sequence[float], num: int, bounds: Mapping[str, float]) -> str:
+    """Return why a done job has no result; empty if it has."""
+    if len(values) != num:
+        return f"{len(values)} objective values, expected {num}" if values else "no objective value"
+    for value in values:
+        if not math.isfinite(value):
+            return f"the objective is {value}"
+    for name, value in bounds.items():
+        if not math.isfinite(value):
+            return f"the constraint on {name} is {value}"
+    return ""
