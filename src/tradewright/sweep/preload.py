@@ -1,0 +1,34 @@
+"""What the fork server imports once, so that no job pays for it; loaded there and nowhere else.
+
+Nothing here may start a thread or CUDA: processes forked from one that did can hang. The tasks' own imports follow.
+"""
+
+import gc
+import importlib
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker; its end ends the fork server
+
+MODULES = (
+    "numpy",
+    "duckdb",
+    "torch",
+    "lightning",
+    "tensordict",
+    "torchrl",
+    "torch.utils.tensorboard",
+    "tradewright.jobs",
+    "tradewright.run",
+    "tradewright.task.train",
+    "tradewright.task.backtest",
+    "tradewright.algorithm.ppo",
+    "tradewright.env.trading",
+    "tradewright.report.html",
+)
+"""By name: a job imports them by name as well, from its configuration."""
+
+for name in MODULES:
+    importlib.import_module(name)
+
+gc.collect()
+gc.freeze()  # the collector of a job leaves these objects, and so the shared memory, untouched
