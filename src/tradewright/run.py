@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tradewright.callbacks.session import Session, session_group, session_parameters
 from tradewright.config.build import build
+from tradewright.errors import PrunedError
 from tradewright.ledger import Ledger
 from tradewright.output import CONFIG, Status, hold, write_text
 from tradewright.provenance import Origin, run_origin, write_provenance
@@ -53,7 +54,11 @@ def run(
         ledger = Ledger(Path(cfg.output_dir) / cfg.name)
         trial, data = provenance["trial"], context.fingerprint
         with _session(context, provenance) as session:
-            judged = judge(task, context, ledger.trials(data, present=trial, until=trials_until))
+            try:
+                judged = judge(task, context, ledger.trials(data, present=trial, until=trials_until))
+            except PrunedError:  # validation has judged it: whoever looks at the others' figures must count it
+                ledger.record(trial=trial, data_fingerprint=data, run=directory.name, state="pruned")
+                raise
             if session is not None:
                 session.metrics = judged.metrics
             if task.is_trial:

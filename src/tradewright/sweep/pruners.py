@@ -31,7 +31,7 @@ class Median(Pruner):
     """
 
     def __init__(
-        self, *, n_startup_trials: int = 5, n_warmup_steps: int = 5, interval_steps: int = 1, n_min_trials: int = 1
+        self, *, n_startup_trials: int = 5, n_warmup_steps: int = 3, interval_steps: int = 1, n_min_trials: int = 1
     ) -> None:
         for key, value, least in (
             ("n_startup_trials", n_startup_trials, 0),

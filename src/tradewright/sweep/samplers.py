@@ -265,7 +265,9 @@ class NSGA3(NSGA2):
         """Return the sampler of one trial."""
         from optuna.samplers import NSGAIIISampler
 
-        return NSGAIIISampler(seed=seed, **vars(self))
+        with warnings.catch_warnings():
+            _accept_experimental()
+            return NSGAIIISampler(seed=seed, **vars(self))
 
 
 class QMC(Sampler):
@@ -298,14 +300,16 @@ class QMC(Sampler):
         """
         from optuna.samplers import QMCSampler, RandomSampler
 
-        return QMCSampler(
-            qmc_type=self.qmc_type,
-            scramble=self.scramble,
-            seed=self.seed,
-            independent_sampler=RandomSampler(seed=seed),
-            warn_asynchronous_seeding=False,
-            warn_independent_sampling=False,
-        )
+        with warnings.catch_warnings():
+            _accept_experimental()
+            return QMCSampler(
+                qmc_type=self.qmc_type,
+                scramble=self.scramble,
+                seed=self.seed,
+                independent_sampler=RandomSampler(seed=seed),
+                warn_asynchronous_seeding=False,
+                warn_independent_sampling=False,
+            )
 
 
 SAMPLERS: tuple[type[Sampler], ...] = (Grid, Random, TPE, CMAES, GP, NSGA2, NSGA3, QMC)
@@ -370,7 +374,7 @@ def _options(accepts: Callable[[type[Sampler]], bool]) -> str:
 
 
 def _accept_experimental() -> None:
-    """Say nothing of arguments that Optuna calls experimental: they are ours to choose, and tested."""
+    """Say nothing of what Optuna calls experimental: it is ours to choose, and tested."""
     from optuna.exceptions import ExperimentalWarning
 
     warnings.simplefilter("ignore", ExperimentalWarning)
