@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-
 from tradewright.output import Status
 from tradewright.sweep.job import Ended, Handle, Job
 
@@ -145,7 +144,29 @@ def counted(job: Job, folder: str, seconds: str) -> Ended:
     return Ended("done")
 
 
+def noted(job: Job, folder: str, seconds: str) -> Ended:
+    """Note each attempt, and the process that started it."""
+    with Status(Path(job.directory)):
+        with (Path(folder) / f"{job.number}.attempts").open("a") as file:
+            file.write(f"{job.resume}\n")
+        note(Path(job.directory) / "worker", os.getppid())
+        time.sleep(float(seconds))
+    return Ended("done")
+
+
 ACTIONS: dict[str, Callable[..., Ended]] = {
     function.__name__: function
-    for function in (done, facts, raises, exits, leaves, killed, killed_after_result, has_grandchild, stubborn, counted)
+    for function in (
+        done,
+        facts,
+        raises,
+        exits,
+        leaves,
+        killed,
+        killed_after_result,
+        has_grandchild,
+        stubborn,
+        counted,
+        noted,
+    )
 }

@@ -28,6 +28,7 @@ TERM_S = 5.0
 """Between asking a job to end and ending it."""
 LINGER_S = 30.0
 """How long a job's exit functions may take after its result is known."""
+PAUSE_S = 0.01
 SERVER_LOST = 255
 """What Python gives as exit code when the fork server that would know it has died."""
 ATTEMPTS = 2
@@ -125,6 +126,7 @@ class Child:
         self.pid = self._process.pid
         self._told: Ended | None = None
         self._told_at = 0.0
+        self._is_unwanted = False
         self._ended: Ended | None = None
 
     def poll(self) -> Ended | None:
@@ -133,7 +135,7 @@ class Child:
             return self._ended
         is_over = not self._process.is_alive()
         self._listen()
-        if self._told is not None and time.monotonic() - self._told_at > LINGER_S:
+        if not is_over and self._told is not None and time.monotonic() - self._told_at > LINGER_S:
             self._signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
         if is_over:
             self._ended = self._conclude()
@@ -150,14 +152,11 @@ class Child:
         else:
             self._process.kill()
         self._process.join()
-        if self._lost_server():
-            self._await_death()
-        self._close()
-        self.before.interrupted()
-        self._ended = Ended("interrupted")
+        self._ended = self._conclude()
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask it to end; ``kill`` makes sure."""
+        self._is_unwanted = True
         self._signal(signal.SIGTERM)
 
     def _listen(self) -> None:
@@ -170,29 +169,24 @@ class Child:
     def _conclude(self) -> Ended:
         code = self._process.exitcode
         assert code is not None
-        is_lost = self._told is None and self._lost_server()
+        is_lost = self._lost_server()
         if sys.platform != "win32":
             self._signal(signal.SIGKILL)  # what it started may have outlived it
-        if is_lost:
-            self._await_death()
-        self._close()
-        if is_lost:
+        while is_lost and _is_process(self.pid):  # nobody can join it
+            time.sleep(PAUSE_S)
+        self._listen()
+        self._answer.close()
+        self._process.close()
+        if self._told is not None and not self._is_unwanted:
+            return self._told
+        if self._is_unwanted or is_lost:
             self.before.interrupted()
-            return Ended("interrupted", "the fork server was killed")
-        return self.before.died(describe_exit(code)) if self._told is None else self._told
+            return Ended("interrupted", "" if self._is_unwanted else "the fork server was killed")
+        return self.before.died(describe_exit(code))
 
     def _lost_server(self) -> bool:
         """Whether nobody knows how the process ended, or whether it has."""
         return self._process.exitcode == SERVER_LOST and _is_process(self.pid)
-
-    def _await_death(self) -> None:
-        """Wait for a process that nobody can join."""
-        while _is_process(self.pid):
-            time.sleep(0.01)
-
-    def _close(self) -> None:
-        self._answer.close()
-        self._process.close()
 
     def _signal(self, number: int) -> None:
         """Send a signal to the job's process group, if anything of it is left."""

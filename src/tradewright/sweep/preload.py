@@ -3,6 +3,7 @@
 Nothing here may start a thread or CUDA: processes forked from one that did can hang. The tasks' own imports follow.
 """
 
+import atexit
 import gc
 import importlib
 import signal
@@ -32,3 +33,4 @@ for name in MODULES:
 
 gc.collect()
 gc.freeze()  # the collector of a job leaves these objects, and so the shared memory, untouched
+atexit.register(gc.unfreeze)  # the interpreter would end with reports of objects that nobody freed
