@@ -196,15 +196,14 @@ def test_one_bad_seed_decides_over_the_mean(tmp_path: Path) -> None:
     assert read_outcome([pruned, failed], OBJECTIVES) == Outcome(
         "failed", reason="seed 3: RunError: the loss became nan"
     )
-    assert read_outcome([good, failed, tmp_path / "4"], OBJECTIVES).state == "unfinished"
 
 
 @pytest.mark.parametrize(
     ("state", "error", "expected"),
     [
         ("done", None, "done"),
-        ("running", None, "unfinished"),
-        ("failed", "interrupted", "unfinished"),  # Ctrl-C says nothing about the parameters
+        ("running", None, "failed"),
+        ("failed", "interrupted", "failed"),
         ("failed", "DataError: too short", "failed"),
         ("pruned", "behind", "pruned"),
     ],
@@ -216,8 +215,10 @@ def test_state_of_a_run_is_that_of_its_trial(tmp_path: Path, state: str, error: 
     assert (outcome.values is not None) == (expected == "done")
 
 
-def test_damaged_files_fail_the_trial_and_absent_ones_leave_it_unfinished(tmp_path: Path) -> None:
-    assert read_outcome([tmp_path / "absent"], OBJECTIVES).state == "unfinished"
+def test_damaged_and_absent_files_fail_the_trial_by_name(tmp_path: Path) -> None:
+    assert read_outcome([tmp_path / "absent"], OBJECTIVES).reason.endswith("absent/status.json: no such file")
+    make_run(tmp_path / "begun", state="running")
+    assert read_outcome([tmp_path / "begun"], OBJECTIVES).reason.endswith("the run has not ended, it is 'running'")
     run = make_run(tmp_path / "0")
     assert "no such file" in read_outcome([run], OBJECTIVES).reason
     (run / "metrics.json").write_text("{")

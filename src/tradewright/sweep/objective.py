@@ -22,8 +22,6 @@ Direction = Literal["maximize", "minimize"]
 DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize")
 BY_MODE: Mapping[str, Direction] = {"max": "maximize", "min": "minimize"}
 BOUND = re.compile(r"\s*(<=|>=)\s*(\S+)\s*")
-INTERRUPTED = "interrupted"
-"""What ``status.json`` says of a run that Ctrl-C ended: nothing about its configuration."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +115,13 @@ class Outcome:
     """What the runs of one trial say.
 
     Args:
-        state: ``unfinished``: a run has not ended, or was interrupted.
+        state: ``failed`` also where a run has not ended.
         values: Of the objectives in order, means over the seeds, finite; None unless done.
         constraints: Violation by metric and operator; the trial is feasible where all are <= 0.
         reason: Why there are no values, one line.
     """
 
-    state: Literal["done", "pruned", "failed", "unfinished"]
+    state: Literal["done", "pruned", "failed"]
     values: tuple[float, ...] | None = None
     constraints: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
@@ -143,10 +141,10 @@ def read_outcome(
 ) -> Outcome:
     """Return what the runs of one trial left in their directories, one per seed.
 
-    The worst of them decides: unfinished before failed before pruned; figures count where all are done.
+    One that failed decides over one that was pruned; figures count where all are done.
     """
     states = [(path, *_state(path)) for path in directories]
-    for worst in ("unfinished", "failed", "pruned"):
+    for worst in ("failed", "pruned"):
         for path, state, reason in states:
             if state == worst:
                 return Outcome(state, reason=reason if len(directories) == 1 else f"seed {path.name}: {reason}")
@@ -159,21 +157,17 @@ def read_outcome(
     return Outcome("done", values, violations)
 
 
-def _state(directory: Path) -> tuple[Literal["done", "pruned", "failed", "unfinished"], str]:
+def _state(directory: Path) -> tuple[Literal["done", "pruned", "failed"], str]:
     """Return how a run ended, and why."""
     path = directory / STATUS
-    if not path.is_file():
-        return "unfinished", f"{path}: no such file, the run did not start"
     try:
         status = read_json(path)
     except RunError as error:
         return "failed", str(error)
-    state, reason = str(status.get("state")), " ".join(str(status.get("error") or "").split())
-    if state == "failed" and reason != INTERRUPTED:
-        return "failed", reason or "failed without a word"
+    state, reason = status.get("state"), " ".join(str(status.get("error") or "").split())
     if state == "pruned":
         return "pruned", reason
-    return ("done", "") if state == "done" else ("unfinished", reason or f"{path}: the run has not ended")
+    return ("done", "") if state == "done" else ("failed", reason or f"{path}: the run has not ended, it is {state!r}")
 
 
 def _mean(runs: Sequence[tuple[Path, Mapping[str, float]]], metric: str) -> float:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tradewright.sweep.dimensions import Choice, Dimension, Number
 from tradewright.sweep.slots import is_lost
-from tradewright.sweep.space import Choice, Condition, Dimension, Number, Space
+from tradewright.sweep.space import Condition, Space, is_same
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
@@ -73,7 +74,7 @@ class Parameters:
 
     def _holds(self, condition: Condition, point: Mapping[str, str]) -> bool:
         values = {**_fixed(self.space.fixed), **point}
-        return all(_bare(values.get(key)) == _bare(text) for key, text in condition.when.items())
+        return all(key in values and is_same(values[key], text) for key, text in condition.when.items())
 
 
 def _named(space: Space) -> list[Parameter]:
@@ -102,10 +103,3 @@ def _fixed(texts: Sequence[str]) -> dict[str, str]:
     """Return the values of ``key=value`` texts."""
     pairs = (text.lstrip("+").partition("=") for text in texts)
     return {key: value for key, sign, value in pairs if sign}
-
-
-def _bare(text: str | None) -> str | None:
-    """Return a text without the quotes of Hydra's grammar around it."""
-    if text is not None and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
-    return text

@@ -10,148 +10,25 @@ In YAML (group ``space``, or ``hydra.sweeper.params``) a value is such a text or
 """
 
 import itertools
-import json
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
-from tradewright.errors import ConfigError
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+from tradewright.errors import ConfigError, suggest
+from tradewright.sweep.dimensions import Choice, Dimension, Number, Value, first_value
 
 SETTINGS = ("sweep", "launcher", "pruner", "space")
 """Groups that say how a sweep runs; they never reach a job, so that they are part of no trial."""
 NOT_SWEPT = (*SETTINGS, "hydra", "output_dir", "store", "resume", "name")
 MAX_GRID = 100_000
 """Points of a grid; a mistyped range should not fill the disk."""
-
-Value = str | float | int | bool | None
-
-
-@dataclass(frozen=True)
-class Dimension(ABC):
-    """One parameter.
-
-    Args:
-        key: As it stands before ``=`` on the command line, ``+`` included.
-    """
-
-    key: str
-
-    @property
-    def name(self) -> str:
-        """The key without the marks of Hydra's grammar."""
-        return self.key.lstrip("+~")
-
-    @property
-    @abstractmethod
-    def texts(self) -> tuple[str, ...] | None:
-        """Every value as Hydra reads it; None where there are infinitely many."""
-
-    @abstractmethod
-    def distribution(self) -> "BaseDistribution":
-        """Return what Optuna samples from."""
-
-    @abstractmethod
-    def text(self, value: Any) -> str:
-        """Return a sampled value as Hydra reads it."""
-
-    @abstractmethod
-    def describe(self) -> str:
-        """Return the values in one line; equal lines mean equal dimensions."""
-
-    def override(self, value: Any) -> str:
-        """Return ``key=value`` for a sampled value."""
-        return f"{self.key}={self.text(value)}"
-
-
-@dataclass(frozen=True)
-class Choice(Dimension):
-    """One of some values.
-
-    Args:
-        words: The values as Hydra reads them, quotes included.
-        values: The same for people and Optuna: scalars where they are.
-    """
-
-    words: tuple[str, ...]
-    values: tuple[Value, ...]
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """Every value as Hydra reads it."""
-        return self.words
-
-    def distribution(self) -> "BaseDistribution":
-        """Return a categorical distribution over the values."""
-        from optuna.distributions import CategoricalDistribution
-
-        return CategoricalDistribution(self.values)
-
-    def text(self, value: Any) -> str:
-        """Return the word of a value; values are told apart by type, 1 and True are not the same."""
-        for word, known in zip(self.words, self.values, strict=True):
-            if known == value and type(known) is type(value):
-                return word
-        raise ConfigError(f"{self.name}: {value!r} is not one of {', '.join(self.words)}")
-
-    def describe(self) -> str:
-        """Return the words."""
-        return f"choice({', '.join(self.words)})"
-
-
-@dataclass(frozen=True)
-class Number(Dimension):
-    """A number from an interval.
-
-    Args:
-        low: Least value.
-        high: Largest value, included.
-        is_int: Whole numbers only.
-        is_log: Sampled on a logarithmic scale.
-        step: Distance between two values; None: any.
-    """
-
-    low: float
-    high: float
-    is_int: bool
-    is_log: bool = False
-    step: float | None = None
-
-    @property
-    def texts(self) -> tuple[str, ...] | None:
-        """The values of a range, None of an interval."""
-        if self.step is None:
-            return None
-        num = round((self.high - self.low) / self.step) + 1
-        return tuple(self.text(self.low + number * self.step) for number in range(num))
-
-    def distribution(self) -> "BaseDistribution":
-        """Return a float or integer distribution."""
-        from optuna.distributions import FloatDistribution, IntDistribution
-
-        if self.is_int:
-            return IntDistribution(int(self.low), int(self.high), log=self.is_log, step=int(self.step or 1))
-        return FloatDistribution(self.low, self.high, log=self.is_log, step=self.step)
-
-    def text(self, value: Any) -> str:
-        """Return the number without loss."""
-        return str(int(value)) if self.is_int else repr(float(value))
-
-    def describe(self) -> str:
-        """Return bounds, kind and scale."""
-        kind = "integers" if self.is_int else "floats"
-        scale = ", logarithmic" if self.is_log else ""
-        step = f", step {self.text(self.step)}" if self.step is not None else ""
-        return f"{kind} {self.text(self.low)} to {self.text(self.high)}{scale}{step}"
 
 
 @dataclass(frozen=True)
@@ -215,11 +92,11 @@ class Space:
 
     def branches(self) -> Iterator[list[str]]:
         """Yield overrides that together use every key once, to be composed before anything starts."""
-        first = {one.name: one.text(_first(one)) for one in self.dimensions}
+        first = {one.name: one.text(first_value(one)) for one in self.dimensions}
         yield self.overrides(first)
         for condition in self.conditions:
             point = {**first, **{key: text for key, text in condition.when.items() if key in first}}
-            extra = [one.override(_first(one)) for one in condition.dimensions]
+            extra = [one.override(first_value(one)) for one in condition.dimensions]
             yield [*self.overrides(point), *extra]
 
     def overrides(self, point: Mapping[str, str]) -> list[str]:
@@ -238,13 +115,6 @@ class Space:
             where = ", ".join(f"{key}={text}" for key, text in sorted(condition.when.items()))
             lines |= {f"{one.name} if {where}": one.describe() for one in condition.dimensions}
         return lines
-
-
-def _first(dimension: Dimension) -> Any:
-    if isinstance(dimension, Choice):
-        return dimension.values[0]
-    assert isinstance(dimension, Number)
-    return dimension.low
 
 
 def is_setting(text: str) -> bool:
@@ -288,9 +158,25 @@ def parse_space(
             dimensions.append(_dimension(one))
         elif not is_setting(text):
             fixed.append(text)
-    _require_once([one.name for one in dimensions])
-    conditions = tuple(_condition(entry, number, loader) for number, entry in enumerate(conditional or ()))
-    return Space(tuple(fixed), tuple(dimensions), conditions)
+    _require_once([one.name for one in dimensions], [_head(text) for text in fixed])
+    parsed = [_condition(entry, number, named, loader) for number, entry in enumerate(conditional or ())]
+    space = Space(tuple(fixed), tuple(dimensions), tuple(parsed))
+    possible = [one for number, one in enumerate(parsed) if _is_possible(one, number, space) and one.dimensions]
+    return replace(space, conditions=tuple(possible))
+
+
+def is_same(text: str, other: str) -> bool:
+    """Return whether two texts are one value to Hydra, such as ``true`` and ``True``, ``1e-3`` and ``0.001``.
+
+    >>> is_same("True", "true"), is_same("'a b'", '"a b"'), is_same("1", "'1'"), is_same("1", "true")
+    (True, True, False, False)
+    """
+    value, known = (OverridesParser.create().parse_override(f"key={one}").value() for one in (text, other))
+    return bool(value == known) and isinstance(value, bool) == isinstance(known, bool)
+
+
+def _head(text: str) -> str:
+    return text.lstrip("+~").partition("=")[0]
 
 
 def _parse(text: str, loader: ConfigLoader | None) -> Override:
@@ -305,6 +191,8 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, str):
         return f"{key}={value}"
     if isinstance(value, list | tuple):
+        if not value:
+            raise ConfigError(f"{key}: there is no value to choose, the list is empty")
         return f"{key}=" + ",".join(_element(entry) for entry in value)
     return f"{key}={_element(value)}"
 
@@ -315,7 +203,7 @@ def _element(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return json.dumps(value)
+        return QuotedString(value, Quote.double).with_quotes()
     if isinstance(value, list | tuple):
         return "[" + ",".join(_element(entry) for entry in value) + "]"
     if isinstance(value, Mapping):
@@ -331,28 +219,56 @@ def _require_sweepable(one: Override) -> None:
         raise ConfigError(f"{one.input_line}: a deletion cannot be varied")
 
 
-def _require_once(names: Sequence[str]) -> None:
+def _require_once(names: Sequence[str], fixed: Sequence[str]) -> None:
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
             raise ConfigError(f"{name}: varied twice; give its values once")
+        if name in fixed:
+            raise ConfigError(f"{name}: given one value and several; give it once")
+
+
+def _is_possible(condition: Condition, number: int, space: Space) -> bool:
+    """Return whether a condition can hold; not if the command line gives one of its keys another value.
+
+    Raises:
+        ConfigError: It never could: the key is not known, or does not take the value.
+    """
+    place = f"space.conditional[{number}].when"
+    fixed = {_head(text): text.partition("=")[2] for text in space.fixed}
+    for key, text in condition.when.items():
+        if key in fixed:
+            if not is_same(text, fixed[key]):
+                return False
+            continue
+        known = [one for one in space.all_dimensions if one.name == key]
+        if not known:
+            hint = suggest(key, [*space.keys, *fixed])
+            raise ConfigError(f"{place}: {key} neither varies nor is given a value{hint}")
+        texts = [word for one in known for word in one.texts or (text,)]
+        if not any(is_same(text, word) for word in texts):
+            raise ConfigError(f"{place}: {key} is never {text}; it is one of {', '.join(texts)}")
+    return True
 
 
 def _dimension(one: Override) -> Dimension:
     key, swept = one.get_key_element(), one._value
     if isinstance(swept, IntervalSweep):
         return _interval(key, swept)
+    if isinstance(swept, ChoiceSweep | RangeSweep) and swept.shuffle:
+        raise ConfigError(f"{one.input_line}: every worker needs the same order; list the values without shuffle")
     words = tuple(one.sweep_string_iterator())
     if not words:
         raise ConfigError(f"{one.input_line}: there is no value to choose")
-    if isinstance(swept, RangeSweep) and not swept.shuffle and len(words) > 1:
-        low, high = float(words[0]), float(words[-1])
-        is_int = all(word.lstrip("-").isdigit() for word in words)
-        if high > low:
-            return Number(key, low, high, is_int, "log" in swept.tags, (high - low) / (len(words) - 1))
+    if isinstance(swept, RangeSweep) and len(words) > 1 and swept.step is not None and swept.step > 0:
+        return _range(key, swept, len(words))
     values = tuple(_scalar(value, word) for value, word in zip(_elements(one), words, strict=True))
+    words = tuple(
+        _element(value) if isinstance(value, bool) else word for value, word in zip(values, words, strict=True)
+    )
     if len({(type(value), value) for value in values}) < len(values):
         raise ConfigError(f"{one.input_line}: a value stands twice")
-    return Choice(key, words, values)
+    # Optuna tells categories apart by ==, to which 1, 1.0 and true are one
+    return Choice(key, words, values if len(set(values)) == len(values) else words)
 
 
 def _elements(one: Override) -> list[Any]:
@@ -366,12 +282,23 @@ def _scalar(value: Any, word: str) -> Value:
     return value if value is None or isinstance(value, bool | int | str) else word
 
 
+def _range(key: str, swept: RangeSweep, num: int) -> Number:
+    """Return a range of ``num`` values, its last one without the errors of repeated addition."""
+    low, step = Decimal(str(swept.start)), Decimal(str(swept.step))
+    is_int = isinstance(swept.start, int) and isinstance(swept.step, int)
+    if "log" in swept.tags and step != 1:
+        raise ConfigError(f"{key.lstrip('+~')}: a logarithmic range has step 1, was {step}; use a list of values")
+    return Number(key, float(low), float(low + (num - 1) * step), is_int, "log" in swept.tags, float(step))
+
+
 def _interval(key: str, swept: IntervalSweep) -> Number:
     assert swept.start is not None
     assert swept.end is not None
     name, is_log = key.lstrip("+~"), "log" in swept.tags
     if unknown := swept.tags - {"log"}:
         raise ConfigError(f"{name}: unknown tag {', '.join(sorted(unknown))}; the only one is log")
+    if not (math.isfinite(swept.start) and math.isfinite(swept.end)):
+        raise ConfigError(f"{name}: interval({swept.start}, {swept.end}) has no bound; both must be finite")
     if not swept.start < swept.end:
         raise ConfigError(f"{name}: interval({swept.start}, {swept.end}) is empty; give the lower bound first")
     if is_log and not swept.start > 0:
@@ -380,7 +307,8 @@ def _interval(key: str, swept: IntervalSweep) -> Number:
     return Number(key, float(swept.start), float(swept.end), is_int, is_log)
 
 
-def _condition(entry: Mapping[str, Any], number: int, loader: ConfigLoader | None) -> Condition:
+def _condition(entry: Mapping[str, Any], number: int, named: Set[str], loader: ConfigLoader | None) -> Condition:
+    """Return a condition; parameters that the command line names are its affair."""
     place = f"space.conditional[{number}]"
     if set(entry) != {"when", "params"}:
         raise ConfigError(f"{place}: expected the keys when and params, was {', '.join(map(str, entry)) or 'nothing'}")
@@ -390,4 +318,4 @@ def _condition(entry: Mapping[str, Any], number: int, loader: ConfigLoader | Non
             raise ConfigError(f"{place}: {one.input_line} does not vary; give several values or an interval")
         _require_sweepable(one)
     when = {str(key): value if isinstance(value, str) else _element(value) for key, value in entry["when"].items()}
-    return Condition(when, tuple(_dimension(one) for one in parsed))
+    return Condition(when, tuple(_dimension(one) for one in parsed if one.key_or_group not in named))
