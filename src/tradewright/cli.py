@@ -155,7 +155,7 @@ def _run(composer: "Composer", flags: Namespace, texts: list[str]) -> None:
     from hydra.types import RunMode
 
     from tradewright.config.compose import CONFIG_NAME
-    from tradewright.jobs import run_many, run_one
+    from tradewright.jobs import run_one
 
     if flags.experimental_rerun:
         raise ConfigError("--experimental-rerun: use resume=<run directory> instead")
@@ -170,4 +170,6 @@ def _run(composer: "Composer", flags: Namespace, texts: list[str]) -> None:
             if cfg.hydra.mode is not RunMode.MULTIRUN:
                 run_one(composer, cfg)
                 return
+    from tradewright.sweeping import run_many
+
     run_many(composer, texts)

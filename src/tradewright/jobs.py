@@ -1,4 +1,4 @@
-"""Run what was composed: one job, the jobs of a sweep, or the continuation of a run directory.
+"""Run what was composed: one job, or the continuation of a run directory.
 
 The order is always compose, check, rules, and only then the imports of a run; a single run that fails the check leaves
 no directory behind. A job of a sweep is checked in its own directory, where its ``log.txt`` says what was wrong.
@@ -9,9 +9,9 @@ import logging
 import logging.config
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +24,17 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from tradewright.config.build import build
 from tradewright.config.check import require_valid
 from tradewright.config.compose import CONFIG_NAME, Composer
-from tradewright.config.explain import HYDRA_ERRORS
 from tradewright.config.locate import class_attribute
 from tradewright.config.rules import apply_rules, describe
-from tradewright.config.seeds import seeds_of_comparison
 from tradewright.config.targets import open_own_folder
 from tradewright.errors import ConfigError, MisfitError, RunError, TradewrightError
 from tradewright.output import CONFIG, STATUS, Status, write_text
+from tradewright.sweep.space import SETTINGS, is_setting
 
-log = logging.getLogger("tradewright.jobs")
 file_log = logging.getLogger("tradewright.log_file")
 """Reaches only the run's ``log.txt``; the terminal gets one line instead."""
 
 Metrics = dict[str, float]
-
-
-@dataclass
-class Sweep:
-    """What a sweep has seen so far."""
-
-    failures: dict[int, BaseException] = field(default_factory=dict)
-    num_pruned: int = 0
-    reasons: set[str] = field(default_factory=set)
-    """Why jobs were left out; each is told once, for its seeds share it."""
-    warnings: set[str] = field(default_factory=set)
-    num_jobs: int = 0
 
 
 def run_one(composer: Composer, cfg: DictConfig) -> None:
@@ -61,30 +47,51 @@ def run_one(composer: Composer, cfg: DictConfig) -> None:
         cfg.hydra.mode = RunMode.RUN
         cfg.hydra.run.dir = str(cfg.hydra.run.dir)
         cfg.hydra.runtime.output_dir = os.path.abspath(cfg.hydra.run.dir)
+    idle = [text for text in cfg.hydra.overrides.task if is_setting(str(text))]
+    drop_settings(cfg)
     with current(cfg):
         warnings = verify(without_hydra(cfg))
+        warnings += [f"{text} has no effect on a single run: it says how a sweep (-m) runs" for text in idle]
         tell(warnings)
         if not needs_run_directory(cfg):
-            _log_to_terminal()
+            log_to_terminal()
             execute(without_hydra(cfg), resume=False)
             return
-    run_in_directory(composer, cfg, warnings, resume=False)
+    run_in_directory(composer, cfg, lambda _: warnings, resume=False)
 
 
-def run_in_directory(composer: Composer, cfg: DictConfig, warnings: list[str], *, resume: bool) -> None:
-    """Run a checked configuration in ``hydra.run.dir``, with its log; raises what the run raised."""
+def run_in_directory(
+    composer: Composer,
+    cfg: DictConfig,
+    prepare: Callable[[DictConfig], list[str]],
+    *,
+    resume: bool,
+    swept: Sequence[str] = (),
+) -> None:
+    """Run a configuration in ``hydra.run.dir``, with its log; raises what the run raised.
+
+    Args:
+        composer: Set Hydra up.
+        cfg: The configuration with Hydra's node.
+        prepare: Called first, with the log open and the configuration without Hydra's node; returns its warnings.
+        resume: Continue from the directory's newest checkpoint.
+        swept: Names of every key that the run's sweep varies.
+    """
     callbacks = Callbacks(cfg)
     context = HydraContext(config_loader=composer.hydra.config_loader, callbacks=callbacks)
 
     def task_function(task_cfg: DictConfig) -> Metrics | None:
-        for warning in warnings:
-            file_log.warning("warning: %s", warning)
         try:
-            return execute(task_cfg, resume=resume)
+            for warning in prepare(task_cfg):
+                file_log.warning("warning: %s", warning)
+            return execute(task_cfg, resume=resume, swept=swept)
+        except MisfitError:
+            raise
         except (Exception, SystemExit) as error:
-            file_log.error("%s", error, exc_info=error)
-            if isinstance(error, SystemExit):
-                raise _early_exit(error) from error
+            failure = _early_exit(error) if isinstance(error, SystemExit) else error
+            file_log.error("%s", failure, exc_info=error)
+            if failure is not error:
+                raise failure from error
             raise
 
     callbacks.on_run_start(config=cfg, config_name=CONFIG_NAME)
@@ -103,77 +110,7 @@ def run_in_directory(composer: Composer, cfg: DictConfig, warnings: list[str], *
         raise result._return_value  # the property would print Hydra's own line first
 
 
-def run_many(composer: Composer, overrides: list[str]) -> None:
-    """Run every combination of a sweep and compare what ended; a failing job does not stop the later ones.
-
-    Learning algorithms are compared over five seeds unless the command line names its own.
-
-    Raises:
-        RunError: Jobs failed, each in a way that its message explains.
-        Exception: The first failure that no message explains.
-    """
-    sweep = Sweep()
-    seeds = seeds_of_comparison(overrides)
-    if seeds:
-        print(f"algorithms are compared over five seeds: {seeds[0]}; name a seed to choose others", file=sys.stderr)
-    overrides = [*overrides, *seeds]
-    base = composer.compose(overrides, mode=RunMode.MULTIRUN)
-    # One directory for all jobs, also when the sweep is over experiments with names of their own.
-    directory = str(base.hydra.sweep.dir).replace("\\", "\\\\").replace("'", "\\'")
-    texts = [*overrides, f"hydra.sweep.dir='{directory}'"]
-    if base.hydra.mode is not RunMode.MULTIRUN:
-        texts.append("hydra.mode=MULTIRUN")
-    try:
-        composer.hydra.multirun(config_name=CONFIG_NAME, task_function=_sweep_job(sweep), overrides=texts)
-    except Exception as error:
-        if not sweep.failures:
-            if isinstance(error, HYDRA_ERRORS):
-                raise composer.explain(error, overrides) from error
-            raise
-    finally:
-        _close_log()
-    if sweep.num_jobs - len(sweep.failures) - sweep.num_pruned > 1 and needs_run_directory(base):
-        _compare(Path(str(base.hydra.sweep.dir)))
-    _raise_failures(sweep)
-    if sweep.num_pruned == sweep.num_jobs > 0:
-        raise ConfigError(f"none of the {sweep.num_jobs} jobs can run: their options do not fit together, see above")
-
-
-def _compare(directory: Path) -> None:
-    """Print the comparison of the runs of a sweep and write its page beside them."""
-    from tradewright.task.compare import Compare
-
-    Compare(runs=[str(directory)]).execute(None)
-
-
-def _sweep_job(sweep: Sweep) -> Callable[[DictConfig], Metrics | None]:
-    def task_function(cfg: DictConfig) -> Metrics | None:
-        number = int(HydraConfig.get().job.num)
-        sweep.num_jobs += 1
-        try:
-            warnings = verify(cfg)
-            tell([warning for warning in warnings if warning not in sweep.warnings])
-            sweep.warnings.update(warnings)
-            for warning in warnings:
-                file_log.warning("warning: %s", warning)
-            return execute(cfg, resume=False)
-        except MisfitError as error:
-            sweep.num_pruned += 1
-            _record_pruned(cfg, error)
-            if str(error) not in sweep.reasons:
-                sweep.reasons.add(str(error))
-                log.info("job %d and all like it left out: %s", number, " ".join(str(error).split()))
-            return None
-        except (Exception, SystemExit) as error:
-            _record_failure(sweep, number, cfg, error)
-            if isinstance(error, SystemExit):  # let through, it would end the sweep
-                raise sweep.failures[number] from error
-            raise  # Hydra marks the job as failed and goes on
-
-    return task_function
-
-
-def _record_pruned(cfg: DictConfig, error: MisfitError) -> None:
+def record_pruned(cfg: DictConfig | None, error: MisfitError, directory: Path) -> None:
     """Leave a job out whose options do not fit together: its directory and the ledger say why.
 
     It saw no data: it counts as a trial on none, so it deflates no figure.
@@ -181,8 +118,8 @@ def _record_pruned(cfg: DictConfig, error: MisfitError) -> None:
     from tradewright.ledger import Ledger
     from tradewright.provenance import trial_id
 
+    assert cfg is not None
     plain = without_hydra(cfg) if "hydra" in cfg else cfg
-    directory = Path(HydraConfig.get().runtime.output_dir)
     write_text(directory / CONFIG, OmegaConf.to_yaml(plain, resolve=True))
     Status(directory).write("pruned", error=str(error))
     content: Any = OmegaConf.to_container(plain, resolve=True)
@@ -190,32 +127,27 @@ def _record_pruned(cfg: DictConfig, error: MisfitError) -> None:
     ledger.record(trial=trial_id(content, ""), data_fingerprint="", run=directory.name, state="pruned")
 
 
-def _record_failure(sweep: Sweep, number: int, cfg: DictConfig, error: BaseException) -> None:
-    """Note a failed job in the sweep, in its own ``log.txt`` and, where it never started, in its ``status.json``."""
+def record_failure(cfg: DictConfig | None, error: BaseException, directory: Path) -> str:
+    """Note a failed job in its own ``log.txt`` and, where it never started, in its ``status.json``; return the error.
+
+    Args:
+        cfg: Its configuration; None: it could not be composed.
+        error: What ended it.
+        directory: Its run directory.
+    """
     failure = _early_exit(error) if isinstance(error, SystemExit) else error
-    sweep.failures[number] = failure
-    directory = Path(HydraConfig.get().runtime.output_dir)
+    text = " ".join(str(failure).split()) or type(failure).__name__
     if not (directory / STATUS).is_file():
-        write_text(directory / CONFIG, OmegaConf.to_yaml(cfg))
+        write_text(directory / CONFIG, "" if cfg is None else OmegaConf.to_yaml(without_hydra(cfg)))
         Status(directory).write("failed", error=f"{type(failure).__name__}: {failure}")
-    file_log.error("%s", failure, exc_info=error)
-    log.error("job %d failed: %s", number, " ".join(str(failure).split()) or type(failure).__name__)
+    if cfg is None:
+        with (directory / "log.txt").open("a", encoding="utf-8") as log_file:
+            log_file.write(f"{text}\n")
+    return text if isinstance(failure, TradewrightError) else f"{type(failure).__name__}: {text}"
 
 
 def _early_exit(error: SystemExit) -> RunError:
     return RunError(f"the job ended itself with exit code {error.code}")
-
-
-def _raise_failures(sweep: Sweep) -> None:
-    if not sweep.failures:
-        return
-    numbers = ", ".join(str(number) for number in sorted(sweep.failures))
-    summary = f"{len(sweep.failures)} of {sweep.num_jobs} jobs failed: {numbers}; see log.txt in their directories"
-    for failure in sweep.failures.values():
-        if not isinstance(failure, TradewrightError):
-            failure.add_note(summary)
-            raise failure
-    raise RunError(summary)
 
 
 def verify(cfg: DictConfig) -> list[str]:
@@ -241,7 +173,7 @@ def needs_run_directory(cfg: DictConfig) -> bool:
     return class_attribute(target, "needs_run_directory") is not False
 
 
-def execute(cfg: DictConfig, *, resume: bool) -> Metrics | None:
+def execute(cfg: DictConfig, *, resume: bool, swept: Sequence[str] = ()) -> Metrics | None:
     """Do the work of a checked configuration; from here on heavy imports are allowed."""
     if not needs_run_directory(cfg):
         task: Any = build(cfg.task, key="task")
@@ -249,13 +181,26 @@ def execute(cfg: DictConfig, *, resume: bool) -> Metrics | None:
         return result
     from tradewright.run import run
 
-    return run(cfg, directory=Path(HydraConfig.get().runtime.output_dir), resume=resume)
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    if not swept:
+        return run(cfg, directory=directory, resume=resume)
+    from tradewright.provenance import run_origin
+
+    return run(cfg, directory=directory, resume=resume, origin=replace(run_origin(directory), swept=tuple(swept)))
 
 
 def tell(warnings: list[str]) -> None:
     """Print warnings on the terminal."""
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def drop_settings(cfg: DictConfig) -> None:
+    """Take out what says how a sweep runs: it is part of no run."""
+    with read_write(cfg), open_dict(cfg):
+        for key in SETTINGS:
+            if key in cfg:
+                del cfg[key]
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
@@ -287,7 +232,7 @@ def _close_log() -> None:
             handler.close()
 
 
-def _log_to_terminal() -> None:
+def log_to_terminal() -> None:
     """Show our messages and others' warnings; a task without a run directory keeps no log."""
     handler = {"class": "logging.StreamHandler", "formatter": "short", "stream": "ext://sys.stderr"}
     logging.config.dictConfig(

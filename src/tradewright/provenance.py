@@ -35,6 +35,10 @@ DIFF_LIMIT = 1_000_000
 """Characters of an uncommitted diff that are kept."""
 
 NOT_A_CHOICE = (
+    "sweep",
+    "pruner",
+    "space",
+    "launcher",
     "seed",
     "name",
     "output_dir",
@@ -83,10 +87,17 @@ def trial_id(config: Mapping[str, Any], data_fingerprint: str, own_code: Mapping
 
 @dataclass(frozen=True)
 class Origin:
-    """What the command line chose: the option of each config group, and the overrides."""
+    """What the command line chose.
+
+    Args:
+        choices: Option of each config group.
+        overrides: The words.
+        swept: Names of every key that the run's sweep varies, also those that this run lacks.
+    """
 
     choices: Mapping[str, str]
     overrides: list[str]
+    swept: tuple[str, ...] = ()
 
 
 def run_origin(directory: Path, *, is_current: bool = True) -> Origin:

@@ -19,7 +19,7 @@ from tradewright.config.compose import Composer
 from tradewright.config.experiments import explain_yaml
 from tradewright.config.root import Root
 from tradewright.errors import ConfigError, RunError, suggest
-from tradewright.jobs import current, run_in_directory, tell, verify, without_hydra
+from tradewright.jobs import current, drop_settings, run_in_directory, tell, verify, without_hydra
 
 CONFIG_FILE = "config.yaml"
 CHANGEABLE = ("callbacks", "logger", "report", "task", "trainer")
@@ -35,12 +35,13 @@ def resume(composer: Composer, directory: Path, overrides: list[str]) -> None:
         ConfigError: An override names no key of the run, or the configuration no longer passes the check.
     """
     cfg = load_run(directory)
+    drop_settings(cfg)
     override(cfg, overrides)
     _return_to_start(Path(cfg.hydra.runtime.cwd))
     with current(cfg):
         warnings = verify(without_hydra(cfg))
         tell(warnings)
-    run_in_directory(composer, cfg, warnings, resume=True)
+    run_in_directory(composer, cfg, lambda _: warnings, resume=True)
 
 
 def _return_to_start(folder: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 
 from tradewright.cli import main
+from tradewright.output import METRICS, Status, write_json
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     before = (list(root.handlers), root.level, list(ours.handlers), ours.level, ours.propagate)
 
     def run(*words: str) -> Answer:
-        code = main(words)
+        code = main((*words, "launcher=inline") if "-m" in words else words)
         captured = capsys.readouterr()
         return Answer(code, captured.out, captured.err)
 
@@ -50,17 +51,19 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def spine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Replace ``tradewright.run`` by one that records its calls; ``spine['do']`` may be set to act in its place.
 
-    Such runs leave nothing to compare, so a sweep over them ends without its comparison.
+    Such runs leave one figure and nothing to compare, so a sweep over them ends without its comparison.
     """
     calls: dict[str, Any] = {"calls": [], "do": lambda cfg, directory: None}
 
-    def run(cfg: Any, *, directory: Path, resume: bool = False) -> dict[str, float]:
+    def run(cfg: Any, *, directory: Path, resume: bool = False, **_: Any) -> dict[str, float]:
         calls["calls"].append((cfg, directory, resume))
-        calls["do"](cfg, directory)
+        with Status(directory):
+            calls["do"](cfg, directory)
+            write_json(directory / METRICS, {"validation/sharpe": 1.0})
         return {"validation/sharpe": 1.0}
 
     module = ModuleType("tradewright.run")
     module.run = run  # type: ignore[attr-defined] # a stand-in for the module
     monkeypatch.setitem(sys.modules, "tradewright.run", module)
-    monkeypatch.setattr("tradewright.jobs._compare", lambda directory: None)
+    monkeypatch.setattr("tradewright.sweeping._compare", lambda directory: None)
     return calls

@@ -1,7 +1,8 @@
 """The short forms of the command line, rewritten into Hydra's overrides.
 
 ``tradewright compare runs=outputs/a`` becomes ``task=compare task.runs=outputs/a``: a leading bare word is the task,
-and after a named task a key that is neither a root key nor a group belongs to it. ``resume=<run>`` is taken out.
+and after a named task a key that is neither a root key nor a group belongs to it. ``resume=<run>`` is taken out, and
+``from=<file>`` stands for the overrides that the file lists, as a sweep's ``best.yaml`` does.
 """
 
 import re
@@ -39,8 +40,9 @@ def expand(texts: Sequence[str], folders: Sequence[Path]) -> Overrides:
         folders: Configuration folders, for the names of tasks, groups and a task's keys.
 
     Raises:
-        ConfigError: The word is no task, or ``resume`` is given twice or without a directory.
+        ConfigError: The word is no task, ``resume`` is given twice or without a directory, or a file has no overrides.
     """
+    texts = [word for text in texts for word in (_listed(text[5:]) if text.startswith("from=") else [text])]
     first = texts[0] if texts else ""
     word = first if first and first[0] not in "+~" and "=" not in first else None
     texts = texts[1:] if word else texts
@@ -61,6 +63,21 @@ def expand(texts: Sequence[str], folders: Sequence[Path]) -> Overrides:
     named = [text.partition("=")[2] for text in texts if text.startswith("task=")]
     keys = _task_keys(options(folders, "task").get(named[-1])) if named else set()
     return Overrides(tuple(_belongs_to_task(text, keys, folders) for text in texts))
+
+
+def _listed(name: str) -> list[str]:
+    """Return the overrides of a file."""
+    import yaml
+
+    path = Path(name.strip("'\""))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"from={path}: cannot be read ({' '.join(str(error).split())})") from error
+    listed = content.get("overrides") if isinstance(content, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(word, str) for word in listed):
+        raise ConfigError(f"from={path}: expected a key 'overrides' with a list of texts like algorithm.lr=1e-3")
+    return listed
 
 
 def _belongs_to_task(text: str, keys: set[str], folders: Sequence[Path]) -> str:

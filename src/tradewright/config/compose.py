@@ -28,10 +28,19 @@ CONFIG_NAME = "config"
 
 @dataclass(frozen=True)
 class Composer:
-    """Hydra, set up for one configuration tree and the experiments around it."""
+    """Hydra, set up for one configuration tree and the experiments around it.
+
+    Args:
+        hydra: Composes.
+        experiments: The experiment files.
+        conf: Main configuration folder.
+        extra: Further folder of options; None: none.
+    """
 
     hydra: Hydra
     experiments: Experiments
+    conf: str
+    extra: str | None
 
     def compose(self, overrides: list[str], *, mode: RunMode = RunMode.RUN) -> DictConfig:
         """Return the configuration for the overrides, with Hydra's own node under ``hydra``.
@@ -71,13 +80,15 @@ def open_hydra(*, conf: str | os.PathLike[str] | None = None, extra: str | os.Pa
     register_root()
     experiments = find_experiments()
     register_experiments(experiments)
-    search_path = create_config_search_path(str(Path(conf or paths.shipped("conf")).resolve()))
+    main = str(Path(conf or paths.shipped("conf")).resolve())
+    search_path = create_config_search_path(main)
     if extra is not None:
         folder = Path(extra).resolve()
         if not folder.is_dir():
             raise ConfigError(f"--config-dir: no folder {extra}")
         search_path.prepend(provider="command-line", path=f"file://{folder}", anchor=SearchPathQuery(provider="schema"))
-    return Composer(Hydra("tradewright", ConfigLoaderImpl(search_path)), experiments)
+    further = None if extra is None else str(Path(extra).resolve())
+    return Composer(Hydra("tradewright", ConfigLoaderImpl(search_path)), experiments, main, further)
 
 
 def compose(overrides: list[str]) -> DictConfig:

@@ -66,7 +66,8 @@ def default_options(folder: Path) -> dict[str, str]:
     """Return group -> option of the main configuration, in its order."""
     content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
     listed = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
-    return {str(group): str(option) for entry in listed for group, option in entry.items()}
+    pairs = [(str(group), str(option)) for entry in listed for group, option in entry.items()]
+    return {group: option for group, option in pairs if not group.startswith("override ")}
 
 
 def first_comment(path: Path) -> str:

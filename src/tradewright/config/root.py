@@ -14,6 +14,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+SWEEPER = {"_target_": "hydra_plugins.tradewright.StudySweeper", "params": {}}
+"""Option ``hydra/sweeper=study``, the one that every sweep runs through."""
 RUN_ID_VARIABLE = "TRADEWRIGHT_RUN_ID"
 """Environment variable that fixes the run id, so that the processes of one distributed run agree on a directory."""
 
@@ -54,6 +56,10 @@ class Root:
     callbacks: Any = None
     logger: Any = None
     report: Any = None
+    sweep: Any = None
+    pruner: Any = None
+    space: Any = None
+    launcher: Any = None
 
 
 def root_keys() -> tuple[str, ...]:
@@ -70,6 +76,7 @@ def new_run_id() -> str:
 
 
 def register_root() -> None:
-    """Register the root schema and the resolver; calling it again changes nothing."""
+    """Register the root schema, the sweeper and the resolver; calling it again changes nothing."""
     ConfigStore.instance().store(name="root", node=Root)
+    ConfigStore.instance().store(group="hydra/sweeper", name="study", node=SWEEPER)
     OmegaConf.register_new_resolver("run_id", new_run_id, use_cache=True, replace=True)

@@ -22,7 +22,7 @@ from tradewright.paths import shipped
 JUDGED_BY_VALIDATION = "validation/"
 TRAINED_BY = "algorithm.objective"
 """What an algorithm maximises over the training bars; not what a run is chosen by."""
-OPTIONAL_KEYS = ("resume",)
+OPTIONAL_KEYS = ("resume", "sweep", "pruner", "space", "launcher")
 LARGEST_SEED = 2**32 - 1
 """NumPy's and Lightning's largest."""
 FORKING = "ddp_fork"

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 State = Literal["done", "pruned", "failed", "interrupted"]
 
@@ -119,6 +119,9 @@ class Session(ABC):
 
 class Launcher(ABC):
     """Base of the config nodes of group ``launcher``."""
+
+    is_isolated: ClassVar[bool] = True
+    """Whether jobs run in other processes, which Ctrl-C does not reach."""
 
     @abstractmethod
     def open(self, run: Run, num_jobs: int) -> Session:

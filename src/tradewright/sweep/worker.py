@@ -1,0 +1,293 @@
+"""``Worker``: claims slots of a sweep, has them run, and tells what became of them, until nothing is left.
+
+Any number of workers, processes or machines, do the same on one queue. A worker that finds a slot's directory finished
+(an earlier worker died before it told the queue) adopts the result; one that finds it begun continues it from its
+checkpoint. The first Ctrl-C lets running jobs finish, the second ends them; they continue when the command is repeated.
+"""
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tradewright.errors import RunError
+from tradewright.output import STATUS, read_json, write_json
+from tradewright.sweep.job import Ended, Handle, Job, Pruning, Run, Session
+from tradewright.sweep.objective import Outcome, read_outcome
+from tradewright.sweep.plan import Plan
+from tradewright.sweep.queue import Claim, Queue
+from tradewright.sweep.results import keep_best_checkpoints, write_results
+
+log = logging.getLogger("tradewright.sweep")
+
+PAUSE_S = 0.05
+SLOT_FILE = "slot.json"
+"""In a slot's folder: the parameters that it belongs to."""
+
+
+@dataclass
+class Tally:
+    """What one worker saw.
+
+    Args:
+        failures: Error by slot.
+        pruned: Slots whose options do not fit together.
+    """
+
+    num_done: int = 0
+    num_adopted: int = 0
+    failures: dict[int, str] = field(default_factory=dict)
+    misfits: list[int] = field(default_factory=list)
+    num_pruned: int = 0
+    is_interrupted: bool = False
+
+
+@dataclass
+class Running:
+    """A claimed slot whose runs are done one after another."""
+
+    claim: Claim
+    waiting: list[Path]
+    handle: Handle
+    directory: Path
+    started: float
+
+
+class Worker:
+    """Empties the queue of a sweep.
+
+    Args:
+        plan: The sweep.
+        queue: Its slots.
+        run: Does one job.
+        place: Configuration folders and working directory, as ``Job`` takes them: ``conf``, ``extra``, ``cwd``.
+        say: Prints a line.
+    """
+
+    def __init__(
+        self, plan: Plan, queue: Queue, *, run: Run, place: dict[str, Any], say: Callable[[str], None]
+    ) -> None:
+        self.plan, self.queue, self.run, self.place, self.say = plan, queue, run, place, say
+        self.tally = Tally()
+        self._running: list[Running] = []
+        self._stops = 0
+        self._beaten = self._begun = time.monotonic()
+        self._told: set[str] = set()
+
+    def work(self) -> Tally:
+        """Work until the sweep has ended or was stopped, and return what was seen."""
+        self.queue.fill()
+        with self.plan.launcher.open(self.run, self.plan.num_slots) as session, self._signals():
+            try:
+                while self._turn(session):
+                    time.sleep(PAUSE_S)
+            except BaseException:
+                self._give_back("the worker ended")
+                raise
+        return self.tally
+
+    def _turn(self, session: Session) -> bool:
+        """Do what is due; return whether anything is left to do."""
+        if self._stops > 1:
+            self._give_back("interrupted")
+        for one in list(self._running):
+            self._look_after(one, session)
+        self._beat()
+        if self._stops:
+            self.tally.is_interrupted = True
+            return bool(self._running)
+        if self._has_time():
+            while len(self._running) < session.capacity and self._start_next(session):
+                pass
+        elif not self._running:
+            return False
+        return bool(self._running) or not self.queue.is_finished
+
+    def _has_time(self) -> bool:
+        limit = self.plan.sweep.timeout_s
+        return limit is None or time.monotonic() - self._begun < limit
+
+    def _beat(self) -> None:
+        """Show that this worker lives, and take over what others have left."""
+        now = time.monotonic()
+        if now - self._beaten < self.plan.sweep.heartbeat_s and self._running:
+            return
+        if now - self._beaten < min(1.0, self.plan.sweep.heartbeat_s):
+            return
+        self._beaten = now
+        self.queue.beat([one.claim for one in self._running])
+        if not self._stops:
+            for slot in self.queue.reclaim():
+                self.say(f"job {slot} was left by a worker that ended; it is taken over")
+            self.queue.fill()
+
+    def _start_next(self, session: Session) -> bool:
+        """Claim a slot and start or adopt it; False if none waits."""
+        claim = self.queue.claim()
+        if claim is None:
+            return False
+        directories = self.plan.slot_directories(claim.slot)
+        try:
+            self._own(claim)
+        except RunError as error:
+            self._tell(claim, Outcome.failed(str(error)))
+            return True
+        waiting = [path for path in directories if _state(path) not in ("done", "failed", "pruned")]
+        ended = [path for path in directories if path not in waiting]
+        if ended:
+            self.tally.num_adopted += 1
+        if not waiting or any(_state(path) != "done" for path in ended):
+            self._conclude(claim)
+            return True
+        self._start(claim, waiting, session)
+        return True
+
+    def _own(self, claim: Claim) -> None:
+        """Note in the slot's folder which parameters it belongs to.
+
+        Raises:
+            RunError: It belongs to others.
+        """
+        path = self.plan.directory / str(claim.slot) / SLOT_FILE
+        if path.is_file():
+            known = read_json(path)["overrides"]
+            if known != claim.overrides:
+                raise RunError(
+                    f"{path.parent}: belongs to {' '.join(known)}, not to {' '.join(claim.overrides)}; move it away"
+                )
+        else:
+            write_json(path, {"overrides": claim.overrides})
+
+    def _start(self, claim: Claim, waiting: list[Path], session: Session) -> None:
+        directory, *later = waiting
+        handle = session.start(self._job(claim, directory))
+        self._running.append(Running(claim, later, handle, directory, time.monotonic()))
+
+    def _job(self, claim: Claim, directory: Path) -> Job:
+        overrides = list(claim.overrides)
+        seeds = self.plan.seeds
+        if len(seeds) > 1:
+            overrides.append(f"seed={directory.name}")
+        pruning = None
+        if self.plan.pruner is not None and directory == self.plan.slot_directories(claim.slot)[0]:
+            (monitor,) = self.plan.objectives.metrics
+            pruning = Pruning(self.plan.study, claim.trial.number, monitor, self.plan.pruner)
+        return Job(
+            number=claim.slot,
+            directory=str(directory),
+            overrides=tuple(overrides),
+            swept=self.plan.space.keys,
+            resume=(directory / STATUS).is_file(),
+            pruning=pruning,
+            **self.place,
+        )
+
+    def _look_after(self, one: Running, session: Session) -> None:
+        """Go on with a slot whose run has ended; end one that takes too long."""
+        ended = one.handle.poll()
+        limit = self.plan.sweep.trial_timeout_s
+        if ended is None and limit is not None and time.monotonic() - one.started > limit:
+            one.handle.kill()
+            ended = Ended("failed", f"took longer than sweep.trial_timeout_s = {limit:g} s")
+            _write_failed(one.directory, ended.error)
+        if ended is None:
+            return
+        self._running.remove(one)
+        self._warn(ended)
+        if ended.state == "interrupted":
+            self.queue.release(one.claim, "interrupted")
+        elif ended.state == "done" and one.waiting:
+            self._start(one.claim, one.waiting, session)
+        else:
+            self._conclude(one.claim, ended)
+
+    def _warn(self, ended: Ended) -> None:
+        for warning in ended.warnings:
+            if warning not in self._told:
+                self._told.add(warning)
+                self.say(f"warning: {warning}")
+
+    def _conclude(self, claim: Claim, ended: Ended | None = None) -> None:
+        """Read what a slot's runs left behind and tell it."""
+        directories = self.plan.slot_directories(claim.slot)
+        outcome = read_outcome(directories, self.plan.objectives, self.plan.constraints)
+        if ended is not None and ended.state == "failed":
+            outcome = Outcome.failed(ended.error)
+        is_misfit = ended is not None and ended.is_misfit
+        if is_misfit and ended is not None:
+            self.tally.misfits.append(claim.slot)
+            if ended.error not in self._told:
+                self._told.add(ended.error)
+                self.say(f"job {claim.slot} and all like it left out: {' '.join(ended.error.split())}")
+        self._tell(claim, outcome, is_done=ended is not None and ended.state == "done", is_misfit=is_misfit)
+
+    def _tell(self, claim: Claim, outcome: Outcome, *, is_done: bool = False, is_misfit: bool = False) -> None:
+        self.queue.tell(claim, outcome.values, outcome.state, outcome.reason, outcome.constraints)
+        if outcome.state == "pruned":
+            self.tally.num_pruned += 1
+            if not is_misfit:
+                self.say(f"job {claim.slot} pruned: {outcome.reason}")
+        elif outcome.state == "failed" and not (is_done and self.plan.points is not None):
+            self.tally.failures[claim.slot] = outcome.reason
+            self.say(f"job {claim.slot} failed: {' '.join(outcome.reason.split()) or 'without a word'}")
+        else:
+            self.tally.num_done += 1
+            self.say(self._line(claim, outcome))
+        write_results(self.plan, self.queue)
+        if self.plan.sweep.keep_checkpoints is not None:
+            keep_best_checkpoints(self.plan, self.queue, self.plan.sweep.keep_checkpoints)
+
+    def _line(self, claim: Claim, outcome: Outcome) -> str:
+        counts = self.queue.counts()
+        ended = sum(counts[state] for state in ("done", "pruned", "failed"))
+        names = ", ".join(f"{key}={text}" for key, text in claim.point.items())
+        metrics = list(self.plan.objectives.metrics) if outcome.values else []
+        figures = ", ".join(f"{key} {value:.4g}" for key, value in zip(metrics, outcome.values or (), strict=True))
+        return f"job {claim.slot} done ({ended} of {self.plan.num_slots}): {figures or 'no figure'}; {names}"
+
+    def _give_back(self, reason: str) -> None:
+        """End every running job and return its slot."""
+        for one in self._running:
+            one.handle.kill()
+            self.queue.release(one.claim, reason)
+        self._running.clear()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Count interruptions instead of being ended by them, where signals can be handled."""
+
+        def interrupted(number: int, _: FrameType | None) -> None:
+            self._stops += 2 if number == signal.SIGTERM else 1
+            if self._stops == 1:
+                self.say("stopping after the running jobs; Ctrl-C again ends them, the same command continues them")
+
+        handled = (signal.SIGINT, signal.SIGTERM) if self.plan.launcher.is_isolated else ()
+        try:
+            before = {number: signal.signal(number, interrupted) for number in handled}
+        except ValueError:  # not the main thread
+            before = {}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _state(directory: Path) -> str:
+    """Return what a run directory says; "interrupted" and anything unclear is to be continued."""
+    path = directory / STATUS
+    if not path.is_file():
+        return "missing"
+    status = read_json(path)
+    return "interrupted" if status.get("error") == "interrupted" else str(status.get("state"))
+
+
+def _write_failed(directory: Path, error: str) -> None:
+    from tradewright.output import Status
+
+    Status(directory).write("failed", error=error)

@@ -1,0 +1,208 @@
+"""Sweeps as the command line runs them: from words to a plan, workers on its queue, and one comparison at the end.
+
+What a sweep is lies in the package ``sweep``; here it meets Hydra, which composes jobs, and ``jobs``, which runs one.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from tradewright.config.check import require_valid
+from tradewright.config.compose import CONFIG_NAME, Composer, open_hydra
+from tradewright.config.explain import HYDRA_ERRORS
+from tradewright.config.locate import class_attribute
+from tradewright.config.seeds import seeds_of_comparison
+from tradewright.errors import ConfigError, MisfitError, RunError
+from tradewright.jobs import (
+    drop_settings,
+    log_to_terminal,
+    needs_run_directory,
+    record_failure,
+    record_pruned,
+    run_in_directory,
+    verify,
+    without_hydra,
+)
+from tradewright.output import STATUS, read_json
+from tradewright.sweep.job import STORAGE_VARIABLE, Ended, Job
+from tradewright.sweep.plan import Plan, make_plan
+from tradewright.sweep.space import SETTINGS, parse_space
+from tradewright.sweep.storage import without_secret
+
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+"""Variables by which torchrun and its like number the processes of one training."""
+
+
+def run_many(composer: Composer, words: list[str]) -> None:
+    """Run a sweep, or go on with it, and compare what ended; a failing job does not stop the later ones.
+
+    Learning algorithms are compared over five seeds unless the command line names its own or a sampler chooses.
+
+    Raises:
+        ConfigError: The sweep cannot work, or none of its jobs can.
+        RunError: More jobs failed than ``sweep.max_failure_rate`` allows.
+        KeyboardInterrupt: It was stopped.
+    """
+    _require_one_process()
+    base = composer.compose(words, mode=RunMode.MULTIRUN)
+    if _has_grid(base):
+        seeds = seeds_of_comparison(words)
+        if seeds:
+            print(f"algorithms are compared over five seeds: {seeds[0]}; name a seed to choose others", file=sys.stderr)
+        words = [*words, *seeds]
+    texts = words if base.hydra.mode is RunMode.MULTIRUN else [*words, "hydra.mode=MULTIRUN"]
+    try:
+        composer.hydra.multirun(config_name=CONFIG_NAME, task_function=_Sweeper(composer, words), overrides=texts)
+    except HYDRA_ERRORS as error:
+        raise composer.explain(error, words) from error
+
+
+def _has_grid(base: DictConfig) -> bool:
+    return class_attribute(str(base.sweep.sampler.get("_target_", "")), "has_grid") is True
+
+
+def _require_one_process() -> None:
+    """Refuse a sweep in a process of a distributed training: every rank would start it again."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and any(name in os.environ for name in RANKS):
+        raise ConfigError(
+            "-m: this is one of several processes of one training; start the sweep once and let every job use the"
+            " devices (trainer=ddp)"
+        )
+
+
+class _Sweeper:
+    """What Hydra calls: our sweeper asks it for ``sweep``; Hydra's own launchers would call it once per job."""
+
+    def __init__(self, composer: Composer, words: list[str]) -> None:
+        self.composer, self.words = composer, words
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        """Refuse Hydra's own sweepers and launchers, which lose a sweep with its first crash."""
+        raise ConfigError("hydra/sweeper and hydra/launcher: sweeps run through sweep=... and launcher=...; drop them")
+
+    def sweep(self, config: DictConfig, arguments: list[str], params: dict[str, Any]) -> None:
+        """Plan the sweep, work on it, and say how it ended."""
+        plan = plan_of(self.composer, config, self.words, params)
+        work(self.composer, plan, has_runs=needs_run_directory(config))
+
+
+def plan_of(composer: Composer, base: DictConfig, words: list[str], params: dict[str, Any]) -> Plan:
+    """Return the plan of a command line.
+
+    Args:
+        composer: Composes the jobs.
+        base: The configuration that all jobs share, Hydra's node included.
+        words: The command line.
+        params: ``hydra.sweeper.params`` of an experiment.
+    """
+    require_valid(OmegaConf.create({key: base[key] for key in SETTINGS if key != "space" and base[key] is not None}))
+    ready = OmegaConf.to_container(base.space, resolve=True) if base.space is not None else {}
+    assert isinstance(ready, dict)
+    unknown = ready.keys() - {"params", "conditional"}
+    if unknown:
+        raise ConfigError(f"space.{min(map(str, unknown))}: no such key; space has params and conditional")
+    space = parse_space(
+        words,
+        params={**params, **(ready.get("params") or {})},
+        conditional=ready.get("conditional"),
+        loader=composer.hydra.config_loader,
+    )
+    own = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("hydra.sweep.dir=")]
+    return make_plan(without_hydra(base), space, composer.compose, directory=own[-1] if own else None)
+
+
+def work(composer: Composer, plan: Plan, *, has_runs: bool) -> None:
+    """Work on a planned sweep until it has ended, compare its runs, and raise what the exit code tells."""
+    from tradewright.sweep.lease import Worker as Identity
+    from tradewright.sweep.queue import Queue, open_study
+    from tradewright.sweep.results import write_results
+    from tradewright.sweep.storage import open_storage
+    from tradewright.sweep.worker import Worker
+
+    log_to_terminal()
+    for warning in plan.warnings:
+        _say(f"warning: {warning}")
+    plan.directory.mkdir(parents=True, exist_ok=True)
+    if plan.sweep.storage is not None:
+        os.environ[STORAGE_VARIABLE] = plan.sweep.storage
+    study = open_study(open_storage(plan.url), plan.study, plan.objectives.directions, plan.description)
+    queue = Queue(
+        study,
+        plan.space,
+        num_slots=plan.num_slots,
+        points=plan.points,
+        sampler_for=plan.sampler_for,
+        worker=Identity.current(),
+        grace_s=plan.sweep.grace_s,
+    )
+    before = sum(queue.counts()[state] for state in ("done", "pruned", "failed"))
+    if before:
+        _say(f"sweep {plan.directory.name}: {before} of {plan.num_slots} jobs have ended already")
+    place = {"conf": composer.conf, "extra": composer.extra, "cwd": os.getcwd()}
+    worker = Worker(plan, queue, run=run_job, place=place, say=_say)
+    tally = worker.work()
+    write_results(plan, queue)
+    if tally.is_interrupted:
+        _say(f"stopped; the same command goes on with sweep {plan.directory.name}")
+        raise KeyboardInterrupt
+    counts = queue.counts()
+    if has_runs and counts["done"] + counts["failed"] > 1:
+        _compare(plan.directory)
+    if before == plan.num_slots:
+        _say("nothing was left to do; sweep.name=<another> runs it again")
+    _raise_failures(plan, tally.failures, len(tally.misfits))
+
+
+def _compare(directory: Path) -> None:
+    """Print the comparison of the runs of a sweep and write its page beside them."""
+    from tradewright.task.compare import Compare
+
+    Compare(runs=[str(directory)]).execute(None)
+
+
+def _raise_failures(plan: Plan, failures: dict[int, str], num_misfits: int) -> None:
+    if failures and len(failures) / plan.num_slots > plan.sweep.max_failure_rate:
+        numbers = ", ".join(str(number) for number in sorted(failures))
+        raise RunError(f"{len(failures)} of {plan.num_slots} jobs failed: {numbers}; see log.txt in their directories")
+    if num_misfits == plan.num_slots:
+        raise ConfigError(f"none of the {num_misfits} jobs can run: their options do not fit together, see above")
+
+
+def _say(text: str) -> None:
+    print(without_secret(text), file=sys.stderr, flush=True)
+
+
+def run_job(job: Job) -> Ended:
+    """Do one job in its directory; whatever happens, say how it ended."""
+    composer = open_hydra(conf=job.conf, extra=job.extra)
+    warnings: list[str] = []
+
+    def prepare(cfg: DictConfig) -> list[str]:
+        warnings.extend(verify(cfg))
+        return warnings
+
+    cfg: DictConfig | None = None
+    directory = Path(job.directory)
+    try:
+        cfg = composer.compose(list(job.overrides))
+        with open_dict(cfg):
+            cfg.hydra.mode = RunMode.RUN
+            cfg.hydra.run.dir = job.directory
+            cfg.hydra.runtime.output_dir = job.directory
+            cfg.hydra.job.num = job.number
+            cfg.hydra.job.id = str(job.number)
+        drop_settings(cfg)
+        run_in_directory(composer, cfg, prepare, resume=job.resume, swept=job.swept)
+    except MisfitError as error:
+        record_pruned(cfg, error, directory)
+        return Ended("pruned", str(error), tuple(warnings), is_misfit=True)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - nothing that a job does may end the sweep
+        return Ended("failed", record_failure(cfg, error, directory), tuple(warnings))
+    status = read_json(directory / STATUS) if (directory / STATUS).is_file() else {}
+    if status.get("state") == "pruned":
+        return Ended("pruned", str(status.get("error") or ""), tuple(warnings))
+    return Ended("done", warnings=tuple(warnings))
