@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import numpy as np
 import pytest
 import yaml
-from compare_samples import compared, config, write_run, write_study
+from compare_samples import compared, config, walk, write_run, write_study
 
 from tradewright.errors import RunError
 from tradewright.output import METRICS, STATUS, write_json, write_text
+from tradewright.report import curves
 from tradewright.report.runs import find_runs, flatten, is_alive, read_run
 from tradewright.task.compare import Compare
 
@@ -142,3 +145,25 @@ def test_metrics_file_with_null_is_undefined_and_not_zero(tmp_path: Path) -> Non
     rows = compared(tmp_path).runs
     assert rows[-1].label == "a"
     assert math.isnan(rows[-1].values["test/sharpe"])
+
+
+def test_curves_of_many_runs_are_those_of_each_and_a_damaged_file_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "CHUNK", 2)
+    records = []
+    for number in range(5):
+        run = write_run(tmp_path / f"it's [{number}] *", config(seed=number), walk_seed=number, num_bars=200 + number)
+        records.append(read_run(run))
+    write_text(records[3].path / "equity.parquet", "not parquet")
+    with duckdb.connect() as connection:
+        found = list(curves.read_all_curves(records, connection))
+    assert isinstance(found[3], duckdb.Error)
+    for number in (0, 1, 2, 4):
+        read = found[number]
+        assert not isinstance(read, duckdb.Error)
+        assert list(read) == ["policy", "buy_and_hold"]
+        for name, seed in (("policy", number), ("buy_and_hold", 999)):
+            expected = walk(name, seed, num_bars=200 + number)
+            np.testing.assert_array_equal(read[name][0], expected.ts_T)
+            np.testing.assert_array_equal(read[name][1], expected.equity_T)

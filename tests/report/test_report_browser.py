@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from compare_samples import write_study
 from evidence_samples import every_kind
 from report_samples import sample_content
 
+from tradewright.metrics.figures import DASH
 from tradewright.report.content import ReportContent
 from tradewright.report.episodes import EpisodeContent
 from tradewright.report.html import HtmlReport
@@ -162,3 +165,65 @@ def test_comparison_draws_every_chart_without_network(tmp_path: Path) -> None:
     study = write_study(tmp_path / "default")
     Compare(runs=str(study), metrics=("total_return", "sharpe", "max_drawdown")).execute(None)
     assert_drawn(study / "compare.html", tmp_path / "profile")
+
+
+@pytest.fixture(scope="module")
+def compared_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = write_study(tmp_path_factory.mktemp("compared") / "default")
+    options = {"metrics": ("total_return", "sharpe", "max_drawdown"), "differences": ("sharpe",)}
+    Compare(runs=str(study), num_resamples=0, **options).execute(None)
+    return study / "compare.html"
+
+
+@pytest.fixture
+def open_page(compared_page: Path) -> Iterator[tuple[Any, list[str]]]:
+    """The comparison in a browser, with the addresses it asked for."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS[1:]))
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(compared_page.absolute().as_uri())
+        page.locator("#plot-importance .plot-container").wait_for()
+        yield page, asked
+        browser.close()
+
+
+@pytest.mark.row("B31")
+def test_comparison_asks_nothing_of_the_network_and_loads_plotly_once(
+    open_page: tuple[Any, list[str]], compared_page: Path
+) -> None:
+    page, asked = open_page
+    assert [url for url in asked if not url.startswith("data:")] == [compared_page.absolute().as_uri()]
+    assert page.locator("script[src], link[href^=http], img[src^=http]").count() == 0
+    assert page.evaluate("[...document.scripts].filter(part => part.textContent.length > 1e6).length") == 1
+    for chart in ("equity", "parallel", "pareto", "importance"):
+        assert page.locator(f"#plot-{chart} .plot-container").count() == 1, chart
+    page.screenshot(path=compared_page.parent / "top.png")
+
+
+@pytest.mark.parametrize("title", ["Run", "State", "Time", "algorithm.lr", "Return", "Sharpe", "Δ Sharpe"])
+def test_comparison_can_be_sorted_by_any_column(title: str, open_page: tuple[Any, list[str]]) -> None:
+    page, _ = open_page
+    table = page.locator("table.sorted").first
+    head = table.locator("thead th", has_text=re.compile(f"^{re.escape(title)}$"))
+    place = head.evaluate("part => part.cellIndex")
+
+    def cells() -> list[str]:
+        return list(
+            table.evaluate("(part, place) => [...part.tBodies[0].rows].map(r => r.cells[place].innerText)", place)
+        )
+
+    def value(text: str) -> float | str:
+        found = re.fullmatch(r"([+-]?[\d.]+)(?:%|:(\d\d) min)?", text)
+        return text if found is None else float(found[1]) + float(found[2] or 0) / 60
+
+    for is_falling in (False, True):
+        head.click()
+        assert head.get_attribute("aria-sort") == ("descending" if is_falling else "ascending")
+        shown = cells()
+        defined = [text for text in shown if text.strip() not in ("", DASH)]
+        assert shown[: len(defined)] == defined  # what is undefined comes last in both directions
+        assert [value(text) for text in defined] == sorted((value(text) for text in defined), reverse=is_falling)
+        assert len(set(defined)) > 1

@@ -16,7 +16,7 @@ from tradewright.metrics.calendar import annualised_marks
 from tradewright.metrics.history import Float, Time
 from tradewright.metrics.returns import simple_returns
 from tradewright.report.content import BUY_AND_HOLD
-from tradewright.report.curves import Equity, read_curves, strategy_curve
+from tradewright.report.curves import Equity, read_all_curves, strategy_curve
 from tradewright.report.differences import ABSENT, show_value
 from tradewright.report.runs import RunRecord
 
@@ -128,16 +128,18 @@ def find_candidates(records: Sequence[RunRecord], labels: Sequence[str]) -> Cand
 
 def _read(records: Sequence[RunRecord], labels: Sequence[str]) -> tuple[list[_Judged], list[tuple[str, str]]]:
     """Return the finished runs with their curves, and those whose curves cannot be used with the reason."""
-    judged, excluded = [], []
+    judged: list[_Judged] = []
+    excluded: list[tuple[str, str]] = []
+    done = [(record, label) for record, label in zip(records, labels, strict=True) if record.state == "done"]
+    for _, label in (one for one in done if one[0].calendar is None):
+        excluded.append((label, "its provenance.json does not name the calendar of its data; run it again"))
+    known = [(record, label) for record, label in done if record.calendar is not None]
     with duckdb.connect(config={"threads": 1}) as connection:
-        for record, label in zip(records, labels, strict=True):
-            if record.state != "done":
-                continue
-            if record.calendar is None:
-                excluded.append((label, "its provenance.json does not name the calendar of its data; run it again"))
-                continue
+        found = read_all_curves([record for record, _ in known], connection)
+        for (record, label), curves in zip(known, found, strict=True):
             try:
-                curves = read_curves(record, connection)
+                if isinstance(curves, duckdb.Error):
+                    raise curves
                 own = strategy_curve(record, curves)
             except (duckdb.Error, LookupError) as error:
                 excluded.append((label, f"its equity cannot be read ({str(error).splitlines()[0]})"))

@@ -1,4 +1,4 @@
-"""The charts of a comparison: test equity of the best runs, how they learnt, parallel coordinates, figures as bars.
+"""The charts of a comparison: equity, learning, parallel coordinates, trade-off, importance, figures as bars.
 
 Equity is read from ``equity.parquet``, and only of the runs that are drawn.
 """
@@ -24,12 +24,15 @@ from tradewright.report.axes import (
     mark_x,
     thin,
 )
+from tradewright.report.compare_importance import draw_importance
 from tradewright.report.compare_learning import draw_learning
+from tradewright.report.compare_pareto import draw_pareto
 from tradewright.report.compare_table import column_title
 from tradewright.report.comparison import ComparedRow, Comparison
 from tradewright.report.content import BUY_AND_HOLD, readable
 from tradewright.report.curves import EQUITY, Equity, read_curves, strategy_curve
 from tradewright.report.differences import ABSENT
+from tradewright.report.settings import is_wide, numbers_of
 
 SHARPE = "test/sharpe"
 MAX_LINES = 24
@@ -46,8 +49,6 @@ MAX_FIGURE_AXES = 4
 """Parallel axes; more cannot be read."""
 
 LABEL_LENGTH = 46
-WIDE_RATIO = 50.0
-"""Largest over smallest value from which a positive setting gets a logarithmic axis."""
 
 
 def draw(comparison: Comparison, ceiling: float = math.nan) -> tuple[list[Chart], list[str]]:
@@ -57,9 +58,17 @@ def draw(comparison: Comparison, ceiling: float = math.nan) -> tuple[list[Chart]
         comparison: What to draw.
         ceiling: Best Sharpe ratio expected of as many trials without skill, drawn beside the runs'; NaN: not.
     """
-    curves, problems = _curves(comparison)
-    learning, unread = draw_learning(comparison, labels(comparison))
-    charts = [_equity(comparison, curves), learning, _parallel(comparison), *_bars(comparison, ceiling)]
+    names = labels(comparison)
+    curves, problems = _curves(comparison, names)
+    learning, unread = draw_learning(comparison, names)
+    charts = [
+        _equity(comparison, curves),
+        learning,
+        _parallel(comparison),
+        draw_pareto(comparison, names),
+        draw_importance(comparison),
+        *_bars(comparison, names, ceiling),
+    ]
     return [chart for chart in charts if chart is not None], [*problems, *unread]
 
 
@@ -82,14 +91,14 @@ def _setting(title: str, value: str) -> str:
     return value if is_word else f"{title.rpartition('.')[2]} {value}"
 
 
-def _curves(comparison: Comparison) -> tuple[dict[str, Equity], list[str]]:
+def _curves(comparison: Comparison, names: Sequence[str]) -> tuple[dict[str, Equity], list[str]]:
     """Return the equity of the best runs and of buy-and-hold by label; what cannot be read becomes a sentence."""
     curves: dict[str, Equity] = {}
     problems = []
     hold: Equity | None = None
     drawable = [
         (label, record)
-        for label, record in zip(labels(comparison), comparison.records, strict=True)
+        for label, record in zip(names, comparison.records, strict=True)
         if record.metrics and (record.path / EQUITY).is_file()
     ]
     with duckdb.connect(config={"threads": 1}) as connection:
@@ -186,14 +195,11 @@ def _parallel(comparison: Comparison) -> Chart | None:
 
 def setting_axis(title: str, texts: Sequence[str]) -> dict[str, Any]:
     """Return a parallel axis: linear or logarithmic for numbers, evenly spaced words otherwise."""
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        numbers = []
-    if numbers and all(math.isfinite(number) for number in numbers):
+    numbers = numbers_of(texts)
+    if numbers:
         distinct = sorted(set(numbers))
         names = [f"{number:g}" for number in distinct]
-        if distinct[0] > 0 and distinct[-1] / distinct[0] >= WIDE_RATIO:
+        if is_wide(numbers):
             axis = {"label": f"{title} (log)", "values": [math.log10(number) for number in numbers]}
             ticks = [math.log10(number) for number in distinct]
         else:
@@ -204,9 +210,8 @@ def setting_axis(title: str, texts: Sequence[str]) -> dict[str, Any]:
     return {"label": title, "values": places, "tickvals": list(range(len(words))), "ticktext": words}
 
 
-def _bars(comparison: Comparison, ceiling: float) -> list[Chart]:
+def _bars(comparison: Comparison, names: Sequence[str], ceiling: float) -> list[Chart]:
     """Draw every figure as one bar per run, best run on top, with the baselines and the noise ceiling as lines."""
-    names = labels(comparison)
     pairs: list[tuple[str, ComparedRow]] = [
         (name, row)
         for name, row in zip(names, comparison.runs, strict=True)

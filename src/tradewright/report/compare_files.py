@@ -18,6 +18,7 @@ from tradewright.report.compare_table import (
     Column,
     cautions,
     column_title,
+    difference_caption,
     group_columns,
     reasons,
     run_columns,
@@ -106,6 +107,8 @@ def _markdown(comparison: Comparison, section: Section | None) -> Iterator[str]:
         yield from ("", "## Over seeds", "")
         yield from _markdown_table(group_columns(comparison, comparison.groups))
         yield from ("", SEEDS_CAPTION)
+    if caption := difference_caption(comparison):
+        yield from ("", caption)
     found = reasons(comparison.runs)
     if found:
         yield ""

@@ -12,6 +12,7 @@ from tradewright.report.compare_table import (
     SEEDS_CAPTION,
     cautions,
     column_title,
+    difference_caption,
     reasons,
     show_cell,
     show_duration,
@@ -57,6 +58,7 @@ def write_page(comparison: Comparison, folder: Path, section: Section | None = N
         show_duration=show_duration,
         show_value=_show_value,
         reasons=reasons(runs),
+        difference_caption=difference_caption(comparison),
         script=plotly_script(folder, shared=False),
     )
     write_text(path, page)

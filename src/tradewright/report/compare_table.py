@@ -95,7 +95,8 @@ def _figure_columns(comparison: Comparison, rows: Sequence[ComparedRow]) -> list
     columns = []
     for place, key in enumerate(comparison.columns):
         styles = {index: BEST for index in best[key] if rows[index].state != "baseline"}
-        rank = 1 if key == comparison.sort else 10 + 2 * place  # differences, the last, go first
+        is_main = key in (comparison.sort, DIFFERENCE + comparison.sort.removeprefix(TEST))
+        rank = 1 if is_main else 10 + 2 * place  # the other differences, the last, go first
         cells = [show_cell(row, key) for row in rows]
         columns.append(Column(column_title(key), cells, rank, is_number=True, styles=styles))
     return columns
@@ -157,11 +158,15 @@ def _names(labels: Sequence[str]) -> str:
     return ", ".join(labels[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
+def difference_caption(comparison: Comparison) -> str:
+    """Return what the Δ in titles means, empty where there is none."""
+    name = comparison.baseline_name
+    return f"Δ: minus that of {name} on the same bars of the test range." if comparison.differences else ""
+
+
 def cautions(comparison: Comparison) -> list[str]:
     """Return what a reader of the table must know about it."""
     found = [f"No run has the figure {hint}." for hint in comparison.missing]
-    if comparison.differences:
-        found.append(f"Δ is a figure of the test range minus that of {comparison.baseline_name} on the same bars.")
     if comparison.sort.startswith(TEST) and comparison.num_judged > 1:
         found.append(
             f"{comparison.num_judged:,} runs were looked at on the test range: the best of many is partly luck. "

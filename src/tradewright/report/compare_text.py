@@ -15,6 +15,7 @@ from tradewright.report.compare_table import (
     STATE_STYLES,
     Column,
     cautions,
+    difference_caption,
     fitting,
     group_columns,
     reasons,
@@ -56,6 +57,8 @@ def print_comparison(
     if comparison.groups:
         hidden += _print_table(out, group_columns(comparison, comparison.groups[:max_rows]))
         out.print(Text(SEEDS_CAPTION, style="dim"))
+    if caption := difference_caption(comparison):
+        out.print(Text(caption, style="dim"))
     for names, state, error in reasons(comparison.runs):
         out.print(Text.assemble((f"{names}: {state}", STATE_STYLES.get(state, "")), f", {error}"))
     for place, sentence in enumerate(section.lines if section else ()):
@@ -85,6 +88,7 @@ def write_text_report(comparison: Comparison, section: Section, path: Path) -> P
     lines = ["", *_plain(fitting(run_columns(comparison, comparison.runs), REPORT_COLUMNS)[0])]
     if comparison.groups:
         lines += ["", *_plain(fitting(group_columns(comparison, comparison.groups), REPORT_COLUMNS)[0]), SEEDS_CAPTION]
+    lines += [caption] if (caption := difference_caption(comparison)) else []
     lines += [f"{names}: {state}, {error}" for names, state, error in reasons(comparison.runs)]
     lines += [*section.lines, *cautions(comparison), "", section.title, "", *section.findings, *section.paragraphs]
     for grid in section.grids:

@@ -66,6 +66,7 @@ class Comparison:
         baseline_name: How the baseline is called, empty if there is none.
         records: The runs as read, in the order of ``runs``.
         missing: Wanted figures that no run has, each with a hint.
+        trade_off: Keys of the two figures whose Pareto front is drawn, or None.
     """
 
     folder: Path
@@ -79,6 +80,7 @@ class Comparison:
     differences: tuple[str, ...] = ()
     baseline_name: str = ""
     missing: tuple[str, ...] = ()
+    trade_off: tuple[str, str] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -103,6 +105,12 @@ class _Wanted:
     columns: tuple[str, ...]
     varied: list[str]
     baseline: str | None
+    trade_off: tuple[str, str] | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every figure that a row holds."""
+        return tuple(dict.fromkeys((self.sort, *self.columns, *(self.trade_off or ()))))
 
     def value(self, record: RunRecord, key: str) -> float:
         """Return a figure of a run, NaN where it has none."""
@@ -113,7 +121,7 @@ class _Wanted:
 
     def values(self, record: RunRecord) -> dict[str, float]:
         """Return all figures of a run."""
-        return {key: self.value(record, key) for key in (self.sort, *self.columns)}
+        return {key: self.value(record, key) for key in self.keys}
 
     def settings(self, record: RunRecord, *, with_seed: bool = True) -> dict[str, str]:
         """Return the differing keys of a run as texts."""
@@ -136,6 +144,7 @@ def compare(
     sort: str,
     baseline: str | None = None,
     differences: Sequence[str] = (),
+    trade_off: tuple[str, str] | None = None,
     only_differing: bool = True,
 ) -> Comparison:
     """Return the comparison of some runs.
@@ -147,25 +156,26 @@ def compare(
         sort: Figure key the rows are ordered by.
         baseline: Name of the baseline that gets its own rows, or None.
         differences: Figures of the test range whose difference to that baseline is shown; none without a baseline.
+        trade_off: The two figures whose Pareto front is drawn; None: none.
         only_differing: Show only keys whose values differ; else every key.
 
     Raises:
         RunError: Runs have figures, but none has the sort figure.
     """
-    order = _full(sort)
+    order = full_key(sort)
     known = {key for record in records for key in record.metrics}
     if known and order not in known:
-        raise RunError(f"sort: no run has the figure {_hint(order, known)}")
-    asked = dict.fromkeys(_full(key) for key in metrics)
+        raise RunError(f"sort: no run has the figure {hint(order, known)}")
+    asked = dict.fromkeys(full_key(key) for key in metrics)
     keys = tuple(key for key in asked if key in known or not known)
-    names = dict.fromkeys(_full(key).removeprefix(TEST) for key in differences)
+    names = dict.fromkeys(full_key(key).removeprefix(TEST) for key in differences)
     against = tuple(DIFFERENCE + name for name in names if {TEST + name, _of(baseline, name)} <= known)
     ordered = sorted(records, key=lambda record: _rank(record.metrics.get(order, math.nan), order))
     readable_ones = [record for record in ordered if record.config]
     configs = [record.config for record in readable_ones]
     varied = differing_keys(configs) if only_differing else list(dict.fromkeys(key for one in configs for key in one))
     varied.sort(key=lambda key: key == SEED)
-    wanted = _Wanted(sort=order, columns=(*keys, *against), varied=varied, baseline=baseline)
+    wanted = _Wanted(sort=order, columns=(*keys, *against), varied=varied, baseline=baseline, trade_off=trade_off)
     return Comparison(
         folder=folder,
         metrics=keys,
@@ -175,21 +185,23 @@ def compare(
         groups=_group_rows(readable_ones, wanted),
         baselines=_baseline_rows(ordered, wanted) if baseline else (),
         differences=against,
+        trade_off=trade_off,
         baseline_name=baseline_label(baseline) if baseline else "",
         records=tuple(ordered),
         missing=tuple(
-            _hint(key, known)
+            hint(key, known)
             for key in dict.fromkeys((*asked, *(TEST + name for name in names)))
             if known and key not in known
         ),
     )
 
 
-def _full(key: str) -> str:
+def full_key(key: str) -> str:
+    """Return the key of a figure; one without a range means the test range."""
     return key if "/" in key else TEST + key
 
 
-def _hint(key: str, known: set[str]) -> str:
+def hint(key: str, known: set[str]) -> str:
     """Return the key with its nearest neighbour among the strategy's figures."""
     return f"{key}{suggest(key, [name for name in known if not name.startswith('baseline/')])}"
 
@@ -249,7 +261,7 @@ def _baseline_rows(records: Sequence[RunRecord], wanted: _Wanted) -> tuple[Compa
     for record in records:
         values = {
             key: record.metrics.get(_of(wanted.baseline, key.removeprefix(TEST)), math.nan)
-            for key in (wanted.sort, *wanted.columns)
+            for key in wanted.keys
             if key.startswith(TEST)
         }
         if all(math.isnan(value) for value in values.values()):

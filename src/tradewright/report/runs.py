@@ -104,6 +104,8 @@ def read_run(path: Path) -> RunRecord:
         state, error = _state(status), str(status.get("error") or "")
         if state == "done" and not metrics:
             state, error = "unreadable", f"{path / METRICS}: no such file, although the run is done"
+        if state == "dead" and not error:
+            error = f"its process {status['pid']} is gone (killed?); continue with `tradewright resume={path}`"
         duration = status.get("duration_s")
         return RunRecord(
             path=path,

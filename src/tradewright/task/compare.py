@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from tradewright.errors import RunError
+from tradewright.metrics.figures import describe
 from tradewright.metrics.multiple import CORRECTIONS, Correction
 from tradewright.report.candidates import find_candidates
 from tradewright.report.compare_charts import labels
 from tradewright.report.compare_files import FORMATS, write_table
+from tradewright.report.compare_pareto import default_pair
 from tradewright.report.compare_significance import significance_section
 from tradewright.report.compare_text import print_comparison, write_text_report
-from tradewright.report.comparison import Comparison, compare
+from tradewright.report.comparison import Comparison, compare, full_key, hint
 from tradewright.report.recommendation import recommend
 from tradewright.report.runs import RunRecord, find_runs, read_run
 from tradewright.report.standings import Standings, rank_runs
@@ -33,6 +35,8 @@ class Compare:
         metrics: Figures shown; one without a range (``sharpe``) means the test range.
         formats: Table files written beside the page: any of ``csv``, ``json``, ``parquet``, ``markdown``.
         baseline: Baseline that gets a row of its own per data set; null: none.
+        pareto: Two figures whose trade-off is drawn, e.g. ``[total_return, max_drawdown]``; null: the sort figure and
+            the drawdown of its range.
         differences: Figures of the test range that are also shown minus that baseline's on the same bars.
         html: Whether to write ``compare.html``.
         only_differing: Show only configuration keys whose values differ.
@@ -56,6 +60,7 @@ class Compare:
         formats: Sequence[str] = (),
         baseline: str | None = "buy_and_hold",
         differences: Sequence[str] = (),
+        pareto: Sequence[str] | None = None,
         html: bool = True,
         only_differing: bool = True,
         max_rows: int = 40,
@@ -66,6 +71,8 @@ class Compare:
         for name in formats:
             if name not in FORMATS:
                 raise ValueError(f"formats must be of {', '.join(FORMATS)}, was {name!r}")
+        if pareto is not None and (len(pareto) != 2 or len(set(pareto)) != 2):
+            raise ValueError(f"pareto must be two different figures or null, was {list(pareto)}")
         if max_rows < 1:
             raise ValueError(f"max_rows must be >= 1, was {max_rows}")
         if num_resamples != 0 and num_resamples < 100:
@@ -80,6 +87,7 @@ class Compare:
         self.formats = tuple(formats)
         self.baseline = baseline
         self.differences = tuple(differences)
+        self.pareto = pareto
         self.html = html
         self.only_differing = only_differing
         self.max_rows = max_rows
@@ -109,6 +117,7 @@ class Compare:
             sort=sort,
             baseline=self.baseline,
             differences=self.differences if sort == self.sort else (),
+            trade_off=self._trade_off(records, sort),
             only_differing=self.only_differing,
         )
         standings = self._rank(comparison) if self.num_resamples else None
@@ -130,6 +139,24 @@ class Compare:
         if self.sort == SORT and judged and all(SORT not in figures and EPISODES[0] in figures for figures in judged):
             return EPISODES[0], EPISODES
         return self.sort, self.metrics
+
+    def _trade_off(self, records: Sequence[RunRecord], sort: str) -> tuple[str, str] | None:
+        """Return the figures whose Pareto front is drawn, None for a default that the runs do not have.
+
+        Raises:
+            RunError: A figure that was asked for is in no run, or is neither better high nor low.
+        """
+        known = {key for record in records for key in record.metrics}
+        if self.pareto is None:
+            pair = default_pair(full_key(sort))
+            return pair if set(pair) <= known else None
+        first, second = (full_key(key) for key in self.pareto)
+        for key in (first, second):
+            if known and key not in known:
+                raise RunError(f"pareto: no run has the figure {hint(key, known)}")
+            if describe(key).better == 0:
+                raise RunError(f"pareto: {key} is neither better high nor low; use for example total_return")
+        return first, second
 
     def _rank(self, comparison: Comparison) -> Standings | None:
         """Return what can be said about the comparable runs, None if there is none."""
