@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tradewright.output import Status
+from tradewright.sweep import slurm
 from tradewright.sweep.job import Ended, Handle, Job
 
 WAIT_S = 60.0
@@ -154,6 +156,17 @@ def noted(job: Job, folder: str, seconds: str) -> Ended:
     return Ended("done")
 
 
+def has_storage(job: Job) -> Ended:
+    note(Path(job.directory) / "has_storage", "hush-hush" in os.environ["TRADEWRIGHT_STORAGE"])
+    return Ended("done")
+
+
+def impatient(job: Job, letters: slurm.Letters) -> None:
+    """Do what a node of SLURM does, with little patience for a silent sweep."""
+    slurm.SILENT_S = 2.0
+    slurm.on_node(pickle.dumps(act), job, letters, [], 1, 5)
+
+
 ACTIONS: dict[str, Callable[..., Ended]] = {
     function.__name__: function
     for function in (
@@ -168,5 +181,6 @@ ACTIONS: dict[str, Callable[..., Ended]] = {
         stubborn,
         counted,
         noted,
+        has_storage,
     )
 }

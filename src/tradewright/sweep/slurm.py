@@ -1,0 +1,351 @@
+"""``launcher=slurm``: every job as a job of SLURM, through submitit.
+
+Run directories and bars must lie on a file system that every node mounts at the same place. What a job's node has to
+say goes through files beside its run (``submitit/``), not through SLURM's accounting, which many clusters lack and
+without which a killed job is never noticed: the node writes a sign of life, and one that falls silent is lost and is
+submitted again. The other way round a node ends its job when the sweep falls silent. SLURM hands the environment on;
+nothing of it is written. Where the workers themselves can run on nodes, an array job of the same ``tradewright -m``
+command over PostgreSQL needs no launcher at all.
+"""
+
+import logging
+import os
+import pickle
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from tradewright.errors import ConfigError, RunError
+from tradewright.output import read_json, write_json, write_text
+from tradewright.sweep.child import Child
+from tradewright.sweep.guard import Before, one_line
+from tradewright.sweep.job import Ended, Job, Launcher, Run, Session
+
+log = logging.getLogger("tradewright.sweep")
+
+FOLDER = "submitit"
+PAUSE_S = 0.1
+BEAT_S = 10.0
+"""Between signs of life, of a node and of the sweep."""
+SILENT_S = 120.0
+"""Without a sign of life the other side is lost; network drives show changes up to a minute late."""
+LOOK_S = 0.5
+"""Between looks into a job's files."""
+GONE_S = 60.0
+"""How long a cancelled job may take to end; SLURM itself kills it after half a minute."""
+
+
+def import_submitit() -> Any:
+    """Return the library.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    try:
+        import submitit
+    except ImportError as error:
+        raise ConfigError(f"launcher=slurm: {error}; install the extra: pip install 'tradewright[slurm]'") from None
+    return submitit
+
+
+class Slurm(Launcher):
+    """Runs jobs as jobs of SLURM.
+
+    Args:
+        timeout_min: Longest time of a job in minutes; SLURM ends it then, and it has failed.
+        partition: Where to submit; None: the cluster's own default.
+        cpus_per_job: Processors of each job; also its number of threads.
+        gpus_per_job: Devices of each job.
+        memory_gb_per_job: Memory of each job, as SLURM counts it; None: the cluster's own default.
+        jobs: Submitted at the same time, waiting ones among them.
+        max_retries: How often a job is submitted again after its node was lost.
+        parameters: Further options of ``sbatch`` by name, e.g. ``{qos: long, account: desk}``.
+        cluster: ``local`` runs the jobs on this machine, without SLURM: to try things out.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout_min: int,
+        partition: str | None = None,
+        cpus_per_job: int = 1,
+        gpus_per_job: int = 0,
+        memory_gb_per_job: float | None = 4.0,
+        jobs: int = 8,
+        max_retries: int = 2,
+        parameters: dict[str, Any] | None = None,
+        cluster: Literal["slurm", "local"] = "slurm",
+    ) -> None:
+        for key, value, least in (
+            ("timeout_min", timeout_min, 1),
+            ("cpus_per_job", cpus_per_job, 1),
+            ("gpus_per_job", gpus_per_job, 0),
+            ("jobs", jobs, 1),
+            ("max_retries", max_retries, 0),
+        ):
+            if value < least:
+                raise ValueError(f"{key} must be >= {least}, was {value}")
+        if memory_gb_per_job is not None and not memory_gb_per_job > 0:
+            raise ValueError(f"memory_gb_per_job must be > 0 or null, was {memory_gb_per_job}")
+        self.timeout_min = timeout_min
+        self.cpus_per_job = cpus_per_job
+        self.jobs = jobs
+        self.max_retries = max_retries
+        self.cluster = cluster
+        self.options: dict[str, Any] = {
+            "name": "tradewright",
+            "timeout_min": timeout_min,
+            "cpus_per_task": cpus_per_job,
+            "gpus_per_node": gpus_per_job,
+            **({} if memory_gb_per_job is None else {"mem_gb": memory_gb_per_job}),
+            **({} if partition is None else {"slurm_partition": partition}),
+            **{f"slurm_{name}": value for name, value in (parameters or {}).items()},
+        }
+
+    def open(self, run: Run, num_jobs: int) -> "SlurmSession":
+        """Return a session.
+
+        Raises:
+            ConfigError: submitit is missing, SLURM is not here, or it takes no such parameter.
+        """
+        submitit = import_submitit()
+        with TemporaryDirectory() as folder:
+            self.executor(submitit, Path(folder))
+        return SlurmSession(self, submitit, run, min(self.jobs, num_jobs))
+
+    def executor(self, submitit: Any, folder: Path) -> Any:
+        """Return what submits a job whose files lie in a folder."""
+        try:
+            executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster)
+            executor.update_parameters(**self.options)
+        except (RuntimeError, NameError, ValueError, TypeError) as error:
+            raise ConfigError(f"launcher=slurm: {one_line(error)}") from error
+        return executor
+
+
+@dataclass(frozen=True)
+class Letters:
+    """The files through which a submitted job and the sweep know of each other.
+
+    Args:
+        folder: Beside the run.
+        key: Of the submission.
+    """
+
+    folder: str
+    key: str
+
+    @property
+    def node(self) -> Path:
+        """The node's sign of life."""
+        return Path(self.folder) / f"{self.key}.node"
+
+    @property
+    def sweep(self) -> Path:
+        """The sweep's sign of life."""
+        return Path(self.folder) / f"{self.key}.sweep"
+
+    @property
+    def end(self) -> Path:
+        """How the job ended."""
+        return Path(self.folder) / f"{self.key}.json"
+
+
+class Pulse:
+    """A sign of life: a file whose content changes while its writer lives; clocks are not compared."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen = ""
+        self._changed = time.monotonic()
+        self._beaten = -BEAT_S
+        self._count = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was ever seen."""
+        return bool(self._seen)
+
+    def beat(self) -> None:
+        """Change the content, when it is time."""
+        if time.monotonic() - self._beaten >= BEAT_S:
+            self._beaten = time.monotonic()
+            self._count += 1
+            write_text(self.path, f"{os.getpid()} {self._count}")
+
+    def silence_s(self) -> float:
+        """Return for how long the content has not changed."""
+        try:
+            text = self.path.read_text()
+        except FileNotFoundError:
+            text = self._seen
+        if text != self._seen:
+            self._seen, self._changed = text, time.monotonic()
+        return time.monotonic() - self._changed
+
+
+def on_node(run: bytes, job: Job, letters: Letters, search: list[str], num_threads: int, timeout_min: int) -> None:
+    """Start the job in a process of its own, wait for its end and leave a letter about it; runs on a node.
+
+    Args:
+        run: Does the job, pickled by name.
+        job: The job.
+        letters: Where.
+        search: Folders that modules are looked for in.
+        num_threads: Of numerical libraries.
+        timeout_min: The job's longest time, for the error.
+    """
+    from submitit.core.utils import UncompletedJobError
+
+    sys.path.extend(folder for folder in search if folder not in sys.path)
+    own, sweep = Pulse(letters.node), Pulse(letters.sweep)
+    is_again = letters.node.is_file()  # SLURM took the node away and has started the job again
+    function: Run = pickle.loads(run)
+    ended = Ended("interrupted")
+    job = replace(job, resume=job.resume or is_again)
+    child = Child(function, job, method="spawn", environment=dict(os.environ), num_threads=num_threads)
+    try:
+        while (now := child.poll()) is None and sweep.silence_s() < SILENT_S:
+            own.beat()
+            time.sleep(PAUSE_S)
+        ended = ended if now is None else now
+    except UncompletedJobError as error:  # raised by submitit's handler of SLURM's warning
+        ended = Ended("failed", f"took longer than launcher.timeout_min = {timeout_min}")
+        child.kill()
+        child.before.died(ended.error)
+        log.warning("%s", one_line(error))
+    finally:
+        child.kill()
+        write_json(letters.end, asdict(ended))
+
+
+class SlurmSession(Session):
+    """The jobs that one worker has submitted.
+
+    Args:
+        launcher: Says how.
+        submitit: The library.
+        run: Does one job.
+        capacity: Jobs at the same time.
+    """
+
+    def __init__(self, launcher: Slurm, submitit: Any, run: Run, capacity: int) -> None:
+        self.launcher, self.submitit, self.capacity = launcher, submitit, capacity
+        self._run = pickle.dumps(run)
+        self._handles: list[SlurmHandle] = []
+
+    def start(self, job: Job) -> "SlurmHandle":
+        """Submit a job.
+
+        Raises:
+            RunError: SLURM does not take it.
+        """
+        handle = SlurmHandle(self, job)
+        self._handles = [one for one in self._handles if one.ended is None] + [handle]
+        return handle
+
+    def submit(self, job: Job, letters: Letters) -> Any:
+        """Hand a job over and return what submitit knows it by."""
+        executor = self.launcher.executor(self.submitit, Path(letters.folder))
+        numbers = self.launcher.cpus_per_job, self.launcher.timeout_min
+        try:
+            return executor.submit(on_node, self._run, job, letters, list(sys.path), *numbers)
+        except (OSError, RuntimeError) as error:
+            raise RunError(f"job {job.number}: SLURM does not take it ({one_line(error)})") from error
+
+    def close(self) -> None:
+        """Cancel what is still there."""
+        for one in self._handles:
+            one.cancel()
+        for one in self._handles:
+            one.kill()
+
+
+class SlurmHandle:
+    """A submitted job; a ``Handle``."""
+
+    def __init__(self, session: SlurmSession, job: Job) -> None:
+        self.session, self.job = session, job
+        self.before = Before.of(job)
+        self.num_lost = 0
+        self.ended: Ended | None = None
+        self._submit(job)
+
+    def _submit(self, job: Job) -> None:
+        self._letters = Letters(str(Path(job.directory) / FOLDER), uuid.uuid4().hex[:12])
+        self._node, self._own = Pulse(self._letters.node), Pulse(self._letters.sweep)
+        self._own.beat()
+        self._looked = 0.0
+        self._over_since: float | None = None
+        self._submitted = self.session.submit(job, self._letters)
+
+    def poll(self) -> Ended | None:
+        """Return how it ended; None while it waits, runs, or has been submitted again."""
+        if self.ended is None and time.monotonic() - self._looked > LOOK_S:
+            self._looked = time.monotonic()
+            self._own.beat()
+            self.ended = self._letter() or self._lost()
+        return self.ended
+
+    def _letter(self) -> Ended | None:
+        path = self._letters.end
+        if not path.is_file() or (self._is_local and not self._submitted.done()):
+            return None
+        content: Mapping[str, Any] = read_json(path)
+        return Ended(**{**content, "warnings": tuple(content["warnings"])})
+
+    def _lost(self) -> Ended | None:
+        """Submit again what fell silent, or what SLURM says has ended without a letter, unless too often."""
+        now = time.monotonic()
+        if self._submitted.done():
+            self._over_since = self._over_since or now
+        is_silent = self._node.silence_s() > SILENT_S and self._node.is_known
+        is_over = self._over_since is not None and now - self._over_since > self._patience_s
+        if not is_silent and not is_over:
+            return None
+        self._submitted.cancel(check=False)
+        self.num_lost += 1
+        if self.num_lost > self.session.launcher.max_retries:
+            where = Path(self._letters.folder)
+            return self.before.died(f"its SLURM job was lost {self.num_lost} times, see {where}")
+        self._submit(replace(self.job, resume=True))
+        return None
+
+    @property
+    def _patience_s(self) -> float:
+        """How long a letter may take from the node to here."""
+        return BEAT_S if self._is_local else SILENT_S
+
+    @property
+    def _is_local(self) -> bool:
+        return self.session.launcher.cluster == "local"
+
+    def cancel(self) -> None:
+        """Ask SLURM to end it."""
+        if self.ended is None:
+            self._submitted.cancel(check=False)
+
+    def kill(self) -> None:
+        """End it; returns when it is gone, or when SLURM should have killed it."""
+        if self.poll() is not None:
+            return
+        self.cancel()
+        until = time.monotonic() + GONE_S
+        while self._may_run() and time.monotonic() < until:
+            time.sleep(PAUSE_S)
+        self.before.interrupted()
+        self.ended = Ended("interrupted")
+
+    def _may_run(self) -> bool:
+        if self._submitted.done():
+            return False
+        self._node.silence_s()
+        return self._is_local or (self._node.is_known and self._letter() is None)
