@@ -261,10 +261,9 @@ def _dimension(one: Override) -> Dimension:
         raise ConfigError(f"{one.input_line}: there is no value to choose")
     if isinstance(swept, RangeSweep) and len(words) > 1 and swept.step is not None and swept.step > 0:
         return _range(key, swept, len(words))
-    values = tuple(_scalar(value, word) for value, word in zip(_elements(one), words, strict=True))
-    words = tuple(
-        _element(value) if isinstance(value, bool) else word for value, word in zip(values, words, strict=True)
-    )
+    elements = _elements(one)
+    words = tuple(_word(value, word) for value, word in zip(elements, words, strict=True))
+    values = tuple(_scalar(value, word) for value, word in zip(elements, words, strict=True))
     if len({(type(value), value) for value in values}) < len(values):
         raise ConfigError(f"{one.input_line}: a value stands twice")
     # Optuna tells categories apart by ==, to which 1, 1.0 and true are one
@@ -273,6 +272,20 @@ def _dimension(one: Override) -> Dimension:
 
 def _elements(one: Override) -> list[Any]:
     return [Override._convert_value(value) for value in one.sweep_iterator()]
+
+
+def _word(value: Any, word: str) -> str:
+    """Return Hydra's text of a value, or ours where it would be read as another one: ``choice('null','a, b')``."""
+    if isinstance(value, bool):
+        return _element(value)
+    try:
+        read = OverridesParser.create().parse_override(f"key={word}")
+        is_kept = (
+            not read.is_sweep_override() and type(read.value()) is type(value) and repr(read.value()) == repr(value)
+        )
+    except HydraException:
+        is_kept = False
+    return word if is_kept else _element(value)
 
 
 def _scalar(value: Any, word: str) -> Value:
