@@ -72,6 +72,8 @@ def done(job: Job) -> Ended:
 
 
 def facts(job: Job, *names: str) -> Ended:
+    heavy = ("torch", "lightning", "torchrl", "tensordict", "duckdb", "tradewright.task.train")
+    loaded = [name for name in heavy if name in sys.modules]
     import torch
 
     content = {
@@ -82,6 +84,8 @@ def facts(job: Job, *names: str) -> Ended:
         "environment": {name: os.environ.get(name) for name in names},
         "tasks_of_parent": len(os.listdir(f"/proc/{os.getppid()}/task")),
         "argv": sys.argv,
+        "loaded": loaded,
+        "has_cuda_begun": torch.cuda.is_initialized(),
     }
     note(Path(job.directory) / "facts.json", json.dumps(content))
     return Ended("done")

@@ -28,6 +28,15 @@ def session() -> Iterator[Session]:
         yield opened
 
 
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the launcher says, also where an earlier test has told its logger to keep to itself."""
+    logger = logging.getLogger("tradewright.sweep")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
 def status(directory: Path) -> dict[str, object]:
     content: dict[str, object] = json.loads((directory / "status.json").read_text())
     return content
@@ -152,6 +161,8 @@ def test_environment_folder_and_threads_arrive_and_the_fork_server_has_one_threa
     monkeypatch.chdir(folder)
     wait_for(session.start(job_of(tmp_path, "facts", *names)))
     facts = json.loads((tmp_path / "facts.json").read_text())
+    assert set(facts["loaded"]) == {"torch", "lightning", "torchrl", "tensordict", "duckdb", "tradewright.task.train"}
+    assert not facts["has_cuda_begun"]
     assert facts["environment"] == dict(zip(names, ("späť", "1", "1", "1", None), strict=True))
     assert facts["cwd"] == str(folder)
     assert facts["group"] == facts["pid"] != os.getpgrp()
@@ -192,23 +203,20 @@ def test_jobs_at_the_same_time_see_devices_of_their_own(
 
 
 @pytest.mark.row("B41")
-def test_oversubscription_is_chosen_never_by_default(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_oversubscription_is_chosen_never_by_default(told: pytest.LogCaptureFixture) -> None:
     cores = num_cores()
     assert Process(memory_gb_per_job=None).capacity(1000) == cores
     assert Process(memory_gb_per_job=None, threads_per_job=2).capacity(1000) == max(1, cores // 2)
     assert Process(memory_gb_per_job=None).capacity(1) == 1
-    assert not caplog.records
+    assert not told.records
     assert Process(jobs=cores, threads_per_job=4, memory_gb_per_job=None).capacity(1000) == cores
-    assert f"{cores} jobs with 4 threads each on {cores} cores slow each other down" in caplog.text
+    assert f"{cores} jobs with 4 threads each on {cores} cores slow each other down" in told.text
 
 
-def test_memory_limits_jobs_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert Process(jobs=50, memory_gb_per_job=1e9).capacity(50) == 1
-    assert "launcher.memory_gb_per_job" in caplog.text
-    assert "1 of 50 jobs at a time" in caplog.text
+def test_memory_limits_jobs_and_says_so(told: pytest.LogCaptureFixture) -> None:
+    assert Process(jobs=50, memory_gb_per_job=1e9).capacity(50) == 1
+    assert "launcher.memory_gb_per_job" in told.text
+    assert "1 of 50 jobs at a time" in told.text
 
 
 @pytest.mark.parametrize(

@@ -12,18 +12,24 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker; its en
 
 MODULES = (
     "numpy",
+    "pandas",
     "duckdb",
     "torch",
     "lightning",
     "tensordict",
     "torchrl",
     "torch.utils.tensorboard",
+    "plotly.graph_objs._figure",
     "tradewright.jobs",
     "tradewright.run",
     "tradewright.task.train",
     "tradewright.task.backtest",
+    "tradewright.data.nasdaq",
     "tradewright.algorithm.ppo",
     "tradewright.env.trading",
+    "tradewright.callbacks.progress",
+    "tradewright.callbacks.health",
+    "tradewright.callbacks.throughput",
     "tradewright.report.html",
 )
 """By name: a job imports them by name as well, from its configuration."""
