@@ -5,6 +5,8 @@ What a sweep is lies in the package ``sweep``; here it meets Hydra, which compos
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from tradewright.config.compose import CONFIG_NAME, Composer, open_hydra
 from tradewright.config.explain import HYDRA_ERRORS
 from tradewright.config.locate import class_attribute
 from tradewright.config.seeds import seeds_of_comparison
-from tradewright.errors import ConfigError, MisfitError, RunError
+from tradewright.errors import ConfigError, MisfitError, PrunedError, RunError
 from tradewright.jobs import (
     drop_settings,
     log_to_terminal,
@@ -27,9 +29,9 @@ from tradewright.jobs import (
     verify,
     without_hydra,
 )
-from tradewright.output import STATUS, read_json
 from tradewright.sweep.job import STORAGE_VARIABLE, Ended, Job
 from tradewright.sweep.plan import Plan, make_plan
+from tradewright.sweep.pruning import pruning
 from tradewright.sweep.space import SETTINGS, parse_space
 from tradewright.sweep.storage import without_secret
 
@@ -49,6 +51,9 @@ def run_many(composer: Composer, words: list[str]) -> None:
     """
     _require_one_process()
     base = composer.compose(words, mode=RunMode.MULTIRUN)
+    choices = base.hydra.runtime.choices
+    if choices["hydra/sweeper"] != "study" or choices["hydra/launcher"] != "basic":
+        raise ConfigError("hydra/sweeper and hydra/launcher: sweeps run through sweep=... and launcher=...; drop them")
     if _has_grid(base):
         seeds = seeds_of_comparison(words)
         if seeds:
@@ -75,14 +80,10 @@ def _require_one_process() -> None:
 
 
 class _Sweeper:
-    """What Hydra calls: our sweeper asks it for ``sweep``; Hydra's own launchers would call it once per job."""
+    """What Hydra calls a task function: our sweeper asks it for ``sweep``."""
 
     def __init__(self, composer: Composer, words: list[str]) -> None:
         self.composer, self.words = composer, words
-
-    def __call__(self, cfg: DictConfig) -> Any:
-        """Refuse Hydra's own sweepers and launchers, which lose a sweep with its first crash."""
-        raise ConfigError("hydra/sweeper and hydra/launcher: sweeps run through sweep=... and launcher=...; drop them")
 
     def sweep(self, config: DictConfig, arguments: list[str], params: dict[str, Any]) -> None:
         """Plan the sweep, work on it, and say how it ended."""
@@ -127,8 +128,6 @@ def work(composer: Composer, plan: Plan, *, has_runs: bool) -> None:
     for warning in plan.warnings:
         _say(f"warning: {warning}")
     plan.directory.mkdir(parents=True, exist_ok=True)
-    if plan.sweep.storage is not None:
-        os.environ[STORAGE_VARIABLE] = plan.sweep.storage
     study = open_study(open_storage(plan.url), plan.study, plan.objectives.directions, plan.description)
     queue = Queue(
         study,
@@ -144,7 +143,8 @@ def work(composer: Composer, plan: Plan, *, has_runs: bool) -> None:
         _say(f"sweep {plan.directory.name}: {before} of {plan.num_slots} jobs have ended already")
     place = {"conf": composer.conf, "extra": composer.extra, "cwd": os.getcwd()}
     worker = Worker(plan, queue, run=run_job, place=place, say=_say)
-    tally = worker.work()
+    with _named_in_environment(plan.url):
+        tally = worker.work()
     write_results(plan, queue)
     if tally.is_interrupted:
         _say(f"stopped; the same command goes on with sweep {plan.directory.name}")
@@ -155,6 +155,20 @@ def work(composer: Composer, plan: Plan, *, has_runs: bool) -> None:
     if before == plan.num_slots:
         _say("nothing was left to do; sweep.name=<another> runs it again")
     _raise_failures(plan, tally.failures, len(tally.misfits))
+
+
+@contextmanager
+def _named_in_environment(url: str) -> Iterator[None]:
+    """Let jobs find the queue: its URL may hold a password, so that it stands in no file and no job's description."""
+    before = os.environ.get(STORAGE_VARIABLE)
+    os.environ[STORAGE_VARIABLE] = url
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[STORAGE_VARIABLE]
+        else:
+            os.environ[STORAGE_VARIABLE] = before
 
 
 def _compare(directory: Path) -> None:
@@ -196,13 +210,13 @@ def run_job(job: Job) -> Ended:
             cfg.hydra.job.num = job.number
             cfg.hydra.job.id = str(job.number)
         drop_settings(cfg)
-        run_in_directory(composer, cfg, prepare, resume=job.resume, swept=job.swept)
+        with pruning(job.pruning):
+            run_in_directory(composer, cfg, prepare, resume=job.resume, swept=job.swept)
     except MisfitError as error:
         record_pruned(cfg, error, directory)
         return Ended("pruned", str(error), tuple(warnings), is_misfit=True)
+    except PrunedError as error:
+        return Ended("pruned", str(error), tuple(warnings))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - nothing that a job does may end the sweep
         return Ended("failed", record_failure(cfg, error, directory), tuple(warnings))
-    status = read_json(directory / STATUS) if (directory / STATUS).is_file() else {}
-    if status.get("state") == "pruned":
-        return Ended("pruned", str(status.get("error") or ""), tuple(warnings))
     return Ended("done", warnings=tuple(warnings))

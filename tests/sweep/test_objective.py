@@ -192,6 +192,7 @@ def test_one_bad_seed_decides_over_the_mean(tmp_path: Path) -> None:
     assert read_outcome([good, make_run(tmp_path / "1", {SHARPE: None, DRAWDOWN: 0.1})], OBJECTIVES).state == "failed"
     pruned = make_run(tmp_path / "2", state="pruned", error="pruned in epoch 3")
     assert read_outcome([good, pruned], OBJECTIVES) == Outcome("pruned", reason="seed 2: pruned in epoch 3")
+    assert read_outcome([pruned, tmp_path / "absent"], OBJECTIVES).state == "pruned"
     failed = make_run(tmp_path / "3", state="failed", error="RunError: the loss\nbecame nan")
     assert read_outcome([pruned, failed], OBJECTIVES) == Outcome(
         "failed", reason="seed 3: RunError: the loss became nan"
@@ -216,7 +217,7 @@ def test_state_of_a_run_is_that_of_its_trial(tmp_path: Path, state: str, error: 
 
 
 def test_damaged_and_absent_files_fail_the_trial_by_name(tmp_path: Path) -> None:
-    assert read_outcome([tmp_path / "absent"], OBJECTIVES).reason.endswith("absent/status.json: no such file")
+    assert read_outcome([tmp_path / "absent"], OBJECTIVES).reason.endswith("the run did not start")
     make_run(tmp_path / "begun", state="running")
     assert read_outcome([tmp_path / "begun"], OBJECTIVES).reason.endswith("the run has not ended, it is 'running'")
     run = make_run(tmp_path / "0")

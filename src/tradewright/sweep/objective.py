@@ -141,13 +141,17 @@ def read_outcome(
 ) -> Outcome:
     """Return what the runs of one trial left in their directories, one per seed.
 
-    One that failed decides over one that was pruned; figures count where all are done.
+    One that failed decides over one that was pruned, after which the others need not have begun; figures count where
+    all are done.
     """
     states = [(path, *_state(path)) for path in directories]
-    for worst in ("failed", "pruned"):
+    for worst in ("failed", "pruned", "unfinished"):
         for path, state, reason in states:
             if state == worst:
-                return Outcome(state, reason=reason if len(directories) == 1 else f"seed {path.name}: {reason}")
+                return Outcome(
+                    "pruned" if state == "pruned" else "failed",
+                    reason=reason if len(directories) == 1 else f"seed {path.name}: {reason}",
+                )
     try:
         metrics = [(path, read_metrics(path)) for path in directories]
         values = tuple(_mean(metrics, metric) for metric in objectives.metrics)
@@ -157,17 +161,25 @@ def read_outcome(
     return Outcome("done", values, violations)
 
 
-def _state(directory: Path) -> tuple[Literal["done", "pruned", "failed"], str]:
+def _state(directory: Path) -> tuple[Literal["done", "pruned", "failed", "unfinished"], str]:
     """Return how a run ended, and why."""
     path = directory / STATUS
+    if not path.is_file():
+        return "unfinished", f"{path}: no such file, the run did not start"
     try:
         status = read_json(path)
     except RunError as error:
         return "failed", str(error)
-    state, reason = status.get("state"), " ".join(str(status.get("error") or "").split())
-    if state == "pruned":
-        return "pruned", reason
-    return ("done", "") if state == "done" else ("failed", reason or f"{path}: the run has not ended, it is {state!r}")
+    reason = " ".join(str(status.get("error") or "").split())
+    match status.get("state"):
+        case "done":
+            return "done", ""
+        case "pruned":
+            return "pruned", reason
+        case "failed":
+            return "failed", reason or "failed without a word"
+        case state:
+            return "unfinished", f"{path}: the run has not ended, it is {state!r}"
 
 
 def _mean(runs: Sequence[tuple[Path, Mapping[str, float]]], metric: str) -> float:

@@ -11,6 +11,7 @@ In YAML (group ``space``, or ``hydra.sweeper.params``) a value is such a text or
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -27,6 +28,9 @@ from tradewright.sweep.dimensions import Choice, Dimension, Number, Value, first
 SETTINGS = ("sweep", "launcher", "pruner", "space")
 """Groups that say how a sweep runs; they never reach a job, so that they are part of no trial."""
 NOT_SWEPT = (*SETTINGS, "hydra", "output_dir", "store", "resume", "name")
+BARE_WORD = re.compile(r"[A-Za-z_]\w*")
+READ_AS_OTHERS = ("null", "true", "false", "nan", "inf")
+"""Words that are no texts without quotes."""
 MAX_GRID = 100_000
 """Points of a grid; a mistyped range should not fill the disk."""
 
@@ -203,7 +207,8 @@ def _element(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return QuotedString(value, Quote.double).with_quotes()
+        is_plain = BARE_WORD.fullmatch(value) and value.lower() not in READ_AS_OTHERS
+        return value if is_plain else QuotedString(value, Quote.double).with_quotes()
     if isinstance(value, list | tuple):
         return "[" + ",".join(_element(entry) for entry in value) + "]"
     if isinstance(value, Mapping):
