@@ -60,8 +60,9 @@ def run_many(composer: Composer, words: list[str]) -> None:
             print(f"algorithms are compared over five seeds: {seeds[0]}; name a seed to choose others", file=sys.stderr)
         words = [*words, *seeds]
     texts = words if base.hydra.mode is RunMode.MULTIRUN else [*words, "hydra.mode=MULTIRUN"]
+    sweeper: Any = _Sweeper(composer, words)
     try:
-        composer.hydra.multirun(config_name=CONFIG_NAME, task_function=_Sweeper(composer, words), overrides=texts)
+        composer.hydra.multirun(config_name=CONFIG_NAME, task_function=sweeper, overrides=texts)
     except HYDRA_ERRORS as error:
         raise composer.explain(error, words) from error
 

@@ -51,15 +51,16 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def spine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Replace ``tradewright.run`` by one that records its calls; ``spine['do']`` may be set to act in its place.
 
-    Such runs leave one figure and nothing to compare, so a sweep over them ends without its comparison.
+    Such runs leave one figure, ``spine['figure'](cfg)``, and nothing to compare: a sweep over them ends without its
+    comparison.
     """
-    calls: dict[str, Any] = {"calls": [], "do": lambda cfg, directory: None}
+    calls: dict[str, Any] = {"calls": [], "do": lambda cfg, directory: None, "figure": lambda cfg: 1.0}
 
     def run(cfg: Any, *, directory: Path, resume: bool = False, **_: Any) -> dict[str, float]:
         calls["calls"].append((cfg, directory, resume))
         with Status(directory):
             calls["do"](cfg, directory)
-            write_json(directory / METRICS, {"validation/sharpe": 1.0})
+            write_json(directory / METRICS, {"validation/sharpe": calls["figure"](cfg)})
         return {"validation/sharpe": 1.0}
 
     module = ModuleType("tradewright.run")

@@ -70,7 +70,7 @@ def test_sweep_prunes_what_does_not_fit_and_runs_the_rest(
 ) -> None:
     """Exit code 0, a directory with the reason, a ledger entry on no data, and a row in the comparison."""
     shared = (word for word in TINY if "rollout_steps" not in word)  # sac has no rollouts
-    command("-m", "algorithm=ppo,sac", "seed=0", *shared, "report=markdown")
+    command("-m", "algorithm=ppo,sac", "seed=0", *shared, "report=markdown", "launcher=inline")
     (sweep,) = (path for path in (tmp_path / "outputs" / "default").iterdir() if path.is_dir())
     assert read_json(sweep / "0" / "status.json")["state"] == "done"
     status = read_json(sweep / "1" / "status.json")
@@ -91,7 +91,7 @@ def test_sweep_prunes_what_does_not_fit_an_environment_known_only_once_it_is_mad
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["-m", "algorithm=dqn", "env=gym", "env.id=Pendulum-v1", "seed=0"]) == 2
+    assert main(["-m", "algorithm=dqn", "env=gym", "env.id=Pendulum-v1", "seed=0", "launcher=inline"]) == 2
     assert "none of the 1 jobs can run" in capsys.readouterr().err
     (status,) = (read_json(path) for path in tmp_path.glob("outputs/default/*/0/status.json"))
     assert status["state"] == "pruned"
@@ -104,7 +104,7 @@ def test_sweep_in_which_nothing_fits_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["-m", "algorithm=sac", "env=discrete9", "seed=0,1"]) != 0
+    assert main(["-m", "algorithm=sac", "env=discrete9", "seed=0,1", "launcher=inline"]) != 0
     captured = capsys.readouterr()
     assert "none of the 2 jobs can run" in captured.err
     reason = "algorithm=sac needs a continuous env; env=discrete9 is discrete."

@@ -10,9 +10,16 @@ from pathlib import Path
 from tiny import TINY
 
 
+def heed_interrupts() -> None:
+    """A shell starts what runs in the background deaf to Ctrl-C, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_interrupted_training_exits_130_and_can_be_resumed(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tradewright", *TINY, "algorithm.total_frames=200000", "report=none"]
-    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     while not list(tmp_path.glob("outputs/default/*/checkpoints/last.ckpt")):
         assert process.poll() is None
         time.sleep(0.05)
