@@ -17,6 +17,7 @@ from tradewright.errors import PrunedError
 from tradewright.ledger import Ledger
 from tradewright.output import CONFIG, Status, hold, write_text
 from tradewright.provenance import Origin, run_origin, write_provenance
+from tradewright.report.pictures import draw_pictures
 from tradewright.task.context import BaseContext
 from tradewright.task.judging import judge
 from tradewright.task.task import Task
@@ -61,6 +62,7 @@ def run(
                 raise
             if session is not None:
                 session.metrics = judged.metrics
+                session.pictures = draw_pictures(judged.results)
             if task.is_trial:
                 sharpe = judged.metrics.get("test/sharpe")
                 ledger.record(trial=trial, data_fingerprint=data, run=directory.name, state="done", sharpe=sharpe)
@@ -72,6 +74,7 @@ def _session(context: BaseContext, provenance: dict[str, Any]) -> Session | null
     """Return the record for TensorBoard's comparison, unless no TensorBoard logger is configured."""
     if "tensorboard" not in context.cfg.logger:
         return nullcontext()
-    parameters = session_parameters(context.cfg, context.origin.choices, context.origin.overrides)
+    origin = context.origin
+    parameters = session_parameters(context.cfg, origin.choices, origin.overrides, origin.swept)
     group = session_group(provenance["trial"], context.fingerprint)
     return Session(context.directory, parameters, group)

@@ -124,9 +124,9 @@ def read_session(folder: Path) -> tuple[dict, str, int | None]:
 def test_session_records_keys_metrics_and_the_true_end(tmp_path: Path) -> None:
     with Session(tmp_path, {"algorithm": "ppo", "seed": 1, "lr": 3e-4}, "group") as session:
         assert read_session(tmp_path / "result")[2] is None
-        session.metrics = {"test/sharpe": 0.5, "test/cagr": math.nan, "baseline/momentum/sharpe": 1.0}
+        session.metrics = {"test/sharpe": 0.5, "test/total_return": math.nan, "baseline/momentum/sharpe": 1.0}
     values, group, status = read_session(tmp_path / "result")
-    assert values == {"algorithm": "ppo", "seed": 1.0, "lr": 3e-4, "test/sharpe": 0.5}
+    assert values == {"algorithm": "ppo", "seed": 1.0, "lr": 3e-4, "test/sharpe": 0.5, "completed": 1.0}
     assert (group, status) == ("group", Status.STATUS_SUCCESS)
 
 

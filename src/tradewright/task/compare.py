@@ -59,7 +59,7 @@ class Compare:
         metrics: Sequence[str] = ("test/total_return", "test/sharpe", "test/max_drawdown"),
         formats: Sequence[str] = (),
         baseline: str | None = "buy_and_hold",
-        differences: Sequence[str] = (),
+        differences: Sequence[str] = ("total_return", "sharpe"),
         pareto: Sequence[str] | None = None,
         html: bool = True,
         only_differing: bool = True,

@@ -1,10 +1,11 @@
 """Judges the strategy of a run by what its context is: backtests on a market, or episodes without one."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from tradewright.backtest.result import BacktestResult
 from tradewright.evaluate.evidence import Trials
 from tradewright.report.report import Report
 from tradewright.task.context import BaseContext, Context
@@ -20,10 +21,12 @@ class Judged:
     Args:
         metrics: All figures.
         record: Writes what the run leaves behind; takes its provenance and the report.
+        results: Backtests by range and name; none without a market.
     """
 
     metrics: dict[str, float]
     record: Callable[[dict[str, Any], Report], None]
+    results: Mapping[tuple[str, str], BacktestResult] = field(default_factory=dict)
 
 
 def judge(task: Task, context: BaseContext, trials: Trials) -> Judged:
@@ -36,7 +39,8 @@ def judge(task: Task, context: BaseContext, trials: Trials) -> Judged:
     """
     if isinstance(context, Context):
         judgement = context.evaluation.judge(context.bench, Fitting(task, context), trials)
-        return Judged(judgement.metrics, partial(_record, record, context, judgement, task))
+        write = partial(_record, record, context, judgement, task)
+        return Judged(judgement.metrics, write, judgement.results)
     from tradewright.task.episodes import EpisodeContext, judge_episodes, record_episodes
 
     assert isinstance(context, EpisodeContext)
