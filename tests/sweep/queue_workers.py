@@ -134,7 +134,10 @@ def together(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def killed(options: dict[str, Any]) -> dict[str, Any]:
-    """Kill workers at random moments and replace them, then let the last ones finish; return their exit codes."""
+    """Kill workers at random moments and replace them, then let the last ones finish; return their exit codes.
+
+    A worker that ends by itself ends the killing: the queue is finished.
+    """
     generator = random.Random(options["seed"])
     common = {key: options[key] for key in WORK if key in options}
 
@@ -142,18 +145,19 @@ def killed(options: dict[str, Any]) -> dict[str, Any]:
         return fork(lambda: work(**common))
 
     pids = [start() for _ in range(options["num_workers"])]
-    codes, num_killed, ends = [], 0, time.monotonic() + options["limit_s"]
-    while pids and time.monotonic() < ends:
-        if num_killed < options["num_kills"]:
-            time.sleep(generator.expovariate(1 / options["mean_s"]))
-            pid = pids.pop(generator.randrange(len(pids)))
-            if os.waitpid(pid, os.WNOHANG)[0] == 0:
-                os.kill(pid, signal.SIGKILL)
-                num_killed += 1
-                os.waitpid(pid, 0)
-            pids.append(start())
-        else:
-            codes.append(_code(pids.pop()))
+    codes, num_killed = [], 0
+    while num_killed < options["num_kills"]:
+        time.sleep(generator.expovariate(1 / options["mean_s"]))
+        pid = pids.pop(generator.randrange(len(pids)))
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            codes.append(os.waitstatus_to_exitcode(status))
+            break
+        os.kill(pid, signal.SIGKILL)
+        num_killed += 1
+        os.waitpid(pid, 0)
+        pids.append(start())
+    codes += [_code(pid) for pid in pids]
     return {"codes": codes, "num_killed": num_killed}
 
 

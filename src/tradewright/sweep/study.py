@@ -16,7 +16,7 @@ DESCRIPTION = "description"
 BARE = ("configuration", "space")
 """Parts of a description whose keys are keys of the command line; the keys of others are shown with the part's name."""
 ABSENT = "absent"
-WAIT_S, PAUSE_S = 10.0, 0.05
+WAIT_S, PAUSE_S = 3.0, 0.05
 """How long to wait for the description by the worker that created the study, before it counts as dead."""
 MAX_LINES = 30
 
@@ -50,7 +50,7 @@ def open_study(
         study = optuna.load_study(storage=storage, study_name=name, **how)
         theirs = _wait_for_description(study)
     else:
-        theirs = None
+        theirs = study.user_attrs.get(DESCRIPTION)
     if theirs is None:
         study.set_user_attr(DESCRIPTION, ours)
         theirs = study.user_attrs[DESCRIPTION]
