@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tradewright.output import Status
-from tradewright.sweep import slurm
+from tradewright.sweep import slurm_node
 from tradewright.sweep.job import Ended, Handle, Job
 
 WAIT_S = 60.0
@@ -165,10 +165,10 @@ def has_storage(job: Job) -> Ended:
     return Ended("done")
 
 
-def impatient(job: Job, letters: slurm.Letters) -> None:
+def impatient(job: Job, letters: slurm_node.Letters) -> None:
     """Do what a node of SLURM does, with little patience for a silent sweep."""
-    slurm.SILENT_S = 2.0
-    slurm.on_node(pickle.dumps(act), job, letters, [], 1, 5)
+    slurm_node.SILENT_S = 2.0
+    slurm_node.on_node(pickle.dumps(act), job, letters, [], 1, 5)
 
 
 ACTIONS: dict[str, Callable[..., Ended]] = {

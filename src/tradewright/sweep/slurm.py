@@ -8,34 +8,40 @@ nothing of it is written. Where the workers themselves can run on nodes, an arra
 command over PostgreSQL needs no launcher at all.
 """
 
-import logging
-import os
 import pickle
+import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from tradewright.errors import ConfigError, RunError
-from tradewright.output import read_json, write_json, write_text
-from tradewright.sweep.child import Child
+from tradewright.output import read_json
+from tradewright.sweep import slurm_node
 from tradewright.sweep.guard import Before, one_line
 from tradewright.sweep.job import Ended, Job, Launcher, Run, Session
 
-log = logging.getLogger("tradewright.sweep")
-
 FOLDER = "submitit"
-PAUSE_S = 0.1
-BEAT_S = 10.0
-"""Between signs of life, of a node and of the sweep."""
-SILENT_S = 120.0
-"""Without a sign of life the other side is lost; network drives show changes up to a minute late."""
 LOOK_S = 0.5
 """Between looks into a job's files."""
+QUEUE_S = 30.0
+"""Between questions to SLURM whether a job is still in its queue."""
+OVER = {
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PREEMPTED",
+    "TIMEOUT",
+}
+"""States of a job that will not run again under its number."""
 GONE_S = 60.0
 """How long a cancelled job may take to end; SLURM itself kills it after half a minute."""
 
@@ -131,102 +137,6 @@ class Slurm(Launcher):
         return executor
 
 
-@dataclass(frozen=True)
-class Letters:
-    """The files through which a submitted job and the sweep know of each other.
-
-    Args:
-        folder: Beside the run.
-        key: Of the submission.
-    """
-
-    folder: str
-    key: str
-
-    @property
-    def node(self) -> Path:
-        """The node's sign of life."""
-        return Path(self.folder) / f"{self.key}.node"
-
-    @property
-    def sweep(self) -> Path:
-        """The sweep's sign of life."""
-        return Path(self.folder) / f"{self.key}.sweep"
-
-    @property
-    def end(self) -> Path:
-        """How the job ended."""
-        return Path(self.folder) / f"{self.key}.json"
-
-
-class Pulse:
-    """A sign of life: a file whose content changes while its writer lives; clocks are not compared."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._seen = ""
-        self._changed = time.monotonic()
-        self._beaten = -BEAT_S
-        self._count = 0
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it was ever seen."""
-        return bool(self._seen)
-
-    def beat(self) -> None:
-        """Change the content, when it is time."""
-        if time.monotonic() - self._beaten >= BEAT_S:
-            self._beaten = time.monotonic()
-            self._count += 1
-            write_text(self.path, f"{os.getpid()} {self._count}")
-
-    def silence_s(self) -> float:
-        """Return for how long the content has not changed."""
-        try:
-            text = self.path.read_text()
-        except FileNotFoundError:
-            text = self._seen
-        if text != self._seen:
-            self._seen, self._changed = text, time.monotonic()
-        return time.monotonic() - self._changed
-
-
-def on_node(run: bytes, job: Job, letters: Letters, search: list[str], num_threads: int, timeout_min: int) -> None:
-    """Start the job in a process of its own, wait for its end and leave a letter about it; runs on a node.
-
-    Args:
-        run: Does the job, pickled by name.
-        job: The job.
-        letters: Where.
-        search: Folders that modules are looked for in.
-        num_threads: Of numerical libraries.
-        timeout_min: The job's longest time, for the error.
-    """
-    from submitit.core.utils import UncompletedJobError
-
-    sys.path.extend(folder for folder in search if folder not in sys.path)
-    own, sweep = Pulse(letters.node), Pulse(letters.sweep)
-    is_again = letters.node.is_file()  # SLURM took the node away and has started the job again
-    function: Run = pickle.loads(run)
-    ended = Ended("interrupted")
-    job = replace(job, resume=job.resume or is_again)
-    child = Child(function, job, method="spawn", environment=dict(os.environ), num_threads=num_threads)
-    try:
-        while (now := child.poll()) is None and sweep.silence_s() < SILENT_S:
-            own.beat()
-            time.sleep(PAUSE_S)
-        ended = ended if now is None else now
-    except UncompletedJobError as error:  # raised by submitit's handler of SLURM's warning
-        ended = Ended("failed", f"took longer than launcher.timeout_min = {timeout_min}")
-        child.kill()
-        child.before.died(ended.error)
-        log.warning("%s", one_line(error))
-    finally:
-        child.kill()
-        write_json(letters.end, asdict(ended))
-
-
 class SlurmSession(Session):
     """The jobs that one worker has submitted.
 
@@ -252,12 +162,12 @@ class SlurmSession(Session):
         self._handles = [one for one in self._handles if one.ended is None] + [handle]
         return handle
 
-    def submit(self, job: Job, letters: Letters) -> Any:
+    def submit(self, job: Job, letters: slurm_node.Letters) -> Any:
         """Hand a job over and return what submitit knows it by."""
         executor = self.launcher.executor(self.submitit, Path(letters.folder))
         numbers = self.launcher.cpus_per_job, self.launcher.timeout_min
         try:
-            return executor.submit(on_node, self._run, job, letters, list(sys.path), *numbers)
+            return executor.submit(slurm_node.on_node, self._run, job, letters, list(sys.path), *numbers)
         except (OSError, RuntimeError) as error:
             raise RunError(f"job {job.number}: SLURM does not take it ({one_line(error)})") from error
 
@@ -280,10 +190,10 @@ class SlurmHandle:
         self._submit(job)
 
     def _submit(self, job: Job) -> None:
-        self._letters = Letters(str(Path(job.directory) / FOLDER), uuid.uuid4().hex[:12])
-        self._node, self._own = Pulse(self._letters.node), Pulse(self._letters.sweep)
+        self._letters = slurm_node.Letters(str(Path(job.directory) / FOLDER), uuid.uuid4().hex[:12])
+        self._node, self._own = slurm_node.Pulse(self._letters.node), slurm_node.Pulse(self._letters.sweep)
         self._own.beat()
-        self._looked = 0.0
+        self._looked, self._asked = 0.0, time.monotonic()
         self._over_since: float | None = None
         self._submitted = self.session.submit(job, self._letters)
 
@@ -297,7 +207,7 @@ class SlurmHandle:
 
     def _letter(self) -> Ended | None:
         path = self._letters.end
-        if not path.is_file() or (self._is_local and not self._submitted.done()):
+        if not path.is_file() or (self._is_local and not self._is_over()):
             return None
         content: Mapping[str, Any] = read_json(path)
         return Ended(**{**content, "warnings": tuple(content["warnings"])})
@@ -305,9 +215,9 @@ class SlurmHandle:
     def _lost(self) -> Ended | None:
         """Submit again what fell silent, or what SLURM says has ended without a letter, unless too often."""
         now = time.monotonic()
-        if self._submitted.done():
-            self._over_since = self._over_since or now
-        is_silent = self._node.silence_s() > SILENT_S and self._node.is_known
+        if self._over_since is None and self._is_over():
+            self._over_since = now
+        is_silent = self._node.silence_s() > slurm_node.SILENT_S and self._node.is_known
         is_over = self._over_since is not None and now - self._over_since > self._patience_s
         if not is_silent and not is_over:
             return None
@@ -322,7 +232,7 @@ class SlurmHandle:
     @property
     def _patience_s(self) -> float:
         """How long a letter may take from the node to here."""
-        return BEAT_S if self._is_local else SILENT_S
+        return slurm_node.BEAT_S if self._is_local else slurm_node.SILENT_S
 
     @property
     def _is_local(self) -> bool:
@@ -340,12 +250,25 @@ class SlurmHandle:
         self.cancel()
         until = time.monotonic() + GONE_S
         while self._may_run() and time.monotonic() < until:
-            time.sleep(PAUSE_S)
+            time.sleep(slurm_node.PAUSE_S)
         self.before.interrupted()
         self.ended = Ended("interrupted")
 
     def _may_run(self) -> bool:
-        if self._submitted.done():
-            return False
+        if self._is_local:
+            return not self._is_over()
         self._node.silence_s()
-        return self._is_local or (self._node.is_known and self._letter() is None)
+        return self._node.is_known and self._letter() is None and not self._is_over()
+
+    def _is_over(self) -> bool:
+        """Whether the job has left the queue; asked rarely, and SLURM itself: its accounting may not exist."""
+        if self._is_local:
+            return bool(self._submitted.done())
+        if time.monotonic() - self._asked < QUEUE_S:
+            return False
+        self._asked = time.monotonic()
+        command = ["squeue", "--noheader", "--format=%T", f"--jobs={self._submitted.job_id}"]
+        asked = subprocess.run(command, capture_output=True, text=True)
+        if asked.returncode:  # a controller that does not answer says nothing about the job
+            return "Invalid job id" in asked.stderr
+        return OVER.issuperset(asked.stdout.split())
