@@ -1,10 +1,12 @@
 """The private names of Optuna keep meaning what sweeps take them for."""
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
@@ -89,3 +91,40 @@ def test_constraints_are_part_of_a_finished_trial(study: optuna.Study) -> None:
     assert optuna_compat.trials(second(study))[0].constraints == {"drawdown": 0.5}
     with pytest.raises(ValueError, match="feasible"):
         _ = study.best_trial
+
+
+def test_storage_out_of_reach_is_tried_again_for_a_while(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optuna_compat, "PAUSE_S", 0.001)
+    calls: list[str] = []
+
+    def fail_twice(name: str) -> None:
+        real = getattr(study._storage, name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            calls.append(name)
+            if calls.count(name) < 3:
+                raise StorageInternalError("the server restarts")
+            return real(*args, **more)
+
+        monkeypatch.setattr(study._storage, name, call)
+
+    for name in ("create_new_trial", "get_all_trials", "set_trial_user_attr", "set_trial_state_values"):
+        fail_twice(name)
+    optuna_compat.enqueue(study, {}, {"slot": 0})
+    popped = optuna_compat.pop_waiting(study)
+    assert popped is not None
+    assert optuna_compat.set_attribute(study, popped, "lease", 1)
+    assert optuna_compat.finish(study, popped, TrialState.COMPLETE, [1.0])
+    (trial,) = optuna_compat.trials(study)
+    assert (trial.values, trial.user_attrs) == ([1.0], {"slot": 0, "lease": 1})
+
+
+def test_storage_that_stays_out_of_reach_is_an_error(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise StorageInternalError("gone")
+
+    monkeypatch.setattr(optuna_compat, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(optuna_compat, "PAUSE_S", 0.01)
+    monkeypatch.setattr(study._storage, "get_all_trials", fail)
+    with pytest.raises(StorageInternalError, match="gone"):
+        optuna_compat.trials(study)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from queue_workers import make_queue
 from tradewright.sweep import queue as module
 from tradewright.sweep.lease import Worker
 from tradewright.sweep.queue import Claim, Queue
+from tradewright.sweep.slots import Record, best_of
 from tradewright.sweep.space import Space, parse_space
 
 ELSEWHERE = Worker("other", "another host", 1, 1)
@@ -321,6 +323,22 @@ def test_best_of_two_objectives_is_the_pareto_front(url: str) -> None:
     ]
     tell_all(queue, [(values, float(bound)) for values, bound in results])
     assert [one["slot"] for one in queue.best()] == [0, 1, 5]
+
+
+@pytest.mark.parametrize("flags", [[True], [False, True], [True, False, False]])
+def test_front_of_many_records_is_what_nothing_dominates(flags: list[bool]) -> None:
+    generator = random.Random(len(flags))
+    records = [
+        {"slot": slot, "state": "done", "constraints": {}, "values": [float(generator.randrange(8)) for _ in flags]}
+        for slot in range(200)
+    ]
+
+    def beats(one: Record, two: Record) -> bool:
+        gains = [(a - b) * (1 if up else -1) for a, b, up in zip(one["values"], two["values"], flags, strict=True)]
+        return min(gains) >= 0 and max(gains) > 0
+
+    front = [one for one in records if not any(beats(other, one) for other in records)]
+    assert best_of(records, flags) == (front[:1] if len(flags) == 1 else front)
 
 
 def test_released_slot_is_run_again_with_the_same_parameters(url: str) -> None:

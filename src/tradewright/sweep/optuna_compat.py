@@ -2,14 +2,36 @@
 
 Optuna hands out a trial only together with its parameters and picks the next waiting one itself; slots need to know a
 trial's attributes before its parameters are chosen, and to drop one without running it.
+
+A storage that cannot be reached for a moment (its server restarts, a network drive hangs) is tried again for a while.
+A write whose answer was lost is then found done by somebody else, which every caller must expect anyway.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
+
+PATIENCE_S, PAUSE_S = 60.0, 0.25
+"""How long, and how often, a storage is tried that cannot be reached."""
+
+T = TypeVar("T")
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    """Return what a call on a storage returns, trying again while the storage cannot be reached."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return call()
+        except (StorageInternalError, OSError):
+            if time.monotonic() > end:
+                raise
+        time.sleep(PAUSE_S)
 
 
 def pop_waiting(study: Study) -> FrozenTrial | None:
@@ -17,8 +39,8 @@ def pop_waiting(study: Study) -> FrozenTrial | None:
 
     No two processes get the same one, provided that the storage serialises writers (see ``storage.open_storage``).
     """
-    trial_id = study._pop_waiting_trial_id()
-    return None if trial_id is None else study._storage.get_trial(trial_id)
+    trial_id = _patiently(study._pop_waiting_trial_id)
+    return None if trial_id is None else _patiently(lambda: study._storage.get_trial(trial_id))
 
 
 def begin(study: Study, trial: FrozenTrial) -> Trial:
@@ -46,20 +68,23 @@ def finish(study: Study, trial: FrozenTrial | Trial, state: TrialState, values: 
         state: COMPLETE, PRUNED or FAIL.
         values: One finite number per objective, of a COMPLETE trial.
     """
-    from optuna.exceptions import UpdateFinishedTrialError
-
     try:
-        return bool(study._storage.set_trial_state_values(trial._trial_id, state=state, values=values))
+        return bool(
+            _patiently(lambda: study._storage.set_trial_state_values(trial._trial_id, state=state, values=values))
+        )
     except UpdateFinishedTrialError:
         return False
 
 
+def enqueue(study: Study, params: dict[str, Any], attributes: dict[str, Any]) -> None:
+    """Queue a trial with given parameters and user attributes."""
+    _patiently(lambda: study.enqueue_trial(params, user_attrs=attributes))
+
+
 def set_attribute(study: Study, trial: FrozenTrial | Trial, key: str, value: Any) -> bool:
     """Set a user attribute of a trial of any process; False if it has ended."""
-    from optuna.exceptions import UpdateFinishedTrialError
-
     try:
-        study._storage.set_trial_user_attr(trial._trial_id, key, value)
+        _patiently(lambda: study._storage.set_trial_user_attr(trial._trial_id, key, value))
     except UpdateFinishedTrialError:
         return False
     return True
@@ -68,5 +93,4 @@ def set_attribute(study: Study, trial: FrozenTrial | Trial, key: str, value: Any
 def trials(study: Study) -> list[FrozenTrial]:
     """Return all trials as they are in the storage now, in the order of their numbers; they must not be changed."""
     study._thread_local.cached_all_trials = None
-    found: list[FrozenTrial] = study.get_trials(deepcopy=False)
-    return found
+    return _patiently(lambda: study.get_trials(deepcopy=False))

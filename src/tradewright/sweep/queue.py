@@ -249,8 +249,10 @@ class Queue:
             self._queue(slot, trials)
 
     def _queue(self, slot: int, trials: Sequence["FrozenTrial"]) -> None:
-        attempt = num_lost(trials)
-        self.study.enqueue_trial(self._parameters.bound(slot, trials), user_attrs={SLOT: slot, ATTEMPT: attempt})
+        from tradewright.sweep import optuna_compat
+
+        attributes = {SLOT: slot, ATTEMPT: num_lost(trials)}
+        optuna_compat.enqueue(self.study, self._parameters.bound(slot, trials), attributes)
 
     def _take(self, trial: "FrozenTrial") -> Claim | None:
         """Make a popped trial ours; None if it is a duplicate, was taken over, or cannot get its parameters."""

@@ -99,12 +99,16 @@ def best_of(records: Sequence[Record], is_maximized: Sequence[bool]) -> list[Rec
     """
     signs = [-1.0 if flag else 1.0 for flag in is_maximized]
     done = [
-        (one, [sign * value for sign, value in zip(signs, one["values"], strict=True)])
-        for one in records
+        ([sign * value for sign, value in zip(signs, one["values"], strict=True)], number, one)
+        for number, one in enumerate(records)
         if one["state"] == "done" and all(value <= 0 for value in one["constraints"].values())
     ]
-    front = [one for one, losses in done if not any(_dominates(other, losses) for _, other in done)]
-    return front[:1] if len(signs) == 1 else front
+    front: list[tuple[list[float], int, Record]] = []
+    for entry in sorted(done, key=lambda entry: entry[:2]):  # what dominates an entry comes before it
+        if not any(_dominates(other[0], entry[0]) for other in front):
+            front.append(entry)
+    ordered = [one for _, _, one in sorted(front, key=lambda entry: entry[1])]
+    return ordered[:1] if len(signs) == 1 else ordered
 
 
 def _dominates(losses: Sequence[float], others: Sequence[float]) -> bool:
