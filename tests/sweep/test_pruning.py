@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 
 from tradewright.callbacks.pruning import PruningCallback
 from tradewright.cli import main
+from tradewright.config.build import build
 from tradewright.errors import PrunedError, RunError
 from tradewright.ledger import Ledger
 from tradewright.output import Status, read_json
@@ -53,12 +54,14 @@ class Sweep:
 
     study: optuna.Study
 
-    def finished(self, level: float, num: int) -> None:
-        """Add trials that reported ``level`` in every epoch."""
+    def finished(self, level: float, num: int, pruner: dict[str, Any] = MEDIAN) -> None:
+        """Add trials that reported ``level`` in every epoch, asking each time, as jobs do."""
+        self.study.pruner = build(pruner, key="pruner").make()
         for _ in range(num):
             trial = self.study.ask()
             for epoch in range(EPOCHS):
                 trial.report(level, epoch)
+                trial.should_prune()
             self.study.tell(trial, level)
 
     def begin(self, pruner: dict[str, Any]) -> Pruning:
@@ -124,7 +127,7 @@ def test_training_that_leads_runs_to_its_end_and_tells_every_epoch_as_it_was(swe
 
 
 def test_hyperband_ends_at_a_rung_what_is_not_among_the_best_third(sweep: Sweep) -> None:
-    sweep.finished(1e6, 12)  # some in every bracket
+    sweep.finished(1e6, 12, HYPERBAND)  # some in every bracket
     told = sweep.begin(HYPERBAND)
     run = train(told, "outputs/default/behind")
     assert read_json(run / "status.json")["state"] == "pruned"
