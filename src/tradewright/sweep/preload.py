@@ -6,9 +6,15 @@ Nothing here may start a thread or CUDA: processes forked from one that did can 
 import atexit
 import gc
 import importlib
+import os
 import signal
+import sys
 
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker; its end ends the fork server
+SERVER = os.getpid() if any("multiprocessing.forkserver" in word for word in sys.orig_argv) else None
+"""The fork server; None: something else reads this module."""
+
+if SERVER is not None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker; its end ends the fork server
 
 MODULES = (
     "numpy",
@@ -39,4 +45,12 @@ for name in MODULES:
 
 gc.collect()
 gc.freeze()  # the collector of a job leaves these objects, and so the shared memory, untouched
-atexit.register(gc.unfreeze)  # the interpreter would end with reports of objects that nobody freed
+
+
+def leave() -> None:
+    """End the fork server without taking apart, for seconds, what it has imported; its copies run this too."""
+    if os.getpid() == SERVER:
+        os._exit(0)
+
+
+atexit.register(leave)
