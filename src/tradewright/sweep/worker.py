@@ -245,10 +245,17 @@ class Worker:
     def _line(self, claim: Claim, outcome: Outcome) -> str:
         counts = self.queue.counts()
         ended = sum(counts[state] for state in ("done", "pruned", "failed"))
-        names = ", ".join(f"{key}={text}" for key, text in claim.point.items())
+        names = " ".join(f"{key.rpartition('.')[2]}={_short(text)}" for key, text in claim.point.items())
         metrics = list(self.plan.objectives.metrics) if outcome.values else []
         figures = ", ".join(f"{key} {value:.4g}" for key, value in zip(metrics, outcome.values or (), strict=True))
-        return f"job {claim.slot} done ({ended} of {self.plan.num_slots}): {figures or 'no figure'}; {names}"
+        left = self.plan.num_slots - ended
+        time_left = f", about {_duration(self._pace() * left)} left" if left else ""
+        return f"job {claim.slot} done ({ended} of {self.plan.num_slots}{time_left}): {figures or 'no figure'}; {names}"
+
+    def _pace(self) -> float:
+        """Return the seconds per job of this worker so far."""
+        num = self.tally.num_done + self.tally.num_pruned + len(self.tally.failures)
+        return (time.monotonic() - self._begun) / max(1, num)
 
     def _give_back(self, reason: str) -> None:
         """End every running job and return its slot."""
@@ -276,6 +283,24 @@ class Worker:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _short(text: str) -> str:
+    """Return a number with three digits, anything else as it is."""
+    try:
+        return text if text.lstrip("-").isdigit() else f"{float(text):.3g}"
+    except ValueError:
+        return text
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def _state(directory: Path) -> str:
