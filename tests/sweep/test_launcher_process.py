@@ -1,5 +1,6 @@
 """``launcher=process``: whatever a job does, it is one ended job, and nothing of it stays."""
 
+import itertools
 import json
 import logging
 import os
@@ -9,11 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 from launched import act, is_alive, job_of, pid_in, wait_for, wait_until
 
+from tradewright.sweep import child
 from tradewright.sweep.job import Ended, Session
 from tradewright.sweep.machine import num_cores
 from tradewright.sweep.process import Process
@@ -21,9 +24,22 @@ from tradewright.sweep.process import Process
 HERE = Path(__file__).parent
 
 
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    """A fork server for this file that imports nothing; the one with the imports is proved in its own file."""
+    with pytest.MonkeyPatch.context() as patch:
+        own = forkserver.ForkServer()
+        patch.setattr(child, "PRELOAD", "json")
+        patch.setattr(forkserver, "_forkserver", own)
+        for name in ("ensure_running", "connect_to_new_process", "get_inherited_fds", "set_forkserver_preload"):
+            patch.setattr(forkserver, name, getattr(own, name))
+        yield
+        own._stop()
+
+
 @pytest.fixture
 def session() -> Iterator[Session]:
-    """Three jobs at a time, in processes of the fork server that all tests of a process share."""
+    """Three jobs at a time."""
     with Process(jobs=3, memory_gb_per_job=None, threads_per_job=1).open(act, 3) as opened:
         yield opened
 
@@ -100,9 +116,9 @@ def test_start_and_duration_are_kept_when_a_job_is_killed(session: Session, tmp_
 
 def test_time_that_a_killed_job_ran_is_counted(session: Session, tmp_path: Path) -> None:
     handle = session.start(job_of(tmp_path, "has_grandchild", "waits"))
-    child = pid_in(tmp_path / "child")
+    pid = pid_in(tmp_path / "child")
     time.sleep(0.5)
-    os.kill(child, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     assert wait_for(handle).state == "failed"
     seconds = status(tmp_path)["duration_s"]
     assert isinstance(seconds, float)
@@ -131,11 +147,11 @@ def test_processes_of_a_job_end_with_it(session: Session, tmp_path: Path, end: s
 @pytest.mark.slow
 def test_job_that_ignores_the_request_to_end_is_ended_after_five_seconds(session: Session, tmp_path: Path) -> None:
     handle = session.start(job_of(tmp_path, "stubborn"))
-    child = pid_in(tmp_path / "child")
+    pid = pid_in(tmp_path / "child")
     begin = time.monotonic()
     handle.kill()
     assert 4.5 < time.monotonic() - begin < 9
-    assert not is_alive(child)
+    assert not is_alive(pid)
     assert handle.poll() == Ended("interrupted")
     assert status(tmp_path)["error"] == "interrupted"  # not the failure it wrote on its way out
 
@@ -146,37 +162,6 @@ def test_end_of_a_session_ends_its_jobs(tmp_path: Path) -> None:
         pids = [pid_in(tmp_path / name / which) for name in "ab" for which in ("child", "grandchild")]
     assert not [pid for pid in pids if is_alive(pid)]
     assert [handle.poll() for handle in handles] == [Ended("interrupted")] * 2
-
-
-def test_environment_folder_and_threads_arrive_and_the_fork_server_has_one_thread(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wait_for(session.start(job_of(tmp_path, "done")))  # the fork server runs from here on
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    monkeypatch.setenv("TRADEWRIGHT_TEST", "späť")
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("HOME", raising=False)
-    names = ("TRADEWRIGHT_TEST", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "HOME")
-    monkeypatch.chdir(folder)
-    wait_for(session.start(job_of(tmp_path, "facts", *names)))
-    facts = json.loads((tmp_path / "facts.json").read_text())
-    assert set(facts["loaded"]) == {"torch", "lightning", "torchrl", "tensordict", "duckdb", "tradewright.task.train"}
-    assert not facts["has_cuda_begun"]
-    assert facts["environment"] == dict(zip(names, ("späť", "1", "1", "1", None), strict=True))
-    assert facts["cwd"] == str(folder)
-    assert facts["group"] == facts["pid"] != os.getpgrp()
-    assert facts["torch"] == 1
-    assert facts["tasks_of_parent"] == 1
-    assert facts["argv"] == sys.argv
-
-
-@pytest.mark.row("B41")
-def test_threads_of_a_job_are_those_of_the_launcher(tmp_path: Path) -> None:
-    with Process(jobs=1, threads_per_job=3, memory_gb_per_job=None).open(act, 1) as session:
-        wait_for(session.start(job_of(tmp_path, "facts", "OMP_NUM_THREADS")))
-    facts = json.loads((tmp_path / "facts.json").read_text())
-    assert (facts["torch"], facts["environment"]) == (3, {"OMP_NUM_THREADS": "3"})
 
 
 @pytest.mark.row("B41")
@@ -197,9 +182,9 @@ def test_jobs_at_the_same_time_see_devices_of_their_own(
     lines = [json.loads((tmp_path / f"{one}.json").read_text()) for one in range(9)]
     used = {line["gpus"] for line in lines}
     assert used == ({"90", "91", "92", "93", "94"} if gpus_per_job == 1 else {"90,91", "92,93"})
-    for one in lines:
-        others = [line for line in lines if line["begin"] < one["end"] and one["begin"] < line["end"]]
-        assert len({line["gpus"] for line in others}) == len(others)
+    for one, other in itertools.combinations(lines, 2):
+        if one["begin"] < other["end"] and other["begin"] < one["end"]:
+            assert one["gpus"] != other["gpus"]
 
 
 @pytest.mark.row("B41")
@@ -228,21 +213,25 @@ def test_number_out_of_range_is_refused_by_its_key(key: str, value: float) -> No
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from launched import act, job_of, wait_for
+from launched import act, job_of, note, wait_for
 from tradewright.sweep import child
 from tradewright.sweep.process import Process
 child.PRELOAD = "json"  # the fork server starts in no time
 folder = Path(sys.argv[2])
 session = Process(jobs=3, memory_gb_per_job=None, preload=sys.argv[3] == "preload").open(act, 3)
 handles = [session.start(job_of(folder / name, "has_grandchild", "waits")) for name in "ab"]
+if sys.argv[4:] == ["ignore", "Ctrl-C"]:
+    signal.signal(signal.SIGINT, lambda number, frame: note(folder / "interrupted", number))
+    note(folder / "ready", 1)
 if sys.argv[4:] == ["go", "on"]:
     print([wait_for(handle).state for handle in handles], flush=True)
     print(wait_for(session.start(job_of(folder, "done"))).state, flush=True)
-else:
-    time.sleep(300)
+    sys.exit()
+while True:
+    time.sleep(1)
 """
 """Without a guard around what it does: the processes of jobs must not run it again."""
 
@@ -275,3 +264,17 @@ def test_sweep_goes_on_when_the_fork_server_is_killed(tmp_path: Path) -> None:
         told, _ = parent.communicate(timeout=60)
         assert told.splitlines() == ["['interrupted', 'interrupted']", "done"]
         assert not any(is_alive(pid) for pid in pids)
+
+
+@pytest.mark.parametrize("preload", ["preload", "spawn"])
+def test_ctrl_c_reaches_only_the_worker(tmp_path: Path, preload: str) -> None:
+    with sweep_script(tmp_path, preload, "ignore", "Ctrl-C") as parent:
+        try:
+            pid_in(tmp_path / "ready")
+            pids = [pid_in(tmp_path / name / which) for name in "ab" for which in ("child", "grandchild")]
+            os.killpg(parent.pid, signal.SIGINT)  # what a terminal does: to everything in its foreground group
+            assert pid_in(tmp_path / "interrupted") == signal.SIGINT
+            time.sleep(0.3)
+            assert all(is_alive(pid) for pid in pids)
+        finally:
+            parent.kill()

@@ -106,7 +106,7 @@ class Child:
     """
 
     def __init__(self, run: Run, job: Job, *, method: Method, environment: Mapping[str, str], num_threads: int) -> None:
-        self.before = Before.of(job)
+        self.method, self.before = method, Before.of(job)
         parcel = Parcel(job, pickle.dumps(run), environment, num_threads)
         for attempt in range(ATTEMPTS):
             context = prepare(method)
@@ -186,11 +186,11 @@ class Child:
 
     def _lost_server(self) -> bool:
         """Whether nobody knows how the process ended, or whether it has."""
-        return self._process.exitcode == SERVER_LOST and _is_process(self.pid)
+        return self.method == "forkserver" and self._process.exitcode == SERVER_LOST and _is_process(self.pid)
 
     def _signal(self, number: int) -> None:
         """Send a signal to the job's process group, if anything of it is left."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS forbids what only has to be reaped
             if sys.platform == "win32":
                 os.kill(self.pid, number)
             elif _leads_group(self.pid):
