@@ -5,7 +5,7 @@ on the test range beside the baselines, or by episodes -> metrics, trades, repor
 task that trains does that.
 """
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def run(
         report = build(cfg.report, key="report")
         ledger = Ledger(Path(cfg.output_dir) / cfg.name)
         trial, data = provenance["trial"], context.fingerprint
-        with _session(context, provenance) as session:
+        with _session(context, provenance) as session, _wandb(context) as online:
             try:
                 judged = judge(task, context, ledger.trials(data, present=trial, until=trials_until))
             except PrunedError:  # validation has judged it: whoever looks at the others' figures must count it
@@ -63,6 +63,8 @@ def run(
             if session is not None:
                 session.metrics = judged.metrics
                 session.pictures = draw_pictures(judged.results)
+            if online is not None:
+                online.metrics = judged.metrics
             if task.is_trial:
                 sharpe = judged.metrics.get("test/sharpe")
                 ledger.record(trial=trial, data_fingerprint=data, run=directory.name, state="done", sharpe=sharpe)
@@ -78,3 +80,13 @@ def _session(context: BaseContext, provenance: dict[str, Any]) -> Session | null
     parameters = session_parameters(context.cfg, origin.choices, origin.overrides, origin.swept)
     group = session_group(provenance["trial"], context.fingerprint)
     return Session(context.directory, parameters, group)
+
+
+def _wandb(context: BaseContext) -> AbstractContextManager[Any]:
+    """Return what ends the record of Weights & Biases, unless that logger is not configured."""
+    node = context.cfg.logger.get("wandb")
+    if node is None:
+        return nullcontext()
+    from tradewright.callbacks.weights_and_biases import Record
+
+    return Record(lambda: build(node, key="logger.wandb", directory=context.directory))

@@ -96,20 +96,23 @@ class PruningCallback(Callback):
         A queue that cannot be reached is told with the next validation: a training does not end for it.
 
         Raises:
-            RunError: The trial has ended: another worker has taken its job over.
+            RunError: The trial has ended: another worker has taken its job over; or nothing says where the queue is.
         """
         from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
         from sqlalchemy.exc import SQLAlchemyError
 
+        url = os.environ.get(STORAGE_VARIABLE)
+        if not url:
+            raise RunError(f"{STORAGE_VARIABLE}: must hold the URL of the sweep's queue where a job can be pruned")
         try:
             if self._connection is None:
-                self._connection = _Connection(self.trial)
+                self._connection = _Connection(self.trial, url)
             return self._connection.report(self.values)
         except UpdateFinishedTrialError:
             raise RunError(
                 f"trial {self.trial.trial} of {self.trial.study} has ended: another worker took it over"
             ) from None
-        except (StorageInternalError, SQLAlchemyError, OSError) as error:
+        except (StorageInternalError, SQLAlchemyError, OSError, RunError) as error:
             text = without_secret(" ".join(str(error).split()))
             log.warning("the sweep's queue cannot be reached, nothing is pruned this epoch: %s", text)
             self._disconnect()
@@ -124,12 +127,9 @@ class PruningCallback(Callback):
 class _Connection:
     """One trial of the study, as its storage has it."""
 
-    def __init__(self, trial: Pruning) -> None:
+    def __init__(self, trial: Pruning, url: str) -> None:
         import optuna
 
-        url = os.environ.get(STORAGE_VARIABLE)
-        if not url:
-            raise RunError(f"{STORAGE_VARIABLE}: must hold the URL of the sweep's queue where a job can be pruned")
         self.storage: BaseStorage = open_storage(url)
         pruner = build(trial.pruner, key="pruner").make()
         sampler = optuna.samplers.RandomSampler()  # never asked; the default would be made for nothing

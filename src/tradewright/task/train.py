@@ -21,11 +21,11 @@ from tradewright.algorithm.agent import AgentModule
 from tradewright.algorithm.data_module import AgentDataModule
 from tradewright.algorithm.setting import Setting
 from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, newest_checkpoint
+from tradewright.callbacks.curve_logger import CurveLogger
 from tradewright.callbacks.curves import Curves
 from tradewright.callbacks.handover import Handover, take_over
 from tradewright.callbacks.leaks import LeakCheck
 from tradewright.callbacks.pruning import PruningCallback
-from tradewright.callbacks.tensorboard import TensorBoard
 from tradewright.config.build import build
 from tradewright.env.world import Stage
 from tradewright.errors import ConfigError, RunError
@@ -208,9 +208,9 @@ def _leak_check(context: Context, algorithm: AgentModule) -> Callable[..., Leaks
 def _build_loggers(context: BaseContext, algorithm: AgentModule) -> list[Any]:
     loggers = []
     for name, node in context.cfg.logger.items():
-        runtime = {"directory": context.directory} if str(node._target_).endswith(".TensorBoard") else {}
-        logger = build(node, key=f"logger.{name}", **runtime)
-        if isinstance(logger, TensorBoard):
+        is_own = str(node._target_).startswith("tradewright.")
+        logger = build(node, key=f"logger.{name}", **({"directory": context.directory} if is_own else {}))
+        if isinstance(logger, CurveLogger):
             logger.step_of = lambda: algorithm.frames
         loggers.append(logger)
     return loggers
