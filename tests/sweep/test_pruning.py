@@ -36,7 +36,9 @@ SMALL = (
     "evaluate.shuffled_control=false",
     "evaluate.analytic_reference=false",
     "evaluate.num_random=0",
-    "logger=tensorboard",
+    "evaluate.significance.num_resamples=100",
+    "~callbacks.leaks",
+    "report=none",
 )
 """Six epochs of 256 frames."""
 MONITOR = "validation/sharpe"
@@ -262,6 +264,34 @@ def test_queue_out_of_reach_is_a_warning_without_the_password_and_is_told_later(
     callback.on_validation_end(trainer(1, 2.0), None)
     assert sweep.trial(told).intermediate_values == {0: 1.0, 1: 2.0}
     callback.teardown(trainer(1, 0.0), None, "fit")
+
+
+def test_queue_that_cannot_be_opened_ends_no_training(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = sweep.begin(MEDIAN)
+    monkeypatch.setattr("tradewright.sweep.storage.ATTEMPTS", 1)
+    monkeypatch.setenv(STORAGE_VARIABLE, "postgresql+psycopg://user:secret@127.0.0.1:1/none")
+    watched = trainer(0, 1.0)
+    with caplog.at_level(logging.WARNING, logger="tradewright.callbacks.pruning"):
+        PruningCallback(told).on_validation_end(watched, None)
+    assert "nothing is pruned this epoch" in caplog.text
+    assert "secret" not in caplog.text
+    assert not watched.should_stop
+
+
+def test_journal_file_is_a_queue_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    url = f"journal://{tmp_path}/queue.log"
+    monkeypatch.setenv(STORAGE_VARIABLE, url)
+    queue = Sweep(optuna.create_study(storage=open_storage(url), study_name="x", direction="minimize"))
+    queue.finished(-1.0, 3)
+    told = queue.begin({**MEDIAN, "n_warmup_steps": 0})
+    callback, watched = PruningCallback(told), trainer(0, 1.0)
+    callback.on_validation_end(watched, None)
+    assert watched.should_stop  # the study minimises
+    assert queue.trial(told).intermediate_values == {0: 1.0}
+    callback.teardown(watched, None, "fit")
 
 
 def test_job_without_the_queues_url_says_so(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
