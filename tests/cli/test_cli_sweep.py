@@ -236,3 +236,11 @@ def test_job_directory_of_another_job_is_not_overwritten(cli: Callable, spine: d
     assert "belongs to algorithm.lr=1.0" in answer.err
     assert len(spine["calls"]) == 1
     assert not (sweep / "1" / STATUS).exists()
+
+
+@pytest.mark.row("B45")
+def test_algorithms_can_be_left_out_of_a_comparison_of_all(cli: Callable, spine: dict[str, Any]) -> None:
+    words = ("env=continuous", "seed=0", "algorithm=glob(*,exclude=[*_*,dqn,bc,iql,cql,td3])")
+    assert cli("-m", *words).code == 0
+    chosen = [str(cfg.algorithm._target_).rpartition(".")[2] for cfg, _, _ in spine["calls"]]
+    assert sorted(chosen) == ["A2C", "APG", "PPO", "SAC"]
