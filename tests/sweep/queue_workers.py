@@ -127,7 +127,7 @@ def together(options: dict[str, Any]) -> dict[str, Any]:
     pids = [fork(lambda: work(**common)) for _ in range(options["num_workers"])]
     num_killed = 0
     for pid in pids[: options.get("num_killed", 0)]:
-        _wait_for_line(options["events"], f" {pid}")
+        _wait_for_line(options["events"], pid)
         os.kill(pid, signal.SIGKILL)
         num_killed += 1
     return {"codes": [_code(pid) for pid in pids], "num_killed": num_killed}
@@ -147,8 +147,10 @@ def killed(options: dict[str, Any]) -> dict[str, Any]:
     pids = [start() for _ in range(options["num_workers"])]
     codes, num_killed = [], 0
     while num_killed < options["num_kills"]:
-        time.sleep(generator.expovariate(1 / options["mean_s"]))
         pid = pids.pop(generator.randrange(len(pids)))
+        if generator.random() < 0.6:  # the others are hit while they start
+            _wait_for_line(options["events"], pid)
+        time.sleep(generator.expovariate(1 / options["mean_s"]))
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             codes.append(os.waitstatus_to_exitcode(status))
@@ -204,8 +206,11 @@ def _code(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def _wait_for_line(path: str, end: str) -> None:
-    while not (os.path.exists(path) and any(line.endswith(end) for line in Path(path).read_text().splitlines())):
+def _wait_for_line(path: str, pid: int) -> None:
+    """Wait until a worker has begun a job or ended."""
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if os.path.exists(path) and any(line.endswith(f" {pid}") for line in Path(path).read_text().splitlines()):
+            return
         time.sleep(0.005)
 
 

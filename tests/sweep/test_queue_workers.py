@@ -89,8 +89,8 @@ def test_four_workers_claim_every_slot_once(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_eight_workers_claim_five_hundred_slots_once(kind: str, tmp_path: Path) -> None:
-    check_together(url_of(kind, tmp_path), tmp_path, num_slots=500, num_workers=8)
+def test_eight_workers_claim_three_hundred_slots_once(kind: str, tmp_path: Path) -> None:
+    check_together(url_of(kind, tmp_path), tmp_path, num_slots=300, num_workers=8)
 
 
 @pytest.mark.parametrize("kind", KINDS)
