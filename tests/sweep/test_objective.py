@@ -224,6 +224,11 @@ def test_damaged_and_absent_files_fail_the_trial_by_name(tmp_path: Path) -> None
     assert "no such file" in read_outcome([run], OBJECTIVES).reason
     (run / "metrics.json").write_text("{")
     assert "not valid JSON" in read_outcome([run], OBJECTIVES).reason
+    for content in ("[]", "3", '{"validation/sharpe": {}}', "null"):
+        (run / "metrics.json").write_text(content)
+        assert read_outcome([run], OBJECTIVES).state == "failed"
+    (run / "status.json").write_text("[]")
+    assert "expected keys and values" in read_outcome([run], OBJECTIVES).reason
     (run / "status.json").write_text("")
     outcome = read_outcome([run], OBJECTIVES)
     assert outcome.state == "failed"

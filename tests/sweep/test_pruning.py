@@ -13,13 +13,16 @@ import optuna
 import pytest
 import torch
 from optuna.trial import FrozenTrial
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import Status
 
 from tradewright.callbacks.pruning import PruningCallback
 from tradewright.cli import main
 from tradewright.config.build import build
 from tradewright.errors import PrunedError, RunError
 from tradewright.ledger import Ledger
-from tradewright.output import Status, read_json
+from tradewright.output import STATUS, read_json
 from tradewright.sweep.job import STORAGE_VARIABLE, Pruning
 from tradewright.sweep.pruning import current_pruning, pruning
 from tradewright.sweep.storage import open_storage
@@ -111,9 +114,17 @@ def test_training_that_falls_behind_the_median_ends_as_pruned_and_is_never_judge
     assert not (run / "metrics.json").exists()  # the test range was not scored
     assert not (run / "report.html").exists()
     assert not list(run.glob("*.part")) + list((run / "checkpoints").glob("*.part*"))
+    assert _session_status(run / "result") == Status.STATUS_UNKNOWN  # neither a success nor a failure
     (line,) = [json.loads(text) for text in Path("outputs/default/trials.jsonl").read_text().splitlines()]
     assert (line["run"], line["state"], line["sharpe"]) == ("behind", "pruned", None)
     assert Ledger(Path("outputs/default")).count(line["data"]) == 1  # it counts in the deflated Sharpe of the others
+
+
+def _session_status(folder: Path) -> int:
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    content = events.summary_metadata[metadata.SESSION_END_INFO_TAG].plugin_data.content
+    return int(metadata.parse_session_end_info_plugin_data(content).status)
 
 
 def test_training_that_leads_runs_to_its_end_and_tells_every_epoch_as_it_was(sweep: Sweep) -> None:
@@ -142,7 +153,8 @@ def test_pruned_run_that_is_resumed_trains_no_further_and_stays_pruned(sweep: Sw
     """Killed between its last checkpoint and its status: the worker that takes over continues it for a new trial."""
     sweep.finished(1e6, 2)
     run = train(sweep.begin(MEDIAN), "outputs/default/behind")
-    Status(run).write("running")
+    status = read_json(run / STATUS)
+    (run / STATUS).write_text(json.dumps({**status, "state": "running", "error": None}))
     again = sweep.begin(MEDIAN)
     with pruning(again):
         assert main([f"resume={run}"]) == 2

@@ -156,7 +156,7 @@ def read_outcome(
         metrics = [(path, read_metrics(path)) for path in directories]
         values = tuple(_mean(metrics, metric) for metric in objectives.metrics)
         violations = {str(one): one.violation(_mean(metrics, one.metric)) for one in constraints}
-    except (_NoFigure, RunError, ValueError, TypeError) as error:
+    except (_NoFigure, RunError, ValueError, TypeError, AttributeError) as error:  # whatever a job left in its file
         return Outcome.failed(" ".join(str(error).split()))
     return Outcome("done", values, violations)
 
@@ -170,6 +170,8 @@ def _state(directory: Path) -> tuple[Literal["done", "pruned", "failed", "unfini
         status = read_json(path)
     except RunError as error:
         return "failed", str(error)
+    if not isinstance(status, dict):
+        return "failed", f"{path}: expected keys and values"
     reason = " ".join(str(status.get("error") or "").split())
     match status.get("state"):
         case "done":
