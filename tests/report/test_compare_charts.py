@@ -13,7 +13,8 @@ from tradewright.report import compare_importance
 from tradewright.report.compare_charts import labels
 from tradewright.report.compare_importance import best_share, draw_importance, weigh_settings
 from tradewright.report.compare_pareto import default_pair, draw_pareto, pareto_front
-from tradewright.report.comparison import ComparedRow, Comparison
+from tradewright.report.compared_rows import ComparedRow
+from tradewright.report.comparison import Comparison
 from tradewright.report.differences import ABSENT
 from tradewright.report.settings import is_wide, numbers_of
 from tradewright.task.compare import Compare

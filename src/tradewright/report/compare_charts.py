@@ -28,7 +28,8 @@ from tradewright.report.compare_importance import draw_importance
 from tradewright.report.compare_learning import draw_learning
 from tradewright.report.compare_pareto import draw_pareto
 from tradewright.report.compare_table import column_title
-from tradewright.report.comparison import ComparedRow, Comparison
+from tradewright.report.compared_rows import ComparedRow
+from tradewright.report.comparison import Comparison
 from tradewright.report.content import BUY_AND_HOLD, readable
 from tradewright.report.curves import EQUITY, Equity, read_curves, strategy_curve
 from tradewright.report.differences import ABSENT

@@ -15,7 +15,8 @@ from tradewright.metrics.figures import describe, show
 from tradewright.metrics.history import Float
 from tradewright.report.axes import BASELINE_COLOURS, HOLD_COLOUR, STRATEGY_COLOUR, Chart, blank
 from tradewright.report.compare_table import column_title
-from tradewright.report.comparison import ComparedRow, Comparison
+from tradewright.report.compared_rows import ComparedRow
+from tradewright.report.comparison import Comparison
 from tradewright.report.differences import ABSENT
 
 DRAWDOWN, RETURN = "max_drawdown", "total_return"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from tradewright.metrics.figures import DASH, describe, show
-from tradewright.report.comparison import DIFFERENCE, TEST, ComparedRow, Comparison
+from tradewright.report.compared_rows import DIFFERENCE, TEST, ComparedRow
+from tradewright.report.comparison import Comparison
 from tradewright.report.differences import SEED
 
 BEST = "bold green"
