@@ -28,14 +28,27 @@ def second(study: optuna.Study) -> optuna.Study:
     return optuna.load_study(storage=open_storage(url), study_name="s")
 
 
-def test_waiting_trials_are_popped_in_order_and_each_once(study: optuna.Study) -> None:
+def taken(study: optuna.Study) -> optuna.trial.FrozenTrial:
+    """Take the first waiting trial, as it was read before."""
+    trial = next(one for one in optuna_compat.trials(study) if one.state is TrialState.WAITING)
+    assert optuna_compat.take(study, trial)
+    return trial
+
+
+def test_waiting_trial_is_taken_by_one_process_only(study: optuna.Study) -> None:
     other = second(study)
     for number in range(3):
-        study.enqueue_trial({"x": number / 10}, user_attrs={"slot": number})
-    popped = [optuna_compat.pop_waiting(one) for one in (study, other, study, other)]
-    assert [one.user_attrs["slot"] for one in popped if one is not None] == [0, 1, 2]
-    assert popped[3] is None
-    assert all(one.state is TrialState.RUNNING for one in popped if one is not None)
+        optuna_compat.enqueue(study, {"x": number / 10}, {"slot": number})
+    popped = optuna_compat.trials(other)
+    assert [one.user_attrs["slot"] for one in popped] == [0, 1, 2]
+    assert [optuna_compat.take(one, trial) for trial in popped for one in (study, other, study)] == [
+        True,
+        False,
+        False,
+    ] * 3
+    assert all(one.state is TrialState.RUNNING for one in optuna_compat.trials(study))
+    assert optuna_compat.finish(study, popped[0], TrialState.FAIL)
+    assert not optuna_compat.take(other, popped[0])
     assert [optuna_compat.waiting_params(one) for one in popped if one is not None] == [
         {"x": 0.0},
         {"x": 0.1},
@@ -45,8 +58,7 @@ def test_waiting_trials_are_popped_in_order_and_each_once(study: optuna.Study) -
 
 def test_begun_trial_takes_what_it_was_queued_with_and_samples_the_rest(study: optuna.Study) -> None:
     study.enqueue_trial({"x": 0.25, "kind": True})
-    popped = optuna_compat.pop_waiting(study)
-    assert popped is not None
+    popped = taken(study)
     trial = optuna_compat.begin(study, popped)
     assert trial.number == popped.number
     assert optuna_compat.suggest(trial, "x", FloatDistribution(0, 1)) == 0.25
@@ -60,8 +72,7 @@ def test_begun_trial_takes_what_it_was_queued_with_and_samples_the_rest(study: o
 def test_trial_ends_once_and_only_the_first_word_counts(study: optuna.Study) -> None:
     other = second(study)
     study.enqueue_trial({})
-    popped = optuna_compat.pop_waiting(study)
-    assert popped is not None
+    popped = taken(study)
     assert optuna_compat.finish(study, popped, TrialState.COMPLETE, [0.5])
     assert not optuna_compat.finish(other, popped, TrialState.FAIL)
     assert not optuna_compat.finish(study, popped, TrialState.FAIL)
@@ -73,8 +84,7 @@ def test_trial_ends_once_and_only_the_first_word_counts(study: optuna.Study) -> 
 def test_attributes_of_a_running_trial_are_set_by_anyone_and_seen_at_once(study: optuna.Study) -> None:
     other = second(study)
     study.enqueue_trial({})
-    popped = optuna_compat.pop_waiting(study)
-    assert popped is not None
+    popped = taken(study)
     for beat in range(2):
         assert optuna_compat.set_attribute(other, popped, "lease", {"beat": beat})
         assert optuna_compat.trials(study)[0].user_attrs["lease"] == {"beat": beat}
@@ -82,8 +92,7 @@ def test_attributes_of_a_running_trial_are_set_by_anyone_and_seen_at_once(study:
 
 def test_constraints_are_part_of_a_finished_trial(study: optuna.Study) -> None:
     study.enqueue_trial({})
-    popped = optuna_compat.pop_waiting(study)
-    assert popped is not None
+    popped = taken(study)
     trial = optuna_compat.begin(study, popped)
     trial.set_constraint("drawdown", 0.5)
     assert trial.constraints == {"drawdown": 0.5}
@@ -111,8 +120,7 @@ def test_storage_out_of_reach_is_tried_again_for_a_while(study: optuna.Study, mo
     for name in ("create_new_trial", "get_all_trials", "set_trial_user_attr", "set_trial_state_values"):
         fail_twice(name)
     optuna_compat.enqueue(study, {}, {"slot": 0})
-    popped = optuna_compat.pop_waiting(study)
-    assert popped is not None
+    popped = taken(study)
     assert optuna_compat.set_attribute(study, popped, "lease", 1)
     assert optuna_compat.finish(study, popped, TrialState.COMPLETE, [1.0])
     (trial,) = optuna_compat.trials(study)

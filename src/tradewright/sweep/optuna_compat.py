@@ -34,13 +34,12 @@ def _patiently(call: Callable[[], T]) -> T:
         time.sleep(PAUSE_S)
 
 
-def pop_waiting(study: Study) -> FrozenTrial | None:
-    """Claim the oldest waiting trial for this process; None if there is none.
+def take(study: Study, trial: FrozenTrial) -> bool:
+    """Claim a waiting trial for this process; False if another has it.
 
     No two processes get the same one, provided that the storage serialises writers (see ``storage.open_storage``).
     """
-    trial_id = _patiently(study._pop_waiting_trial_id)
-    return None if trial_id is None else _patiently(lambda: study._storage.get_trial(trial_id))
+    return finish(study, trial, TrialState.RUNNING)
 
 
 def begin(study: Study, trial: FrozenTrial) -> Trial:

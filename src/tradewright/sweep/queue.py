@@ -122,10 +122,17 @@ class Queue:
         """
         from tradewright.sweep import optuna_compat
 
-        while (trial := optuna_compat.pop_waiting(self.study)) is not None:
-            claim = self._take(trial)
-            if claim is not None:
-                return claim
+        is_over = False
+        while not is_over:
+            is_over = True
+            trials = optuna_compat.trials(self.study)
+            slots = by_slot(trials)
+            for trial in trials:
+                if trial.state.name == "WAITING" and optuna_compat.take(self.study, trial):
+                    is_over = False  # what follows may queue a slot again
+                    claim = self._take(trial, slots)
+                    if claim is not None:
+                        return claim
         return None
 
     def beat(self, claims: Sequence[Claim]) -> list[Claim]:
@@ -254,8 +261,13 @@ class Queue:
         attributes = {SLOT: slot, ATTEMPT: num_lost(trials)}
         optuna_compat.enqueue(self.study, self._parameters.bound(slot, trials), attributes)
 
-    def _take(self, trial: "FrozenTrial") -> Claim | None:
-        """Make a popped trial ours; None if it is a duplicate, was taken over, or cannot get its parameters."""
+    def _take(self, trial: "FrozenTrial", slots: Slots) -> Claim | None:
+        """Make a trial that was just taken ours; None if it is a duplicate or cannot get its parameters.
+
+        Args:
+            trial: As it was read before it was taken.
+            slots: All trials at that moment; that is enough to know a duplicate, for no trial comes to life again.
+        """
         from optuna.exceptions import StorageInternalError
         from optuna.trial import TrialState
 
@@ -268,7 +280,7 @@ class Queue:
             return None
         if not self._set(trial, LEASE, self.worker.lease(self._num_beats)):
             return None
-        trials = self._slots()[slot]
+        trials = slots[slot]
         owner, params = owner_of(trials), self._parameters.bound(slot, trials)
         if owner is None or owner.number != trial.number or params != optuna_compat.waiting_params(trial):
             self._drop(trial, DUPLICATE, "queued twice")
