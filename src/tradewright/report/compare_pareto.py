@@ -87,7 +87,7 @@ def draw_pareto(comparison: Comparison, names: Sequence[str]) -> Chart | None:
         mode="lines+markers+text" if texts else "lines+markers",
         line={"color": FRONT_COLOUR, "width": 1.5, "dash": "dot"},
         text=texts,
-        textposition="top center",
+        textposition=["top center" if place % 2 else "bottom center" for place in range(len(ahead))],  # less overlap
         textfont={"size": 11},
         cliponaxis=False,
     )
