@@ -185,8 +185,10 @@ def test_command_of_every_sampler_is_one_that_can_start(option: str) -> None:
     assert merged == set(vars(sweep.sampler))
 
 
-def test_no_pruner_is_null_and_an_objective_replaces_none() -> None:
-    cfg = composed("pruner=none", "sweep=qmc", "sweep.seed=7", "sweep.objective={validation/cagr:maximize}")
+def test_no_pruner_is_null_and_the_command_line_gives_objectives_and_constraints() -> None:
+    given = ("sweep.objective={validation/cagr:maximize}", "sweep.constraints={validation/max_drawdown:'<= 0.1'}")
+    cfg = composed("pruner=none", "sweep=qmc", "sweep.seed=7", *given)
     assert cfg.pruner is None
+    assert cfg.sweep.constraints == {"validation/max_drawdown": "<= 0.1"}  # an empty dict would refuse new keys
     assert cfg.sweep.objective == {"validation/cagr": "maximize"}
     assert build(cfg.sweep, key="sweep").sampler.seed == 7  # of the scrambling
