@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,7 @@ def test_environment_folder_and_threads_arrive_and_the_fork_server_has_one_threa
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("HOME", raising=False)
     names = ("TRADEWRIGHT_TEST", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "HOME")
-    monkeypatch.chdir(folder)
-    wait_for(session.start(job_of(tmp_path, "facts", *names)))
+    wait_for(session.start(replace(job_of(tmp_path, "facts", *names), cwd=str(folder))))
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert set(facts["loaded"]) == {"torch", "lightning", "torchrl", "tensordict", "duckdb", "tradewright.task.train"}
     assert not facts["has_cuda_begun"]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from launched import act, is_alive, job_of, pid_in, wait_for, wait_until
 
+from tradewright.errors import ConfigError
 from tradewright.sweep import child
 from tradewright.sweep.job import Ended, Session
 from tradewright.sweep.machine import num_cores
@@ -101,8 +102,11 @@ def test_place_where_a_job_crashed_is_in_its_output(session: Session, tmp_path: 
     assert "Fatal Python error: Segmentation fault" in (tmp_path / "output.txt").read_text()
 
 
-def test_start_and_duration_are_kept_when_a_job_is_killed(session: Session, tmp_path: Path) -> None:
-    earlier = {"state": "failed", "started_at": "2020-01-01T00:00:00+00:00", "duration_s": 40.0, "error": "interrupted"}
+@pytest.mark.parametrize(("state", "error"), [("failed", "RuntimeError: earlier"), ("running", None)])
+def test_start_and_duration_of_earlier_attempts_are_kept(
+    session: Session, tmp_path: Path, state: str, error: str | None
+) -> None:
+    earlier = {"state": state, "started_at": "2020-01-01T00:00:00+00:00", "duration_s": 40.0, "error": error}
     (tmp_path / "status.json").write_text(json.dumps(earlier))
     long_ago = time.time() - 1000
     os.utime(tmp_path / "status.json", (long_ago, long_ago))
@@ -110,7 +114,7 @@ def test_start_and_duration_are_kept_when_a_job_is_killed(session: Session, tmp_
     assert ended.error == "RuntimeError: no such luck"
     assert status(tmp_path)["started_at"] == earlier["started_at"]
     assert status(tmp_path)["duration_s"] == 40.0  # it never began to write: the time between is not its own
-    assert status(tmp_path)["error"] == ended.error
+    assert (status(tmp_path)["state"], status(tmp_path)["error"]) == ("failed", ended.error)
     assert status(tmp_path)["ended_at"]
 
 
@@ -187,6 +191,20 @@ def test_jobs_at_the_same_time_see_devices_of_their_own(
             assert one["gpus"] != other["gpus"]
 
 
+def test_devices_that_no_job_needs_and_those_of_a_session_that_ended_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "95,96")
+    launcher = Process(gpus_per_job=1, memory_gb_per_job=None)
+    with launcher.open(act, 1) as first:
+        with launcher.open(act, 9) as second:
+            assert (first.capacity, second.capacity) == (1, 1)
+            with pytest.raises(ConfigError, match="1 needed, 0 free"):
+                launcher.open(act, 1)
+        with launcher.open(act, 9) as third:
+            assert third.capacity == 1
+    with launcher.open(act, 9) as fourth:
+        assert fourth.capacity == 2
+
+
 @pytest.mark.row("B41")
 def test_oversubscription_is_chosen_never_by_default(told: pytest.LogCaptureFixture) -> None:
     cores = num_cores()
@@ -217,6 +235,7 @@ import signal, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from launched import act, job_of, note, wait_for
+from tradewright.errors import ConfigError
 from tradewright.sweep import child
 from tradewright.sweep.process import Process
 child.PRELOAD = "json"  # the fork server starts in no time
