@@ -93,6 +93,14 @@ def test_every_key_exists_and_a_random_point_passes_check_and_rules_and_can_be_b
     assert {type(one).__name__.lower() for one in built} == {name.replace("_", "")}
 
 
+def test_conditional_key_of_a_ready_space_follows_its_flag() -> None:
+    _, space = space_of("dqn")
+    jobs = random_points(space, 30)
+    has_key = [any(word.startswith("algorithm.priority_alpha=") for word in job) for job in jobs]
+    assert has_key == ["algorithm.is_prioritised=true" in job for job in jobs]
+    assert 5 < sum(has_key) < 25
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_many_random_points_pass_check_and_rules_and_can_be_built(
