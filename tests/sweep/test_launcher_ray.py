@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -166,8 +167,8 @@ def test_eight_jobs_are_done_though_a_node_is_lost(tmp_path: Path) -> None:
         nodes.shutdown()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
-def test_missing_library_names_the_extra() -> None:
+def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
     with pytest.raises(ConfigError, match=r"pip install 'tradewright\[ray\]'"):
         Ray().open(act, 1)
 

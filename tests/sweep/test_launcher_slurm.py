@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -170,7 +171,7 @@ def test_number_out_of_range_is_refused_by_its_key(key: str, value: int) -> None
         Slurm(**{"timeout_min": 5, key: value})  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(has_submitit, reason="submitit is installed")
-def test_missing_library_names_the_extra() -> None:
+def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "submitit", None)  # as if it were not installed
     with pytest.raises(ConfigError, match=r"pip install 'tradewright\[slurm\]'"):
         Slurm(timeout_min=5).open(act, 1)

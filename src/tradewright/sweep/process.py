@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tradewright.sweep.child import Child, Method, prepare
+from tradewright.sweep.child import Child, Method
 from tradewright.sweep.job import Ended, Job, Launcher, Run, Session
 from tradewright.sweep.machine import VISIBLE, free_memory_gb, num_cores, take_gpus
 
@@ -76,7 +76,6 @@ class Process(Launcher):
         capacity = self.capacity(num_jobs, len(slots) if size else None)
         for lock in locks[capacity * size :]:
             lock.release()
-        prepare(self.method)
         return ProcessSession(self, run, slots[:capacity] if size else [None] * capacity, locks)
 
     def capacity(self, num_jobs: int, num_slots: int | None = None) -> int:
