@@ -97,6 +97,13 @@ def test_traceback_of_a_job_is_in_its_output(session: Session, tmp_path: Path) -
     assert "Traceback (most recent call last)" in (tmp_path / "output.txt").read_text()
 
 
+def test_job_without_a_place_to_write_has_failed(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    ended = wait_for(session.start(job_of(tmp_path / "file" / "0", "done")))
+    assert ended.state == "failed"
+    assert ended.error.startswith("NotADirectoryError: ")
+
+
 def test_place_where_a_job_crashed_is_in_its_output(session: Session, tmp_path: Path) -> None:
     wait_for(session.start(job_of(tmp_path, "killed", "11")))
     assert "Fatal Python error: Segmentation fault" in (tmp_path / "output.txt").read_text()

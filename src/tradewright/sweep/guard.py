@@ -122,7 +122,7 @@ class Before:
 def _written(directory: Path) -> int | None:
     try:
         return (directory / STATUS).stat().st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

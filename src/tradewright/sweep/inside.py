@@ -53,7 +53,6 @@ def do(parcel: Parcel, answer: "Connection[Ended, Ended]") -> None:
     """Do the job and answer how it ended; the body of its process."""
     _lead_own_group()
     _die_with_parent()
-    _write_to(Path(parcel.job.directory) / OUTPUT)
     try:
         ended = guarded(lambda job: _settled(parcel, job), parcel.job)
     except KeyboardInterrupt:
@@ -66,6 +65,7 @@ def do(parcel: Parcel, answer: "Connection[Ended, Ended]") -> None:
 
 
 def _settled(parcel: Parcel, job: Job) -> Ended:
+    _write_to(Path(job.directory) / OUTPUT)
     os.environ.clear()
     os.environ.update(parcel.environment)
     os.environ.update(thread_variables(parcel.num_threads))
