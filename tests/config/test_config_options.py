@@ -46,11 +46,14 @@ def faults(composer: Composer, overrides: list[str]) -> list[str]:
 def _faults_with_what_must_be_given(composer: Composer, overrides: list[str]) -> list[str]:
     """Return the faults once every value that only a user can give (a run, a file) is given."""
     found = faults(composer, overrides)
-    needed = [re.match(r"(task\.\w+): (must be given, it is|cannot resolve '\$\{runs\}')", line) for line in found]
-    given = [f"{match.group(1)}=outputs" for match in needed if match]
+    needed = [re.match(r"([a-z]+\.\w+): (must be given, it is|cannot resolve '\$\{runs\}')", line) for line in found]
+    keys = [match.group(1) for match in needed if match]
+    given = [LIMIT if LIMIT.startswith(key) else f"{key}=outputs" for key in keys]
     return faults(composer, [*overrides, *given]) if given else found
 
 
+LIMIT = "launcher.timeout_min=60"
+"""What ``launcher=slurm`` has no default for."""
 WITHOUT_MARKET = {*((group, "none") for group in MARKET_GROUPS), ("evaluate", "episodes")}
 """What an environment without a market brings along."""
 
@@ -250,6 +253,7 @@ def _composition(rng: random.Random) -> tuple[list[str], list[str], list[str]]:
     if rng.random() < 0.15:
         risky.append(rng.choice(["seeed=3", "+seeed=3", "seed=abc", "seed=-1", "algorithm=nonsense", "nonsense=1"]))
     options = [f"{group}={option}" for group, option in chosen.items()]
+    options += [LIMIT] if chosen.get("launcher") == "slurm" else []
     return options, [f"{key}={_text(value)}" for key, value in same if not str(value).startswith("$")], risky
 
 

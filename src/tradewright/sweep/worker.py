@@ -26,6 +26,8 @@ from tradewright.sweep.results import keep_best_checkpoints, write_results
 log = logging.getLogger("tradewright.sweep")
 
 PAUSE_S = 0.05
+LOOK_S = 1.0
+"""Between two looks at a queue in which nothing waits."""
 SLOT_FILE = "slot.json"
 """In a slot's folder: the parameters that it belongs to."""
 
@@ -77,6 +79,7 @@ class Worker:
         self._running: list[Running] = []
         self._stops = 0
         self._beaten = self._begun = time.monotonic()
+        self._look_at = 0.0
         self._told: set[str] = set()
 
     def work(self) -> Tally:
@@ -101,12 +104,15 @@ class Worker:
         if self._stops:
             self.tally.is_interrupted = True
             return bool(self._running)
-        if self._has_time():
-            while len(self._running) < session.capacity and self._start_next(session):
-                pass
-        elif not self._running:
-            return False
-        return bool(self._running) or not self.queue.is_finished
+        if not self._has_time():
+            return bool(self._running)
+        if len(self._running) == session.capacity or time.monotonic() < self._look_at:
+            return True
+        while len(self._running) < session.capacity:
+            if not self._start_next(session):
+                self._look_at = time.monotonic() + min(LOOK_S, self.plan.sweep.heartbeat_s)
+                return bool(self._running) or not self.queue.is_finished
+        return True
 
     def _has_time(self) -> bool:
         limit = self.plan.sweep.timeout_s
@@ -165,7 +171,11 @@ class Worker:
 
     def _start(self, claim: Claim, waiting: list[Path], session: Session) -> None:
         directory, *later = waiting
-        handle = session.start(self._job(claim, directory))
+        try:
+            handle = session.start(self._job(claim, directory))
+        except BaseException:
+            self.queue.release(claim, "interrupted")
+            raise
         self._running.append(Running(claim, later, handle, directory, time.monotonic()))
 
     def _job(self, claim: Claim, directory: Path) -> Job:
@@ -198,6 +208,7 @@ class Worker:
         if ended is None:
             return
         self._running.remove(one)
+        self._look_at = 0.0
         self._warn(ended)
         if ended.state == "interrupted":
             self.queue.release(one.claim, "interrupted")
@@ -308,7 +319,10 @@ def _state(directory: Path) -> str:
     path = directory / STATUS
     if not path.is_file():
         return "missing"
-    status = read_json(path)
+    try:
+        status = read_json(path)
+    except RunError:
+        return "failed"  # the outcome names the damage
     return "interrupted" if status.get("error") == "interrupted" else str(status.get("state"))
 
 
