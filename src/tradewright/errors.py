@@ -35,6 +35,10 @@ class RunError(TradewrightError):
     """A run directory cannot be read, resumed or compared."""
 
 
+class BusyError(RunError):
+    """Another process runs in the run directory; it is nobody's fault and passes."""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known name, else the list of known names.
 

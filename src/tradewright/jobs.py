@@ -27,7 +27,7 @@ from tradewright.config.compose import CONFIG_NAME, Composer
 from tradewright.config.locate import class_attribute
 from tradewright.config.rules import apply_rules, describe
 from tradewright.config.targets import open_own_folder
-from tradewright.errors import ConfigError, MisfitError, PrunedError, RunError, TradewrightError
+from tradewright.errors import BusyError, ConfigError, MisfitError, PrunedError, RunError, TradewrightError
 from tradewright.output import CONFIG, STATUS, Status, write_text
 from tradewright.sweep.space import SETTINGS, is_setting
 
@@ -85,7 +85,7 @@ def run_in_directory(
             for warning in prepare(task_cfg):
                 file_log.warning("warning: %s", warning)
             return execute(task_cfg, resume=resume, swept=swept)
-        except (MisfitError, PrunedError):
+        except (BusyError, MisfitError, PrunedError):
             raise
         except (Exception, SystemExit) as error:
             failure = _early_exit(error) if isinstance(error, SystemExit) else error

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from tradewright.errors import PrunedError, RunError
+from tradewright.errors import BusyError, PrunedError, RunError
 
 State = Literal["running", "done", "failed", "pruned"]
 
@@ -137,14 +137,14 @@ def hold(directory: Path) -> Iterator[None]:
     """Keep other processes out of a run directory while it is written; the lock dies with the process.
 
     Raises:
-        RunError: Another process runs in it.
+        BusyError: Another process runs in it.
     """
     from filelock import FileLock, Timeout
 
     try:
         guard = FileLock(directory / LOCK).acquire(timeout=0)
     except Timeout:
-        raise RunError(f"{directory}: another process is running in this directory; wait until it ends") from None
+        raise BusyError(f"{directory}: another process is running in this directory; wait until it ends") from None
     with guard:
         yield
 

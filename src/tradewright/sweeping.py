@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -18,7 +18,7 @@ from tradewright.config.compose import CONFIG_NAME, Composer, open_hydra
 from tradewright.config.explain import HYDRA_ERRORS
 from tradewright.config.locate import class_attribute
 from tradewright.config.seeds import seeds_of_comparison
-from tradewright.errors import ConfigError, MisfitError, PrunedError, RunError
+from tradewright.errors import BusyError, ConfigError, MisfitError, PrunedError, RunError
 from tradewright.jobs import (
     drop_settings,
     log_to_terminal,
@@ -34,6 +34,11 @@ from tradewright.sweep.plan import Plan, make_plan
 from tradewright.sweep.pruning import pruning
 from tradewright.sweep.space import SETTINGS, parse_space
 from tradewright.sweep.storage import without_secret
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from tradewright.sweep.worker import Tally
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 """Variables by which torchrun and its like number the processes of one training."""
@@ -119,17 +124,35 @@ def plan_of(composer: Composer, base: DictConfig, words: list[str], params: dict
 
 def work(composer: Composer, plan: Plan, *, has_runs: bool) -> None:
     """Work on a planned sweep until it has ended, compare its runs, and raise what the exit code tells."""
-    from tradewright.sweep.lease import Worker as Identity
-    from tradewright.sweep.queue import Queue, open_study
-    from tradewright.sweep.results import write_results
-    from tradewright.sweep.storage import open_storage
-    from tradewright.sweep.worker import Worker
+    from tradewright.sweep.storage import close_storage, open_storage
 
     log_to_terminal()
     for warning in plan.warnings:
         _say(f"warning: {warning}")
     plan.directory.mkdir(parents=True, exist_ok=True)
-    study = open_study(open_storage(plan.url), plan.study, plan.objectives.directions, plan.description)
+    storage = open_storage(plan.url)
+    try:
+        tally, before, counts = _empty(composer, plan, storage)
+    finally:
+        close_storage(storage)
+    if tally.is_interrupted:
+        _say(f"stopped; the same command goes on with sweep {plan.directory.name}")
+        raise KeyboardInterrupt
+    if has_runs and counts["done"] + counts["failed"] > 1:
+        _compare(plan.directory)
+    if before == plan.num_slots:
+        _say("nothing was left to do; sweep.name=<another> runs it again")
+    _raise_failures(plan, tally.failures, len(tally.misfits))
+
+
+def _empty(composer: Composer, plan: Plan, storage: "BaseStorage") -> "tuple[Tally, int, dict[str, int]]":
+    """Work until the queue is empty; return what was seen, how many jobs had ended before, and how many have now."""
+    from tradewright.sweep.lease import Worker as Identity
+    from tradewright.sweep.queue import Queue, open_study
+    from tradewright.sweep.results import write_results
+    from tradewright.sweep.worker import Worker
+
+    study = open_study(storage, plan.study, plan.objectives.directions, plan.description)
     queue = Queue(
         study,
         plan.space,
@@ -147,15 +170,7 @@ def work(composer: Composer, plan: Plan, *, has_runs: bool) -> None:
     with _named_in_environment(plan.url):
         tally = worker.work()
     write_results(plan, queue)
-    if tally.is_interrupted:
-        _say(f"stopped; the same command goes on with sweep {plan.directory.name}")
-        raise KeyboardInterrupt
-    counts = queue.counts()
-    if has_runs and counts["done"] + counts["failed"] > 1:
-        _compare(plan.directory)
-    if before == plan.num_slots:
-        _say("nothing was left to do; sweep.name=<another> runs it again")
-    _raise_failures(plan, tally.failures, len(tally.misfits))
+    return tally, before, queue.counts()
 
 
 @contextmanager
@@ -213,6 +228,8 @@ def run_job(job: Job) -> Ended:
         drop_settings(cfg)
         with pruning(job.pruning):
             run_in_directory(composer, cfg, prepare, resume=job.resume, swept=job.swept)
+    except BusyError as error:  # an attempt whose worker has just been killed is ending
+        return Ended("interrupted", str(error), tuple(warnings))
     except MisfitError as error:
         record_pruned(cfg, error, directory)
         return Ended("pruned", str(error), tuple(warnings), is_misfit=True)

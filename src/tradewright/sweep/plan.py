@@ -6,6 +6,7 @@ name, unless given, is a hash of that, so the same command continues what was be
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 NOT_SHARED = (*SETTINGS, "hydra", "output_dir", "store", "resume", "report", "logger", "task")
 """Root keys that do not make another sweep."""
-SEED_STRIDE = 1_000_003
 Compose = Callable[[list[str]], DictConfig]
 
 
@@ -76,7 +76,7 @@ class Plan:
         """Return a fresh sampler for a slot: a seed that stays the same would repeat its points; None for a grid."""
         if self.points is not None:
             return None
-        return self.sweep.sampler.make((self.sweep.seed * SEED_STRIDE + slot) % 2**32)
+        return self.sweep.sampler.make(zlib.crc32(f"{self.sweep.seed}-{slot}".encode()))
 
 
 def make_plan(base: DictConfig, space: Space, compose: Compose, *, directory: str | None) -> Plan:
@@ -154,7 +154,7 @@ def describe(
         "constraints": _line(sweep.constraints),
         "pruner": _line(dict(pruner or {})),
     }
-    return {"configuration": lines, "space": space.describe(), "search": search}
+    return {"configuration": lines, "space": space.describe(), "sweep": search}
 
 
 def _leaves(node: Any, path: str) -> list[tuple[str, str]]:

@@ -7,12 +7,14 @@ import yaml
 from tradewright.output import CHECKPOINTS, now, write_json, write_text
 from tradewright.sweep.plan import Plan
 from tradewright.sweep.queue import Queue
+from tradewright.sweep.slots import best_of
 
 SWEEP_FILE, BEST_FILE = "sweep.json", "best.yaml"
 
 
 def write_results(plan: Plan, queue: Queue) -> None:
     """Write ``sweep.json`` (all slots) and, once a job is done, ``best.yaml``."""
+    records = queue.records()
     write_json(
         plan.directory / SWEEP_FILE,
         {
@@ -22,10 +24,10 @@ def write_results(plan: Plan, queue: Queue) -> None:
             "counts": queue.counts(),
             "objective": plan.objectives.metrics,
             "description": plan.description,
-            "slots": queue.records(),
+            "slots": records,
         },
     )
-    best = queue.best()
+    best = best_of(records, [way == "maximize" for way in plan.objectives.metrics.values()])
     if best:
         write_text(plan.directory / BEST_FILE, best_text(plan, best))
 

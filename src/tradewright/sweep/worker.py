@@ -126,7 +126,11 @@ class Worker:
         if now - self._beaten < min(1.0, self.plan.sweep.heartbeat_s):
             return
         self._beaten = now
-        self.queue.beat([one.claim for one in self._running])
+        taken = self.queue.beat([one.claim for one in self._running])
+        for one in [one for one in self._running if one.claim in taken]:
+            self.say(f"job {one.claim.slot} was taken over by another worker: this one was away for too long")
+            one.handle.kill()
+            self._running.remove(one)
         if not self._stops:
             for slot in self.queue.reclaim():
                 self.say(f"job {slot} was left by a worker that ended; it is taken over")
