@@ -56,6 +56,8 @@ def test_wheel_holds_every_option_and_experiment(wheel: Path) -> None:
         assert len(expected) >= least
         assert expected == {name for name in names if name.startswith(f"tradewright/{folder}/")}
     assert "tradewright/py.typed" in names
+    assert "hydra_plugins/tradewright/__init__.py" in names
+    assert "hydra_plugins/__init__.py" not in names  # Hydra finds plugins of several packages in this folder
     assert not [name for name in names if name.startswith(("tests/", "outputs/"))]
 
 
@@ -77,6 +79,12 @@ def test_installed_command_runs_a_backtest_from_an_empty_folder(environment: Pat
     run([environment / "tradewright", "backtest", "strategy=sma_cross", "report=none"], tmp_path)
     (metrics,) = tmp_path.glob("outputs/default/*/metrics.json")
     assert "test/sharpe" in metrics.read_text()
+
+
+def test_installed_command_finds_its_sweeper(environment: Path, tmp_path: Path) -> None:
+    words = ["-m", "task=backtest", "strategy=sma_cross", "strategy.fast=5,10", "report=none", "launcher=inline"]
+    run([environment / "tradewright", *words], tmp_path)
+    assert len(list(tmp_path.glob("outputs/default/sweep-*/*/metrics.json"))) == 2
 
 
 def test_own_experiments_and_options_work_with_the_installed_command(environment: Path, tmp_path: Path) -> None:

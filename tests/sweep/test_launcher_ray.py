@@ -179,3 +179,19 @@ def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_number_out_of_range_is_refused_by_its_key(key: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{key} must be .*, was {value}$"):
         Ray(**{key: value})
+
+
+@pytest.mark.row("R39")
+@pytest.mark.cluster
+@needs_ray
+def test_cluster_file_for_machines_reached_by_ssh_is_one_that_ray_accepts() -> None:
+    """Ray's own preparation and schema; nothing is reached, and the file holds the path of a key, not a key."""
+    import yaml
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    path = Path(__file__).parents[2] / "examples" / "ray_cluster.yaml"
+    prepared = prepare_config(yaml.safe_load(path.read_text()))
+    validate_config(prepared)
+    assert set(prepared["provider"]["worker_ips"]) == {"192.0.2.2", "192.0.2.3"}
+    assert prepared["max_workers"] == len(prepared["provider"]["worker_ips"])
+    assert "PRIVATE KEY" not in path.read_text()
