@@ -140,6 +140,9 @@ def work(composer: Composer, plan: Plan, *, has_runs: bool) -> None:
         raise KeyboardInterrupt
     if has_runs and counts["done"] + counts["failed"] > 1:
         _compare(plan.directory)
+    waiting = plan.num_slots - sum(counts[state] for state in ("done", "pruned", "failed"))
+    if waiting:
+        _say(f"{waiting} jobs are left: sweep.timeout_s is over; the same command goes on with them")
     if before == plan.num_slots:
         _say("nothing was left to do; sweep.name=<another> runs it again")
     _raise_failures(plan, tally.failures, len(tally.misfits))

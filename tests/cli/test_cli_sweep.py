@@ -108,6 +108,16 @@ def test_failures_up_to_the_rate_are_accepted(cli: Callable, spine: dict[str, An
     assert cli("-m", "sweep=random", "sweep.num_trials=4", LR, "sweep.name=again").code == 2
 
 
+def test_no_job_starts_after_the_time_is_over_and_the_rest_is_done_later(cli: Callable, spine: dict[str, Any]) -> None:
+    words = ("-m", "algorithm.lr=1e-3,1e-4,1e-5")
+    answer = cli(*words, "sweep.timeout_s=1e-9")
+    assert answer.code == 0
+    assert "3 jobs are left: sweep.timeout_s is over" in answer.err
+    assert spine["calls"] == []
+    assert cli(*words).code == 0
+    assert len(spine["calls"]) == 3
+
+
 def test_best_can_be_run_again_from_its_file(cli: Callable, spine: dict[str, Any], tmp_path: Path) -> None:
     spine["figure"] = lambda cfg: -abs(math.log10(cfg.algorithm.lr) + 3.0)
     assert cli("-m", "sweep=random", "sweep.num_trials=6", LR, "env.window=7").code == 0

@@ -47,6 +47,13 @@ def do(job: Job) -> Ended:
     return Ended("done")
 
 
+def hang(job: Job) -> Ended:
+    """A job that does not end."""
+    with Status(Path(job.directory)):
+        time.sleep(600.0)
+    return Ended("done")
+
+
 def plan_of(folder: Path) -> Plan:
     """Return the plan of the sweep."""
     space = parse_space(["x=interval(0,1)"])
