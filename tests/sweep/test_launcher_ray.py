@@ -189,7 +189,7 @@ def test_cluster_file_for_machines_reached_by_ssh_is_one_that_ray_accepts() -> N
     import yaml
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    path = Path(__file__).parents[2] / "examples" / "ray_cluster.yaml"
+    path = Path(__file__).parents[2] / "src" / "tradewright" / "sweep" / "ray_cluster.yaml"
     prepared = prepare_config(yaml.safe_load(path.read_text()))
     validate_config(prepared)
     assert set(prepared["provider"]["worker_ips"]) == {"192.0.2.2", "192.0.2.3"}
