@@ -74,7 +74,7 @@ def run(
 
 def _session(context: BaseContext, provenance: dict[str, Any]) -> Session | nullcontext[None]:
     """Return the record for TensorBoard's comparison, unless no TensorBoard logger is configured."""
-    if "tensorboard" not in context.cfg.logger:
+    if context.cfg.logger.get("tensorboard") is None:
         return nullcontext()
     origin = context.origin
     parameters = session_parameters(context.cfg, origin.choices, origin.overrides, origin.swept)

@@ -29,7 +29,7 @@ class Backtest(Task):
         """
         cfg = context.cfg
         strategy: Strategy = build(cfg.strategy, key="strategy")
-        if "leaks" in cfg.callbacks and "leaks" not in self.evidence:
+        if cfg.callbacks.get("leaks") is not None and "leaks" not in self.evidence:
             node = cfg.callbacks.leaks
             self.evidence["leaks"] = check_rule(
                 strategy,

@@ -186,6 +186,8 @@ def build_callbacks(context: BaseContext, algorithm: AgentModule, *, is_checked:
     folder = context.directory / CHECKPOINTS
     built = {}
     for name, node in context.cfg.callbacks.items():
+        if node is None:  # callbacks.leaks=null leaves out like ~callbacks.leaks
+            continue
         target = str(node._target_)
         runtime: dict[str, Any] = {"directory": folder} if "checkpoint" in target.lower() else {}
         if target.endswith(".LeakCheck"):
@@ -208,6 +210,8 @@ def _leak_check(context: Context, algorithm: AgentModule) -> Callable[..., Leaks
 def _build_loggers(context: BaseContext, algorithm: AgentModule) -> list[Any]:
     loggers = []
     for name, node in context.cfg.logger.items():
+        if node is None:
+            continue
         is_own = str(node._target_).startswith("tradewright.")
         logger = build(node, key=f"logger.{name}", **({"directory": context.directory} if is_own else {}))
         if isinstance(logger, CurveLogger):
