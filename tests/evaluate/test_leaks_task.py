@@ -131,11 +131,8 @@ def test_training_says_what_was_checked_and_can_leave_it_out(command: Callable, 
     assert code == 0
     (log,) = tmp_path.glob("outputs/**/log.txt")
     assert "no leak in split, features, scaled features, observations (8 random cuts each" in log.read_text()
-    for name, words in {
-        "deleted": ["~callbacks.leaks"],
-        "null": ["callbacks.leaks=null"],
-    }.items():
-        code, _, _ = command(*TINY, *FEATURES, *words, f"name={name}")
+    for name, word in {"deleted": "~callbacks.leaks", "absent": "callbacks.leaks=null"}.items():
+        code, _, _ = command(*TINY, *FEATURES, word, f"name={name}")
         assert code == 0
         (log,) = tmp_path.glob(f"outputs/{name}/**/log.txt")
         assert "no leak" not in log.read_text()
