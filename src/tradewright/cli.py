@@ -107,7 +107,7 @@ def _command(words: list[str]) -> None:
     if overrides.resume is not None:
         _resume(composer, flags, overrides.resume, texts)
     elif not _inspect(composer, parser, flags, texts):
-        _run(composer, flags, texts)
+        _run(composer, flags, texts, is_one=overrides.is_listed)
 
 
 def _resume(composer: "Composer", flags: Namespace, directory: str, texts: list[str]) -> None:
@@ -151,7 +151,7 @@ def _inspect(composer: "Composer", parser: ArgumentParser, flags: Namespace, tex
     return True
 
 
-def _run(composer: "Composer", flags: Namespace, texts: list[str]) -> None:
+def _run(composer: "Composer", flags: Namespace, texts: list[str], *, is_one: bool) -> None:
     from hydra.types import RunMode
 
     from tradewright.config.compose import CONFIG_NAME
@@ -167,7 +167,7 @@ def _run(composer: "Composer", flags: Namespace, texts: list[str]) -> None:
             if composer.hydra.get_mode(CONFIG_NAME, texts) is not RunMode.MULTIRUN:
                 raise
         else:
-            if cfg.hydra.mode is not RunMode.MULTIRUN:
+            if is_one or cfg.hydra.mode is not RunMode.MULTIRUN:
                 run_one(composer, cfg)
                 return
     from tradewright.sweeping import run_many

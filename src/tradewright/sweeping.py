@@ -3,6 +3,7 @@
 What a sweep is lies in the package ``sweep``; here it meets Hydra, which composes jobs, and ``jobs``, which runs one.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tradewright.config.locate import class_attribute
 from tradewright.config.seeds import seeds_of_comparison
 from tradewright.errors import BusyError, ConfigError, MisfitError, PrunedError, RunError
 from tradewright.jobs import (
+    current,
     drop_settings,
     log_to_terminal,
     needs_run_directory,
@@ -59,7 +61,7 @@ def run_many(composer: Composer, words: list[str]) -> None:
     choices = base.hydra.runtime.choices
     if choices["hydra/sweeper"] != "study" or choices["hydra/launcher"] != "basic":
         raise ConfigError("hydra/sweeper and hydra/launcher: sweeps run through sweep=... and launcher=...; drop them")
-    if _has_grid(base):
+    if _has_grid(base) and base.sweep.seeds == 1:
         seeds = seeds_of_comparison(words)
         if seeds:
             print(f"algorithms are compared over five seeds: {seeds[0]}; name a seed to choose others", file=sys.stderr)
@@ -114,12 +116,29 @@ def plan_of(composer: Composer, base: DictConfig, words: list[str], params: dict
         raise ConfigError(f"space.{min(map(str, unknown))}: no such key; space has params and conditional")
     space = parse_space(
         words,
-        params={**params, **(ready.get("params") or {})},
+        params={**_plain(params), **(ready.get("params") or {})},
         conditional=ready.get("conditional"),
         loader=composer.hydra.config_loader,
     )
-    own = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("hydra.sweep.dir=")]
-    return make_plan(without_hydra(base), space, composer.compose, directory=own[-1] if own else None)
+    chooses_folder = any(word.startswith("hydra.sweep.dir=") for word in words)
+
+    def checked(overrides: list[str]) -> DictConfig:
+        """Compose a job and refuse what no job of the sweep could run with."""
+        cfg = composer.compose(overrides)
+        drop_settings(cfg)
+        with current(cfg), contextlib.suppress(MisfitError):  # other options may fit
+            verify(without_hydra(cfg))
+        return cfg
+
+    directory = str(base.hydra.sweep.dir) if chooses_folder else None
+    return make_plan(without_hydra(base), space, checked, directory=directory, has_runs=needs_run_directory(base))
+
+
+def _plain(params: dict[str, Any]) -> dict[str, Any]:
+    """Return values of YAML as plain lists and scalars."""
+    content = OmegaConf.to_container(OmegaConf.create(params), resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
 
 
 def work(composer: Composer, plan: Plan, *, has_runs: bool) -> None:
@@ -132,27 +151,34 @@ def work(composer: Composer, plan: Plan, *, has_runs: bool) -> None:
     plan.directory.mkdir(parents=True, exist_ok=True)
     storage = open_storage(plan.url)
     try:
-        tally, before, counts = _empty(composer, plan, storage)
+        tally, before, counts, lost = _empty(composer, plan, storage)
     finally:
         close_storage(storage)
+    failures = lost if has_runs else tally.failures
     if tally.is_interrupted:
         _say(f"stopped; the same command goes on with sweep {plan.directory.name}")
         raise KeyboardInterrupt
     if has_runs and counts["done"] + counts["failed"] > 1:
         _compare(plan.directory)
     waiting = plan.num_slots - sum(counts[state] for state in ("done", "pruned", "failed"))
-    if waiting:
+    if waiting > 0:
         _say(f"{waiting} jobs are left: sweep.timeout_s is over; the same command goes on with them")
-    if before == plan.num_slots:
+    if before >= plan.num_slots:
         _say("nothing was left to do; sweep.name=<another> runs it again")
-    _raise_failures(plan, tally.failures, len(tally.misfits))
+    _raise_failures(plan, failures, len(tally.misfits))
 
 
-def _empty(composer: Composer, plan: Plan, storage: "BaseStorage") -> "tuple[Tally, int, dict[str, int]]":
-    """Work until the queue is empty; return what was seen, how many jobs had ended before, and how many have now."""
+def _empty(
+    composer: Composer, plan: Plan, storage: "BaseStorage"
+) -> "tuple[Tally, int, dict[str, int], dict[int, str]]":
+    """Work until the queue is empty.
+
+    Returns:
+        What was seen, how many jobs had ended before, how many have now, and the errors of all that failed, by slot.
+    """
     from tradewright.sweep.lease import Worker as Identity
     from tradewright.sweep.queue import Queue, open_study
-    from tradewright.sweep.results import write_results
+    from tradewright.sweep.results import failed_slots, write_results
     from tradewright.sweep.worker import Worker
 
     study = open_study(storage, plan.study, plan.objectives.directions, plan.description)
@@ -173,7 +199,7 @@ def _empty(composer: Composer, plan: Plan, storage: "BaseStorage") -> "tuple[Tal
     with _named_in_environment(plan.url):
         tally = worker.work()
     write_results(plan, queue)
-    return tally, before, queue.counts()
+    return tally, before, queue.counts(), failed_slots(plan, queue)
 
 
 @contextmanager

@@ -128,9 +128,108 @@ def test_best_can_be_run_again_from_its_file(cli: Callable, spine: dict[str, Any
     assert cli(f"from={file}").code == 0
     ((cfg, _, _),) = spine["calls"]
     assert (cfg.algorithm.lr, cfg.env.window) == (best, 7)
+    spine["calls"].clear()
+    assert cli("env.window=8", f"from={file}").code == 0
+    assert spine["calls"][0][0].env.window == 8  # the command line wins, wherever the file stands
     assert cli("from=nowhere.yaml").err.startswith("error: from=nowhere.yaml: cannot be read")
     (tmp_path / "bad.yaml").write_text("overrides: 3\n")
     assert "expected a key 'overrides'" in cli("from=bad.yaml").err
+
+
+def test_best_of_an_experiment_that_carries_its_sweep_is_one_run(
+    cli: Callable, spine: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "experiments").mkdir()
+    text = "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      env.window: [5, 6]\n"
+    (tmp_path / "experiments" / "mine.yaml").write_text(text)
+    assert cli("-m", "experiment=mine").code == 0
+    assert [cfg.env.window for cfg, _, _ in spine["calls"]] == [5, 6]
+    (file,) = tmp_path.glob("outputs/mine/*/best.yaml")
+    spine["calls"].clear()
+    assert cli(f"from={file}").code == 0
+    assert [cfg.env.window for cfg, _, _ in spine["calls"]] == [5]
+
+
+def test_failed_job_is_told_again_by_every_repetition(cli: Callable, spine: dict[str, Any]) -> None:
+    def fail(cfg: Any, directory: Path) -> None:
+        if cfg.seed == 1:
+            raise RunError("no memory")
+
+    spine["do"] = fail
+    for _ in range(2):
+        answer = cli("-m", "seed=0,1,2")
+        assert answer.code == 2
+        assert answer.err.splitlines()[-1].startswith("error: 1 of 3 jobs failed: 1; see log.txt")
+    assert len(spine["calls"]) == 3
+
+
+def test_other_words_for_the_same_sweep_go_on_with_it(cli: Callable, spine: dict[str, Any], tmp_path: Path) -> None:
+    """The report and the order of words are no part of what a sweep is."""
+
+    def interrupt(cfg: Any, directory: Path) -> None:
+        if len(spine["calls"]) == 2:
+            raise KeyboardInterrupt
+
+    spine["do"] = interrupt
+    assert cli("-m", "seed=0,1,2", "env.window=7", "report=none").code == 130
+    assert cli("-m", "env.window=7", "seed=0,1,2").code == 0
+    assert sorted(cfg.seed for cfg, _, _ in spine["calls"]) == [0, 1, 1, 2]
+    the_sweep(tmp_path)
+
+
+def test_another_task_is_another_sweep(cli: Callable, spine: dict[str, Any]) -> None:
+    assert cli("-m", "seed=0,1").code == 0
+    assert cli("-m", "task=backtest", "strategy=sma_cross", "seed=0,1").code == 0
+    assert len(spine["calls"]) == 4
+
+
+def test_fewer_trials_than_there_were_take_none_away(cli: Callable, spine: dict[str, Any]) -> None:
+    assert cli("-m", "sweep=random", "sweep.num_trials=3", LR).code == 0
+    answer = cli("-m", "sweep=random", "sweep.num_trials=2", LR)
+    assert answer.code == 0
+    assert "jobs are left" not in answer.err
+    assert "nothing was left to do" in answer.err
+    assert len(spine["calls"]) == 3
+
+
+def test_seeds_of_the_sweep_replace_the_five_of_a_comparison(cli: Callable, spine: dict[str, Any]) -> None:
+    assert cli("-m", "algorithm=ppo,a2c", "sweep.seeds=2").code == 0
+    assert [cfg.seed for cfg, _, _ in spine["calls"]] == [0, 1, 0, 1]
+
+
+def test_damaged_record_of_a_slot_fails_it_alone(cli: Callable, spine: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "outputs" / "default" / "mine"
+    (folder / "0").mkdir(parents=True)
+    (folder / "0" / "slot.json").write_text("[]")
+    (folder / "1").write_text("a file")
+    answer = cli("-m", "seed=0,1,2", "sweep.name=mine")
+    assert answer.code == 2
+    assert answer.err.splitlines()[-1].startswith("error: 2 of 3 jobs failed: 0, 1;")
+    assert [cfg.seed for cfg, _, _ in spine["calls"]] == [2]
+
+
+def test_key_that_no_job_could_have_stops_a_sweep_before_its_queue(
+    cli: Callable, spine: dict[str, Any], tmp_path: Path
+) -> None:
+    answer = cli("-m", "seed=0,1", "+reward.nonsense=1")
+    assert answer.code == 2
+    assert "reward.nonsense" in answer.err
+    assert spine["calls"] == []
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_best_under_constraints_keeps_its_checkpoint(cli: Callable, spine: dict[str, Any], tmp_path: Path) -> None:
+    def save(cfg: Any, directory: Path) -> None:
+        (directory / "checkpoints").mkdir()
+        (directory / "checkpoints" / "last.ckpt").touch()
+
+    spine["do"] = save
+    spine["figure"] = lambda cfg: float(cfg.seed)
+    limit = 'sweep.constraints={validation/sharpe:"<= 1"}'
+    assert cli("-m", "seed=0,1,2,3", limit, "sweep.keep_checkpoints=1").code == 0
+    sweep = the_sweep(tmp_path)
+    assert "seed=1" in yaml.safe_load((sweep / "best.yaml").read_text())["overrides"]
+    assert {path.parents[1].name for path in sweep.glob("*/checkpoints/last.ckpt")} == {"1"}
 
 
 def test_objective_is_the_mean_over_seeds(cli: Callable, spine: dict[str, Any], tmp_path: Path) -> None:
@@ -240,7 +339,7 @@ def test_job_directory_of_another_job_is_not_overwritten(cli: Callable, spine: d
     assert cli(*words).code == 0
     sweep = the_sweep(tmp_path)
     (sweep / "1").mkdir()
-    (sweep / "1" / "slot.json").write_text(json.dumps({"overrides": ["algorithm.lr=1.0"]}))
+    (sweep / "1" / "slot.json").write_text(json.dumps({"point": {"algorithm.lr": "1.0"}}))
     answer = cli("-m", "sweep=random", "sweep.num_trials=2", "sweep.name=mine", LR)
     assert answer.code == 2
     assert "belongs to algorithm.lr=1.0" in answer.err

@@ -19,6 +19,8 @@ class Overrides:
 
     texts: tuple[str, ...]
     resume: str | None = None
+    is_listed: bool = False
+    """Whether a file gave some of them: they are of one run, also where an experiment among them carries a sweep."""
 
 
 def options(folders: Sequence[Path], group: str) -> dict[str, Path]:
@@ -42,7 +44,8 @@ def expand(texts: Sequence[str], folders: Sequence[Path]) -> Overrides:
     Raises:
         ConfigError: The word is no task, ``resume`` is given twice or without a directory, or a file has no overrides.
     """
-    texts = [word for text in texts for word in (_listed(text[5:]) if text.startswith("from=") else [text])]
+    files = [text for text in texts if text.startswith("from=")]
+    texts = [text for text in texts if not text.startswith("from=")]
     first = texts[0] if texts else ""
     word = first if first and first[0] not in "+~" and "=" not in first else None
     texts = texts[1:] if word else texts
@@ -60,9 +63,13 @@ def expand(texts: Sequence[str], folders: Sequence[Path]) -> Overrides:
             hint = near if near.startswith("; did you mean") else ""
             raise ConfigError(f"{word!r} is no task{hint}; tasks: {', '.join(tasks)}")
         texts = [f"task={word}", *texts]
+    listed = [word for file in files for word in _listed(file[5:])]
+    if any(text.startswith("task=") for text in texts):
+        listed = [word for word in listed if not word.startswith("task=")]
+    texts = [*listed, *texts]  # the command line wins
     named = [text.partition("=")[2] for text in texts if text.startswith("task=")]
     keys = _task_keys(options(folders, "task").get(named[-1])) if named else set()
-    return Overrides(tuple(_belongs_to_task(text, keys, folders) for text in texts))
+    return Overrides(tuple(_belongs_to_task(text, keys, folders) for text in texts), is_listed=bool(files))
 
 
 def _listed(name: str) -> list[str]:

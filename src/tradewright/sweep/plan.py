@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from tradewright.config.build import build
+from tradewright.config.root import new_run_id
 from tradewright.errors import ConfigError
 from tradewright.sweep.job import Launcher
 from tradewright.sweep.objective import Constraint, Objectives, parse_constraints
@@ -26,7 +27,7 @@ from tradewright.sweep.sweep import Sweep
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-NOT_SHARED = (*SETTINGS, "hydra", "output_dir", "store", "resume", "report", "logger", "task")
+NOT_SHARED = (*SETTINGS, "hydra", "output_dir", "store", "resume", "report", "logger")
 """Root keys that do not make another sweep."""
 Compose = Callable[[list[str]], DictConfig]
 
@@ -79,7 +80,9 @@ class Plan:
         return self.sweep.sampler.make(zlib.crc32(f"{self.sweep.seed}-{slot}".encode()))
 
 
-def make_plan(base: DictConfig, space: Space, compose: Compose, *, directory: str | None) -> Plan:
+def make_plan(
+    base: DictConfig, space: Space, compose: Compose, *, directory: str | None, has_runs: bool = True
+) -> Plan:
     """Return the plan of a sweep.
 
     Args:
@@ -87,6 +90,7 @@ def make_plan(base: DictConfig, space: Space, compose: Compose, *, directory: st
         space: What varies.
         compose: Composes some overrides; raises what is wrong with them.
         directory: Folder that the command line chose; None: by the sweep's name below the experiment's folder.
+        has_runs: Jobs leave runs behind; others have nothing to go on with and are done anew by every command.
 
     Raises:
         ConfigError: Something in it cannot work.
@@ -118,7 +122,8 @@ def make_plan(base: DictConfig, space: Space, compose: Compose, *, directory: st
     for branch in space.branches():
         compose(branch)
     description = describe(base, space, sweep, pruner, objectives)
-    name = sweep.name or f"sweep-{hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:8]}"
+    known = f"sweep-{hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:8]}"
+    name = sweep.name or (known if has_runs else new_run_id())
     folder = Path(directory or Path(str(base.output_dir)) / str(base.name) / name).absolute()
     first = int(base.seed)
     return Plan(

@@ -1,10 +1,12 @@
 """What a sweep leaves beside its jobs: ``sweep.json``, ``best.yaml``, and no more checkpoints than were asked for."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tradewright.output import CHECKPOINTS, now, write_json, write_text
+from tradewright.errors import RunError
+from tradewright.output import BEST, CHECKPOINTS, STATUS, now, read_json, write_json, write_text
 from tradewright.sweep.plan import Plan
 from tradewright.sweep.queue import Queue
 from tradewright.sweep.slots import best_of
@@ -51,16 +53,49 @@ def best_text(plan: Plan, best: list[Any]) -> str:
 
 
 def keep_best_checkpoints(plan: Plan, queue: Queue, num: int) -> None:
-    """Delete the checkpoints of every finished slot but the ``num`` best; the objective's first metric decides."""
+    """Delete the checkpoints of every finished slot but the ``num`` best, and those that ``best.yaml`` names.
+
+    What keeps the constraints comes first, then the objective's first metric decides.
+    """
     (way, *_) = plan.objectives.metrics.values()
-    done = [one for one in queue.records() if one["state"] in ("done", "failed", "pruned")]
+    records = queue.records()
+    ended = [one for one in records if one["state"] in ("done", "failed", "pruned")]
+    sign = -1.0 if way == "maximize" else 1.0
     ranked = sorted(
-        (one for one in done if one["state"] == "done"),
-        key=lambda one: -one["values"][0] if way == "maximize" else one["values"][0],
+        (one for one in ended if one["state"] == "done"),
+        key=lambda one: (any(value > 0 for value in one["constraints"].values()), sign * one["values"][0]),
     )
-    kept = {one["slot"] for one in ranked[:num]}
-    for one in done:
+    best = best_of(records, [direction == "maximize" for direction in plan.objectives.metrics.values()])
+    kept = {one["slot"] for one in (*ranked[:num], *best)}
+    for one in ended:
         if one["slot"] not in kept:
             for directory in plan.slot_directories(one["slot"]):
-                for path in (directory / CHECKPOINTS).glob("*.ckpt"):
-                    path.unlink(missing_ok=True)
+                for path in ((directory / CHECKPOINTS).glob("*.ckpt"), [directory / CHECKPOINTS / BEST]):
+                    for file in path:
+                        file.unlink(missing_ok=True)
+
+
+def failed_slots(plan: Plan, queue: Queue) -> dict[int, str]:
+    """Return the errors of all jobs that failed, whichever worker saw it, by slot.
+
+    A job of a grid that is done but lacks the objective's metric has not failed.
+    """
+    found = {}
+    for one in queue.records():
+        if one["state"] == "failed":
+            states = [status_of(path) for path in plan.slot_directories(one["slot"])]
+            if plan.points is None or any(state != "done" for state in states):
+                found[one["slot"]] = str(one["reason"])
+    return found
+
+
+def status_of(directory: Path) -> str:
+    """Return the state that a run directory records; ``interrupted`` is to go on, what is damaged has failed."""
+    path = directory / STATUS
+    if not path.is_file():
+        return "missing"
+    try:
+        status = read_json(path)
+        return "interrupted" if status.get("error") == "interrupted" else str(status.get("state"))
+    except (RunError, AttributeError):
+        return "failed"  # the outcome names the damage

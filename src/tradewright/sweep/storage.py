@@ -38,6 +38,8 @@ def storage_url(storage: str | None, directory: Path) -> str:
     Raises:
         ConfigError: The text is no URL of a known kind.
     """
+    if storage is None and any(mark in str(directory.absolute()) for mark in "{}?"):
+        raise ConfigError(f"{directory.absolute()}: the name of a sweep's folder must not hold {{, }} or ?")
     if storage is None:
         return f"sqlite:///{(directory / FILE).absolute()}"
     kind, _, rest = storage.partition("://")

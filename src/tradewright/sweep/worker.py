@@ -16,16 +16,17 @@ from types import FrameType
 from typing import Any
 
 from tradewright.errors import RunError
-from tradewright.output import STATUS, read_json, write_json
+from tradewright.output import STATUS, now, read_json, write_json
 from tradewright.sweep.job import Ended, Handle, Job, Pruning, Run, Session
 from tradewright.sweep.objective import Outcome, read_outcome
 from tradewright.sweep.plan import Plan
 from tradewright.sweep.queue import Claim, Queue
-from tradewright.sweep.results import keep_best_checkpoints, write_results
+from tradewright.sweep.results import keep_best_checkpoints, status_of, write_results
 
 log = logging.getLogger("tradewright.sweep")
 
 PAUSE_S = 0.05
+TIMEOUT = "sweep.trial_timeout_s"
 LOOK_S = 1.0
 """Between two looks at a queue in which nothing waits."""
 SLOT_FILE = "slot.json"
@@ -147,11 +148,11 @@ class Worker:
         except RunError as error:
             self._tell(claim, Outcome.failed(str(error)))
             return True
-        waiting = [path for path in directories if _state(path) not in ("done", "failed", "pruned")]
+        waiting = [path for path in directories if status_of(path) not in ("done", "failed", "pruned")]
         ended = [path for path in directories if path not in waiting]
         if ended:
             self.tally.num_adopted += 1
-        if not waiting or any(_state(path) != "done" for path in ended):
+        if not waiting or any(status_of(path) != "done" for path in ended):
             self._conclude(claim)
             return True
         self._start(claim, waiting, session)
@@ -164,14 +165,16 @@ class Worker:
             RunError: It belongs to others.
         """
         path = self.plan.directory / str(claim.slot) / SLOT_FILE
-        if path.is_file():
-            known = read_json(path)["overrides"]
-            if known != claim.overrides:
-                raise RunError(
-                    f"{path.parent}: belongs to {' '.join(known)}, not to {' '.join(claim.overrides)}; move it away"
-                )
-        else:
-            write_json(path, {"overrides": claim.overrides})
+        try:
+            if not path.is_file():
+                write_json(path, {"point": claim.point, "overrides": claim.overrides})
+                return
+            known = read_json(path)["point"]
+        except (OSError, TypeError, KeyError) as error:
+            raise RunError(f"{path}: is no record of a slot ({error}); move its folder away") from error
+        if known != claim.point:
+            own, other = (" ".join(f"{key}={text}" for key, text in point.items()) for point in (claim.point, known))
+            raise RunError(f"{path.parent}: belongs to {other}, not to {own}; move it away")
 
     def _start(self, claim: Claim, waiting: list[Path], session: Session) -> None:
         directory, *later = waiting
@@ -207,8 +210,13 @@ class Worker:
         limit = self.plan.sweep.trial_timeout_s
         if ended is None and limit is not None and time.monotonic() - one.started > limit:
             one.handle.kill()
-            ended = Ended("failed", f"took longer than sweep.trial_timeout_s = {limit:g} s")
-            _write_failed(one.directory, ended.error)
+            ended = (
+                Ended("done")
+                if status_of(one.directory) == "done"
+                else Ended("failed", f"took longer than {TIMEOUT} = {limit:g} s")
+            )
+            if ended.state == "failed":
+                _write_failed(one.directory, ended.error)
         if ended is None:
             return
         self._running.remove(one)
@@ -318,19 +326,8 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _state(directory: Path) -> str:
-    """Return what a run directory says; "interrupted" and anything unclear is to be continued."""
-    path = directory / STATUS
-    if not path.is_file():
-        return "missing"
-    try:
-        status = read_json(path)
-    except RunError:
-        return "failed"  # the outcome names the damage
-    return "interrupted" if status.get("error") == "interrupted" else str(status.get("state"))
-
-
 def _write_failed(directory: Path, error: str) -> None:
-    from tradewright.output import Status
-
-    Status(directory).write("failed", error=error)
+    """Record that a job was ended; what is known of its start stays."""
+    path = directory / STATUS
+    known = read_json(path) if path.is_file() else {}
+    write_json(path, {**known, "state": "failed", "ended_at": now(), "error": error})
