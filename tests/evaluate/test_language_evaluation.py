@@ -35,8 +35,8 @@ class Oracle:
     def __init__(self, answers: dict[str, str], sure: float = 0.8) -> None:
         self.answers, self.sure = answers, sure
 
-    def losses(self, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([2.0] * len(examples)), np.array([4] * len(examples))
+    def loss(self, examples: Sequence[Example]) -> float:
+        return 0.5 if examples else math.nan
 
     def probabilities(self, prompts: Sequence[Messages], labels: Sequence[str]) -> np.ndarray:
         found = np.full((len(prompts), len(labels)), (1 - self.sure) / (len(labels) - 1))

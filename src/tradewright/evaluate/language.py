@@ -32,8 +32,8 @@ class Answerer(Protocol):
 
     name: str
 
-    def losses(self, examples: Sequence[Example]) -> tuple[Float, npt.NDArray[np.int64]]:
-        """Return the negative log-likelihood (nats, summed over tokens) and the target tokens of every answer."""
+    def loss(self, examples: Sequence[Example]) -> float:
+        """Return the mean negative log-likelihood of all tokens of the answers, nats; NaN without examples."""
         ...
 
     def probabilities(self, prompts: Sequence[Messages], labels: Sequence[str]) -> Float:
@@ -121,9 +121,9 @@ class LanguageEvaluation:
         self.confidence, self.seed = confidence, seed
 
     def validate(self, model: Answerer, bench: TextBench) -> dict[str, float]:
-        """Return the figures of the validation examples, without prefix: loss and labels, nothing is written."""
-        figures, _ = _scored(model, bench, bench.sets.validation)
-        return figures
+        """Return the figures of the validation examples, without prefix, but for the loss, which training knows."""
+        outcome = _labelled(model, bench, bench.sets.validation)
+        return {} if outcome is None else outcome.figures
 
     def judge(self, model: Answerer, bench: TextBench) -> TextJudgement:
         """Judge the test examples.
@@ -131,16 +131,17 @@ class LanguageEvaluation:
         Raises:
             DataError: There is no test example.
         """
-        examples = bench.sets.test
-        if not examples:
+        if not bench.sets.test:
             raise DataError(f"examples: '{bench.sets.name}' has no test example to judge by; lower its other shares")
-        metrics = {f"validation/{name}": value for name, value in self.validate(model, bench).items()}
-        figures, outcome = _scored(model, bench, examples)
-        answers = self._answers(model, bench)
-        figures |= _written(bench, answers) if answers else {}
+        chosen_by = {**_likelihood(model, bench.sets.validation), **self.validate(model, bench)}
+        figures = _likelihood(model, bench.sets.test)
+        outcome = _labelled(model, bench, bench.sets.test)
         if outcome is not None:
             interval = mean_interval(outcome.is_right_M, self.num_resamples, self.confidence, self.seed)
-            figures |= {"accuracy_low": interval.low, "accuracy_high": interval.high}
+            figures |= {**outcome.figures, "accuracy_low": interval.low, "accuracy_high": interval.high}
+        answers = self._answers(model, bench)
+        figures |= _written(bench, answers) if answers else {}
+        metrics = {f"validation/{name}": value for name, value in chosen_by.items()}
         metrics |= {f"test/{name}": value for name, value in figures.items()}
         return TextJudgement(model.name, metrics, answers, outcome.confusion if outcome else {})
 
@@ -157,6 +158,7 @@ class LanguageEvaluation:
 
 @dataclass(frozen=True)
 class _Outcome:
+    figures: dict[str, float]
     is_right_M: Float
     confusion: dict[tuple[str, str], int]
 
@@ -165,24 +167,22 @@ def _no_grades(example: Example, text: str) -> Mapping[str, float]:
     return {}
 
 
-def _scored(model: Answerer, bench: TextBench, examples: Sequence[Example]) -> tuple[dict[str, float], _Outcome | None]:
-    """Return loss and label figures; the outcome by example where there are labels to tell apart."""
-    if not examples:
-        return {"loss": math.nan, "perplexity": math.nan}, None
-    loss_M, tokens_M = model.losses(examples)
-    loss = float(loss_M.sum() / tokens_M.sum())
-    figures = {"loss": loss, "perplexity": math.exp(loss)}
+def _likelihood(model: Answerer, examples: Sequence[Example]) -> dict[str, float]:
+    loss = model.loss(examples)
+    return {"loss": loss, "perplexity": math.exp(loss)}
+
+
+def _labelled(model: Answerer, bench: TextBench, examples: Sequence[Example]) -> _Outcome | None:
+    """Return what the labels of examples show; None where there are none to tell apart."""
     labels, labelled = bench.labels, [one for one in examples if one.label is not None]
     if len(labels) < 2 or not labelled:
-        return figures, None
-    right = [str(one.label) for one in labelled]
+        return None
     probability_ML = model.probabilities([one.prompt for one in labelled], labels)
+    right_M = np.array([labels.index(str(one.label)) for one in labelled])
     chosen_M = probability_ML.argmax(axis=1)
-    right_M = np.array([labels.index(label) for label in right])
-    is_right_M = (chosen_M == right_M).astype(np.float64)
-    figures |= label_figures(labels, right_M, probability_ML)
-    pairs = Counter((labels[r], labels[c]) for r, c in zip(right_M, chosen_M, strict=True))
-    return figures, _Outcome(is_right_M, dict(pairs))
+    pairs = Counter((labels[right], labels[chosen]) for right, chosen in zip(right_M, chosen_M, strict=True))
+    figures = label_figures(labels, right_M, probability_ML)
+    return _Outcome(figures, (chosen_M == right_M).astype(np.float64), dict(pairs))
 
 
 def label_figures(labels: Sequence[str], right_M: npt.NDArray[np.int64], probability_ML: Float) -> dict[str, float]:
