@@ -67,11 +67,22 @@ def _create(base: "PreTrainedModel", lora: "LoraConfig", seed: int) -> "PeftMode
     with torch.random.fork_rng(devices=devices), _peft_calls():
         torch.manual_seed(seed)
         try:
-            model = get_peft_model(base, deepcopy(lora))  # PEFT writes the resolved layers into what it is given
-        except (ValueError, TypeError, ImportError) as error:
+            # A copy, because PEFT writes the resolved layers into what it is given. EVA's weights stay without storage
+            # until data give them, so that a forgotten prepare_eva cannot pass unnoticed.
+            model = get_peft_model(base, _fitted(lora, base), low_cpu_mem_usage=lora.init_lora_weights == "eva")
+        except (ValueError, TypeError, AttributeError, RuntimeError, ImportError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"lora: does not fit {base.config.model_type}: {reason}") from error
     return model
+
+
+def _fitted(lora: "LoraConfig", base: "PreTrainedModel") -> "LoraConfig":
+    """Return a copy that says how the model's weights lie, which PEFT would find out with a warning per layer."""
+    from transformers.pytorch_utils import Conv1D
+
+    fitted = deepcopy(lora)
+    fitted.fan_in_fan_out = any(isinstance(module, Conv1D) for module in base.modules())
+    return fitted
 
 
 def _read(base: "PreTrainedModel", folder: Path, lora: "LoraConfig | None", for_training: bool) -> "PeftModel":
