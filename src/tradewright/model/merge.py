@@ -65,7 +65,7 @@ def merge_adapter(
     unmerged = model.load(quant=_with_float32(quant), device=device)
     _widen(unmerged.model)
     probes = [torch.tensor([unmerged.tokenizer.encode(text, add_special_tokens=False)]) for text in PROBES]
-    expected = _logits(unmerged.model, probes)
+    expected = logits(unmerged.model, probes)
     del unmerged
     base = replace(model, adapter=None).load(quant=quant if merge_base == "trained" else None, device=device)
     plain: Any = base.model
@@ -77,7 +77,7 @@ def merge_adapter(
             plain = read_adapter(plain, model.adapter).merge_and_unload(safe_merge=True)
     _restore_conv1d(plain)
     plain.requires_grad_(False).eval()
-    gap = _distance(_logits(plain, probes), expected)
+    gap = distance(logits(plain, probes), expected)
     is_exact = not bool(getattr(quant, "load_in_8bit", False))  # int8 rounds what goes through the layers too
     if merge_base == "trained" and is_exact and gap > LARGEST_GAP:
         raise RunError(f"{model.adapter}: merged logits are off by {gap:.1e} of their size, expected <= {LARGEST_GAP}")
@@ -142,15 +142,16 @@ def _widen(model: "nn.Module") -> None:
         config.dtype = "float32"
 
 
-def _logits(model: Any, probes: "Sequence[Tensor]") -> "list[Tensor]":
+def logits(model: Any, probes: "Sequence[Tensor]") -> "list[Tensor]":
+    """Return the logits of every probe, float32 on the CPU; the model is put into evaluation mode."""
     import torch
 
     model.eval()
     with torch.no_grad():
-        return [model(probe.to(model.device)).logits.float().cpu() for probe in probes]
+        return [model(ids_BL.to(model.device)).logits.float().cpu() for ids_BL in probes]
 
 
-def _distance(found: "Sequence[Tensor]", expected: "Sequence[Tensor]") -> float:
+def distance(found: "Sequence[Tensor]", expected: "Sequence[Tensor]") -> float:
     """Return the relative L2 distance over all probes."""
     difference = sum(float(((a - b) ** 2).sum()) for a, b in zip(found, expected, strict=True))
     size = sum(float((b**2).sum()) for b in expected)
