@@ -1,6 +1,7 @@
 """Logs speed and memory: frames per second, resident memory, and GPU memory with a warning near its limit."""
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ def resident_mb() -> float:
     import resource
 
     return pages * resource.getpagesize() / MEBIBYTE
+
+
+def total_mb() -> float:
+    """Return the machine's memory in MiB; NaN where the system does not tell."""
+    names = getattr(os, "sysconf_names", {})
+    if not {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= set(names):
+        return float("nan")
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / MEBIBYTE
 
 
 class Throughput(Callback):
