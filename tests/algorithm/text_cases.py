@@ -67,6 +67,7 @@ def with_adapter(model: Any, *, dropout: float = 0.0, seed: int = 0, **options: 
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")  # mixed layer kinds: PEFT corrects itself
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # PEFT 0.21 asks for it
         adapted = peft.get_peft_model(model, config)
     for name, one in adapted.named_parameters():
         if "lora_B" in name:
@@ -98,7 +99,9 @@ def loaded_of(model: Any, tokenizer: Any, *, max_length: int = 128) -> LoadedMod
     return LoadedModel(model=model, tokenizer=tokenizer, max_length=max_length, facts=facts)
 
 
-def sft_of(model: Any, tokenizer: Any, sets: ExampleSets | None = None, *, max_length: int = 128, **options: Any) -> SFT:
+def sft_of(
+    model: Any, tokenizer: Any, sets: ExampleSets | None = None, *, max_length: int = 128, **options: Any
+) -> SFT:
     values: dict[str, Any] = {"epochs": 2, "batch_size": 2, "accumulation": 2, "lr": 1e-2, "log_every": 1}
     values |= {"tokens_per_batch": 128} | options
     loaded = loaded_of(model, tokenizer, max_length=max_length)

@@ -2,8 +2,9 @@
 
 Counted per step: 2 FLOPs per multiplied parameter and token forward, 2 backward to the activations, and 2 more for the
 gradients of parameters that are trained: 4P with a frozen base, 6P where all is trained. The head counts for scored
-tokens only, embeddings are looked up and count nothing, attention scores are left out, recomputation is not the model's
-work (it is added for ``hardware_utilisation``: one more forward, 6P with a frozen base). So the figure is a lower bound.
+tokens only, embeddings are looked up and count nothing, attention scores are left out, and recomputation is not the
+model's work (it is added for ``hardware_utilisation``: one more forward, 6P with a frozen base). So the figure is a
+lower bound.
 """
 
 from dataclasses import dataclass

@@ -13,9 +13,7 @@ def warmup_steps(warmup: float, num_steps: int) -> int:
     return min(num_steps, round(warmup) if warmup >= 1 else math.ceil(warmup * num_steps))
 
 
-def lr_factor(
-    schedule: LrSchedule, *, num_steps: int, warmup: float, final_fraction: float
-) -> Callable[[int], float]:
+def lr_factor(schedule: LrSchedule, *, num_steps: int, warmup: float, final_fraction: float) -> Callable[[int], float]:
     """Return the factor on the highest learning rate at a step, counted from 0.
 
     Warm-up: ``(step + 1) / (w + 1)``, so that no step is wasted at 0 and the first full one is step w; then from 1 to

@@ -1,27 +1,23 @@
 """``algorithm=sft``: supervised fine-tuning of a causal language model, whole or through an adapter.
 
-One Lightning batch is one *window*, which is one optimizer step; its micro-batches run inside ``training_step``. So
-checkpoints always lie between steps, the short last window of an epoch is weighted like any other, and a step that
-does not fit into memory is done again in smaller parts. The loss is the mean negative log-likelihood per target token
+One Lightning batch is one *window*, which is one optimizer step (see ``window_module``), so checkpoints always lie
+between steps and the short last window of an epoch is weighted like any other. The loss is the mean negative log-likelihood per target token
 of the window (see ``text_batches``), over scored positions only (see ``masked_head``).
 """
 
 import logging
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-import lightning
 import torch
 from torch import Tensor
 
 from tradewright.algorithm import random_state
 from tradewright.algorithm.flops import FlopCount, peak_tflops
-from tradewright.algorithm.out_of_memory import ADVICE, is_out_of_memory
 from tradewright.algorithm.schedule import SCHEDULES, LrSchedule, lr_factor
-from tradewright.algorithm.text_batches import FixedWindows, Layout, MicroBatch, TrainingWindows, Window
+from tradewright.algorithm.text_batches import FixedWindows, Layout, TrainingWindows, Window
 from tradewright.algorithm.text_examples import DATA_REPORT, OVERLONG, Overlong, as_report, tokenise
 from tradewright.algorithm.text_meter import TextMeter, perplexity
 from tradewright.algorithm.trained_weights import (
@@ -30,12 +26,13 @@ from tradewright.algorithm.trained_weights import (
     require_same_base,
     trained_state,
 )
+from tradewright.algorithm.window_module import WindowModule
 from tradewright.config.runtime import Runtime
 from tradewright.errors import ConfigError, RunError
 from tradewright.examples.example import ExampleSets
+from tradewright.model.checkpointing import set_checkpointing
 from tradewright.model.loaded_model import LoadedModel
-from tradewright.model.masked_head import causal_model, check_head, masked_nll
-from tradewright.model.varlen_attention import packed_attention
+from tradewright.model.masked_head import causal_model, check_head
 from tradewright.output import write_json
 
 log = logging.getLogger(__name__)
@@ -44,7 +41,7 @@ SAVED = "sft"
 """Key of what the module adds to a checkpoint."""
 
 
-class SFT(lightning.LightningModule):
+class SFT(WindowModule):
     """Fits a language model to examples.
 
     Args:
@@ -107,7 +104,6 @@ class SFT(lightning.LightningModule):
         log_every: int = 10,
         peak_tflops: float | None = None,
     ) -> None:
-        super().__init__()
         for name, count in (
             ("epochs", epochs), ("batch_size", batch_size), ("accumulation", accumulation),
             ("tokens_per_batch", tokens_per_batch), ("bucket_windows", bucket_windows), ("head_chunk", head_chunk),
@@ -119,12 +115,13 @@ class SFT(lightning.LightningModule):
         for name, word, words in (("lr_schedule", lr_schedule, SCHEDULES), ("overlong", overlong, OVERLONG)):
             if word not in words:
                 raise ValueError(f"{name} must be one of {', '.join(words)}, was {word!r}")
+        tokens = tokens_per_batch if packing else None
+        layout = Layout(pad_id=loaded.tokenizer.pad_token_id, batch_size=batch_size, tokens=tokens)
+        super().__init__(model=loaded.model, layout=layout, head_chunk=head_chunk)
         self.betas = _betas(betas)
         self.loaded, self.validate, self.epochs, self.lr = loaded, validate, epochs, lr
         self.lr_schedule, self.warmup, self.final_lr_fraction = lr_schedule, warmup, final_lr_fraction
-        self.weight_decay, self.head_chunk, self.log_every, self.peak_tflops = (
-            weight_decay, head_chunk, log_every, peak_tflops,
-        )  # fmt: skip
+        self.weight_decay, self.log_every, self.peak_tflops = weight_decay, log_every, peak_tflops
         self.is_checkpointing = gradient_checkpointing
         reading = {"tokenizer": loaded.tokenizer, "max_length": loaded.max_length, "overlong": overlong}
         train, in_training = tokenise(sets.train, train_on_prompt=train_on_prompt, **reading)
@@ -138,18 +135,11 @@ class SFT(lightning.LightningModule):
             train, window_size=batch_size * accumulation, bucket_windows=bucket_windows, seed=seed
         )
         self.validation_windows = FixedWindows(validation, window_size=batch_size * accumulation)
-        pad_id = loaded.tokenizer.pad_token_id
-        tokens = tokens_per_batch if packing else None
-        self.layout = Layout(pad_id=pad_id, batch_size=batch_size, tokens=tokens)
-        """How windows are laid out now; running out of memory halves it."""
-        self.model = loaded.model
         self.num_processes = 1
         self.strict_loading = False  # a checkpoint holds what is trained; ``load_state_dict`` checks it
         self._random: dict[str, Any] | None = None
         self._is_restored = False
         self._saved_meter: dict[str, Any] | None = None
-        self._validated: list[tuple[Tensor, int]] = []
-        self.meter: TextMeter
 
     # What callbacks ask of an algorithm
 
@@ -198,9 +188,7 @@ class SFT(lightning.LightningModule):
         self._warn_of_rounding()
         self.model.train()  # transformers hands models out in evaluation mode, without dropout and checkpointing
         if self.is_checkpointing:
-            causal_model(self.model).gradient_checkpointing_enable(
-                gradient_checkpointing_kwargs={"use_reentrant": False}
-            )
+            set_checkpointing(causal_model(self.model), is_on=True)
         peak = self.peak_tflops or peak_tflops(self.device, str(trainer.precision))
         self.meter = TextMeter(FlopCount.of(self.model, is_recomputing=self.is_checkpointing), peak)
         write_json(Path(trainer.default_root_dir) / DATA_REPORT, self.data_report)
@@ -232,83 +220,6 @@ class SFT(lightning.LightningModule):
         if self._is_restored and self._random is not None:
             random_state.restore(self._random)
             self._random, self._is_restored = None, False
-
-    def training_step(self, batch: Window, batch_idx: int) -> Tensor:
-        """Compute the gradient of one window; return its mean negative log-likelihood per target, detached."""
-        drawn = random_state.capture_torch(self.device)
-        while True:
-            try:
-                return self._learn(batch)
-            except RuntimeError as error:  # also torch.OutOfMemoryError
-                if not is_out_of_memory(error):
-                    raise
-            random_state.restore_torch(drawn, self.device)
-            self._halve(batch)  # outside of the handler, whose traceback keeps the activations alive
-
-    def _learn(self, window: Window) -> Tensor:
-        """Run the micro-batches forward and backward; ``loss = sum of NLL / target tokens of the window``."""
-        self.zero_grad(set_to_none=True)
-        num_targets = sum(one.num_targets for one in window)
-        done: list[tuple[MicroBatch, Tensor]] = []
-        with self._attending():
-            for part in self.layout.split(window):
-                batch = self.layout.lay_out(part).to(self.device)
-                nll = self._nll(batch)
-                with torch.autocast(self.device.type, enabled=False):
-                    self.trainer.strategy.backward(nll / num_targets, None)
-                done.append((batch, nll.detach()))
-        for batch, nll in done:
-            self.meter.add(batch, nll)
-        return torch.stack([nll for _, nll in done]).sum() / num_targets
-
-    def _attending(self) -> Any:
-        """Return the context in which layers keep packed sequences apart, also when they are computed again."""
-        return nullcontext() if self.layout.tokens is None else packed_attention(causal_model(self.model))
-
-    def _nll(self, batch: MicroBatch) -> Tensor:
-        return masked_nll(self.model, batch.inputs, batch.rows_K, batch.targets_K, chunk=self.head_chunk)
-
-    def _halve(self, window: Window) -> None:
-        """Lay windows out in micro-batches of half the size.
-
-        Raises:
-            RunError: They hold one example already.
-        """
-        self.zero_grad(set_to_none=True)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        layout = self.layout.halved(window)
-        if layout is None:
-            longest = max(map(len, window))
-            raise RunError(f"out of memory with one example of {longest} tokens at a time; {ADVICE}")
-        log.warning(
-            "out of memory: micro-batches are halved to %s, so that a step of %d examples takes more of them; to start"
-            " there set algorithm.batch_size and algorithm.accumulation, or algorithm.tokens_per_batch",
-            f"{layout.batch_size} examples" if layout.tokens is None else f"{layout.tokens} tokens",
-            self.windows.window_size,
-        )
-        self.layout = layout
-
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Run backward, once per micro-batch; what Lightning hands over after the window is detached."""
-        if loss.requires_grad:
-            loss.backward(*args, **kwargs)
-
-    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
-        """Keep the gradients: Lightning would clear them after the window's backward passes; ``_learn`` did before."""
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step; memory that runs out here, where the optimizer makes its state, cannot be saved by smaller batches.
-
-        Raises:
-            RunError: Out of memory.
-        """
-        try:
-            super().optimizer_step(*args, **kwargs)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            raise RunError(f"out of memory in the optimizer's step; {ADVICE}") from None
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
@@ -360,7 +271,7 @@ class SFT(lightning.LightningModule):
     def on_fit_end(self) -> None:
         """Leave the model as it was found: without recomputation, which generation has no use for."""
         if self.is_checkpointing:
-            causal_model(self.model).gradient_checkpointing_disable()
+            set_checkpointing(causal_model(self.model), is_on=False)
 
     # Validation
 
@@ -371,25 +282,6 @@ class SFT(lightning.LightningModule):
         self._validated = []
         if hasattr(self, "meter"):
             self.meter.pause()
-
-    def validation_step(self, batch: Window, batch_idx: int) -> None:
-        """Score one window."""
-        while True:
-            try:
-                self._validated += self._score(batch)
-                return
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-            self._halve(batch)
-
-    def _score(self, window: Window) -> list[tuple[Tensor, int]]:
-        scored = []
-        with self._attending():
-            for part in self.layout.split(window):
-                batch = self.layout.lay_out(part).to(self.device)
-                scored.append((self._nll(batch), batch.num_targets))
-        return scored
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and perplexity per target token, and what ``validate`` finds."""

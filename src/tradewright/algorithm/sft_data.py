@@ -35,7 +35,11 @@ class SFTDataModule(lightning.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the order stands, and of what it is an order."""
-        return {**self.windows.state_dict(), "num_examples": len(self.windows.examples), "size": self.windows.window_size}
+        return {
+            **self.windows.state_dict(),
+            "num_examples": len(self.windows.examples),
+            "size": self.windows.window_size,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a saved state.

@@ -159,9 +159,7 @@ class TrainingWindows:
         seed: Of the order.
     """
 
-    def __init__(
-        self, examples: Sequence[TokenExample], *, window_size: int, bucket_windows: int, seed: int
-    ) -> None:
+    def __init__(self, examples: Sequence[TokenExample], *, window_size: int, bucket_windows: int, seed: int) -> None:
         self.examples, self.window_size, self.bucket_windows, self.seed = examples, window_size, bucket_windows, seed
         self.epoch = 0
         self.num_fetched = 0

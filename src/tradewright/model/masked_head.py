@@ -48,9 +48,7 @@ def head_of(model: Any) -> nn.Module:
     return head
 
 
-def masked_nll(
-    model: Any, inputs: Mapping[str, Any], rows_K: Tensor, targets_K: Tensor, *, chunk: int
-) -> Tensor:
+def masked_nll(model: Any, inputs: Mapping[str, Any], rows_K: Tensor, targets_K: Tensor, *, chunk: int) -> Tensor:
     """Return the summed negative log-likelihood of the targets in nats: ``-sum_k log p(target_k | what precedes)``.
 
     Args:
