@@ -81,12 +81,16 @@ def test_attention_of_the_model_is_put_back_even_after_an_error() -> None:
     model = model_of("llama")
     before = model.config._attn_implementation
 
-    def fail() -> None:
-        raise KeyError("inside")
+    inside = []
 
-    with pytest.raises(KeyError), packed_attention(model):
-        assert model.config._attn_implementation == NAME
+    def fail() -> None:
+        with packed_attention(model):
+            inside.append(model.config._attn_implementation)
+            raise KeyError("inside")
+
+    with pytest.raises(KeyError):
         fail()
+    assert inside == [NAME]
     assert model.config._attn_implementation == before == "sdpa"
 
 

@@ -1,13 +1,14 @@
 """``algorithm=sft``: supervised fine-tuning of a causal language model, whole or through an adapter.
 
 One Lightning batch is one *window*, which is one optimizer step (see ``window_module``), so checkpoints always lie
-between steps and the short last window of an epoch is weighted like any other. The loss is the mean negative log-likelihood per target token
-of the window (see ``text_batches``), over scored positions only (see ``masked_head``).
+between steps and the short last window of an epoch is weighted like any other. The loss is the mean negative
+log-likelihood per target token of the window (see ``text_batches``), over scored positions only (see ``masked_head``).
 """
 
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -123,9 +124,9 @@ class SFT(WindowModule):
         self.lr_schedule, self.warmup, self.final_lr_fraction = lr_schedule, warmup, final_lr_fraction
         self.weight_decay, self.log_every, self.peak_tflops = weight_decay, log_every, peak_tflops
         self.is_checkpointing = gradient_checkpointing
-        reading = {"tokenizer": loaded.tokenizer, "max_length": loaded.max_length, "overlong": overlong}
-        train, in_training = tokenise(sets.train, train_on_prompt=train_on_prompt, **reading)
-        validation, in_validation = tokenise(sets.validation, name="validation", **reading)
+        read = partial(tokenise, tokenizer=loaded.tokenizer, max_length=loaded.max_length, overlong=overlong)
+        train, in_training = read(sets.train, train_on_prompt=train_on_prompt)
+        validation, in_validation = read(sets.validation, name="validation")
         self.data_report = as_report({"train": in_training, "validation": in_validation})
         """Content of ``data_report.json``."""
         longest = max(in_training.longest, in_validation.longest)
@@ -203,8 +204,8 @@ class SFT(WindowModule):
         halves = {one.dtype for one in self.model.parameters() if one.requires_grad} & {torch.float16, torch.bfloat16}
         if halves:
             log.warning(
-                "trained weights are %s: updates below about 1/256 of a weight are lost; use trainer.precision=bf16-mixed"
-                " with model.dtype=float32 or an adapter",
+                "trained weights are %s: updates below about 1/256 of a weight are lost; use"
+                " trainer.precision=bf16-mixed with model.dtype=float32 or an adapter",
                 " and ".join(sorted(str(one).removeprefix("torch.") for one in halves)),
             )
 
@@ -302,7 +303,7 @@ class SFT(WindowModule):
 
     # Checkpoints
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override] # torch overloads it
         """Return the weights that are trained; all where there is no frozen base."""
         return trained_state(self)
 

@@ -56,8 +56,8 @@ def require_same_base(saved: Mapping[str, str], now: Mapping[str, str]) -> None:
     if differing:
         texts = [f"{name} was {saved.get(name)}, is {now[name]}" for name in differing]
         raise RunError(
-            f"the checkpoint's adapter was trained on another base ({'; '.join(texts)}); resume with the model, lora and"
-            " quant of its run"
+            f"the checkpoint's weights were trained on another base ({'; '.join(texts)}); resume with the model, lora"
+            " and quant of its run"
         )
 
 

@@ -2,14 +2,16 @@
 
 transformers separates packed sequences only where no cache and no mask exists; with its defaults they leak into each
 other without a word (relative logit error 0.36 on Qwen2). Here boundaries are explicit: the call carries
-``cu_seq_lens_q/k`` and ``max_length_q/k``, every layer hands them on, and a call without them is an error. On a CPU each
-sequence is one call of transformers' own SDPA, so a pack equals its sequences apart; on CUDA in 16 bits one call of
-``torch.nn.attention.varlen`` does them all.
+``cu_seq_lens_q/k`` and ``max_length_q/k``, every layer hands them on, and a call without them is an error. On a CPU
+each sequence is one call of transformers' own SDPA, so a pack equals its sequences apart; on CUDA in 16 bits one call
+of ``torch.nn.attention.varlen`` does them all.
 Legend: B 1, H heads, K key/value heads, L tokens of all sequences, D head size, S sequences.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -125,7 +127,7 @@ def _attend_apart(
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     bounds, parts = starts.tolist(), []
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         rows, length = slice(start, stop), stop - start
         mask = None if window is None or length <= window else _window_mask(length, window, query.device)
         part, _ = sdpa_attention_forward(
@@ -160,10 +162,4 @@ def _varlen() -> Any:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
         return None
-    return varlen_attn if _takes_window(varlen_attn) else None
-
-
-def _takes_window(function: Any) -> bool:
-    import inspect
-
-    return {"window_size", "enable_gqa", "scale"} <= set(inspect.signature(function).parameters)
+    return varlen_attn if {"window_size", "enable_gqa", "scale"} <= set(signature(varlen_attn).parameters) else None
