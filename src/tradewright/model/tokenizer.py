@@ -18,6 +18,7 @@ from tradewright.errors import ConfigError, DataError
 from tradewright.model.chat_templates import CHATML, TEMPLATES, TURNS
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 TokenizerKind = Literal["line", "byte"]
