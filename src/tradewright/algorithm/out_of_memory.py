@@ -4,9 +4,7 @@ import torch
 
 CPU_MESSAGES = ("not enough memory", "can't allocate memory")
 """How torch's CPU allocator complains, in a plain ``RuntimeError``."""
-ADVICE = (
-    "lower model.max_length, set algorithm.gradient_checkpointing=true, or choose lora=r16, quant=nf4, another model"
-)
+ADVICE = "lower model.max_length, set algorithm.gradient_checkpointing=true, or use lora=r16, quant=nf4, another model"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -74,7 +74,7 @@ class SFT(WindowModule):
         DataError: The examples cannot be used.
     """
 
-    trains_language_model: ClassVar[bool] = True
+    learns_from: ClassVar[str] = "text"
     trains_in_parallel: ClassVar[bool] = False
     unit: ClassVar[str] = "steps"
     """Of the x-axis of every curve: optimizer steps."""
@@ -138,6 +138,8 @@ class SFT(WindowModule):
         self.validation_windows = FixedWindows(validation, window_size=batch_size * accumulation)
         self.num_processes = 1
         self.strict_loading = False  # a checkpoint holds what is trained; ``load_state_dict`` checks it
+        self.logged_at = -1
+        """Step of the newest point of the curves."""
         self._random: dict[str, Any] | None = None
         self._is_restored = False
         self._saved_meter: dict[str, Any] | None = None
@@ -245,6 +247,7 @@ class SFT(WindowModule):
             "train/lr": float(optimizer.param_groups[0]["lr"]),
             "train/micro_batch": float(self.layout.tokens or self.layout.batch_size),
         }
+        self.logged_at = step
         self.log_dict(points, batch_size=1, logger=False)
         for logger in self.trainer.loggers:
             logger.log_metrics(points, step=step)

@@ -35,7 +35,9 @@ def total_mb() -> float:
 
 
 class Throughput(Callback):
-    """Logs ``device/frames_per_second``, ``device/memory_mb`` and, on a GPU, ``device/gpu_memory_mb`` per epoch.
+    """Logs speed, ``device/memory_mb`` and, on a GPU, ``device/gpu_memory_mb`` per epoch.
+
+    The speed is ``device/frames_per_second``, or of what the module counts (``unit``).
 
     Args:
         warn_fraction: Share of GPU memory above which a warning is logged once, in (0, 1].
@@ -58,7 +60,7 @@ class Throughput(Callback):
             return
         elapsed_s = time.monotonic() - self._start
         figures = {
-            "device/frames_per_second": (module.frames - self._frames) / elapsed_s,
+            f"device/{module.unit}_per_second": (module.frames - self._frames) / elapsed_s,
             "device/memory_mb": resident_mb(),
         }
         self._start = None
