@@ -37,13 +37,13 @@ def model_of(architecture: str, *, vocabulary: int = 300, dropout: float = 0.0, 
     common: dict[str, Any] = {"vocab_size": vocabulary, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     if architecture == "gpt2":
         config: Any = transformers.GPT2Config(
-            n_layer=layers, n_embd=32, n_head=4, n_positions=256, n_inner=64,
+            n_layer=layers, n_embd=32, n_head=4, n_positions=512, n_inner=64,
             resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, **common,
         )  # fmt: skip
         return transformers.GPT2LMHeadModel(config).train()
     sizes: dict[str, Any] = {
         "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": layers, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "max_position_embeddings": 256, "attention_dropout": dropout,
+        "num_key_value_heads": 2, "max_position_embeddings": 512, "attention_dropout": dropout,
     }  # fmt: skip
     kinds: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM, {"tie_word_embeddings": True}),
