@@ -96,7 +96,7 @@ def test_checklist_tells_device_loss_metric_and_checkpoints(caplog) -> None:
 def test_throughput_logs_frames_per_second_and_memory(monkeypatch) -> None:
     logged: dict = {}
     logger = SimpleNamespace(log_metrics=lambda figures, step: logged.update(figures, step=step))
-    module = SimpleNamespace(frames=0, device=torch.device("cpu"))
+    module = SimpleNamespace(frames=0, unit="frames", device=torch.device("cpu"))
     callback, trainer = Throughput(), SimpleNamespace(loggers=[logger])
     callback.on_train_epoch_start(trainer, module)
     module.frames = 5000

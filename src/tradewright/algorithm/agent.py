@@ -56,6 +56,8 @@ class AgentModule(lightning.LightningModule, ABC):
     """
 
     action_kinds: ClassVar[tuple[str, ...]]
+    unit: ClassVar[str] = "frames"
+    """What ``frames`` counts: environment steps."""
     trains_in_parallel: ClassVar[bool] = False
     """Whether several processes can train one agent."""
 

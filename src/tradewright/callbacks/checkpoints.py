@@ -110,14 +110,19 @@ class LastCheckpoint(ModelCheckpoint):
     Args:
         directory: Where checkpoints go.
         every_n_epochs: Epochs between two checkpoints, >= 1.
+        every_n_steps: Optimizer steps between two more checkpoints within an epoch, >= 1; None: none. For algorithms
+            that can continue there.
 
     Raises:
-        ValueError: ``every_n_epochs`` is below 1.
+        ValueError: A number is below 1.
     """
 
-    def __init__(self, *, directory: Runtime[Path], every_n_epochs: int = 1) -> None:
+    def __init__(self, *, directory: Runtime[Path], every_n_epochs: int = 1, every_n_steps: int | None = None) -> None:
         if every_n_epochs < 1:
             raise ValueError(f"every_n_epochs must be >= 1, was {every_n_epochs}")
+        if every_n_steps is not None and every_n_steps < 1:
+            raise ValueError(f"every_n_steps must be >= 1 or null, was {every_n_steps}")
+        self.every_n_steps = every_n_steps
         super().__init__(
             dirpath=directory,
             filename=LAST.removesuffix(".ckpt"),
@@ -126,6 +131,23 @@ class LastCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
             save_on_train_epoch_end=False,
         )
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save within an epoch; what its end is followed by, the validation, saves for itself.
+
+        Lightning takes either steps or epochs, not both.
+        """
+        is_due = self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
+        is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if is_due and not is_last and not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Save once more after a validation within an epoch: what it found belongs to the state."""
+        self._last_global_step_saved = -1
+        super().on_validation_end(trainer, pl_module)
 
 
 def newest_checkpoint(directory: Path) -> Path | None:

@@ -15,10 +15,12 @@ log = logging.getLogger(__name__)
 
 LINES = 10
 """Log lines over a whole training where there is no terminal."""
+LEAST_ROUNDED = 100
+"""Speed from which on its decimals say nothing."""
 
 
 class TrainingProgress(Callback):
-    """Shows frames, frames per second, time left and the monitored metric.
+    """Shows frames (or what the module counts: ``unit``), their speed, time left and the monitored metric.
 
     Args:
         monitor: Metric to show.
@@ -31,6 +33,7 @@ class TrainingProgress(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Open the bar at the frames already done."""
+        self._unit = module.unit
         warm_up = module.warm_up_frames * module.num_processes
         self._total = warm_up + module.frames_per_epoch * trainer.max_epochs
         self._eta = Eta(self._total)
@@ -64,9 +67,10 @@ class TrainingProgress(Callback):
             log.info("trained %d%%: %s", 10 * lines, self._text(trainer, module.frames, remaining_s))
 
     def _text(self, trainer: lightning.Trainer, frames: int, remaining_s: float) -> str:
-        parts = [f"{frames:,} frames"]
+        parts = [f"{frames:,} {self._unit}"]
         if math.isfinite(remaining_s):
-            parts += [f"{self._eta.rate:,.0f} frames/s", f"{remaining_s:.0f} s left"]
+            decimals = 0 if self._eta.rate >= LEAST_ROUNDED else 2
+            parts += [f"{self._eta.rate:,.{decimals}f} {self._unit}/s", f"{remaining_s:.0f} s left"]
         if self.monitor in trainer.callback_metrics:
             parts.append(f"{self.monitor} {float(trainer.callback_metrics[self.monitor]):.3f}")
         return ", ".join(parts)

@@ -1,6 +1,7 @@
 """Logs speed and memory: frames per second, resident memory, and GPU memory with a warning near its limit."""
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,18 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / MEBIBYTE
 
 
+def total_mb() -> float:
+    """Return the machine's memory in MiB; NaN where the system does not tell."""
+    names = getattr(os, "sysconf_names", {})
+    if not {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= set(names):
+        return float("nan")
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / MEBIBYTE
+
+
 class Throughput(Callback):
-    """Logs ``device/frames_per_second``, ``device/memory_mb`` and, on a GPU, ``device/gpu_memory_mb`` per epoch.
+    """Logs speed, ``device/memory_mb`` and, on a GPU, ``device/gpu_memory_mb`` per epoch.
+
+    The speed is ``device/frames_per_second``, or of what the module counts (``unit``).
 
     Args:
         warn_fraction: Share of GPU memory above which a warning is logged once, in (0, 1].
@@ -49,7 +60,7 @@ class Throughput(Callback):
             return
         elapsed_s = time.monotonic() - self._start
         figures = {
-            "device/frames_per_second": (module.frames - self._frames) / elapsed_s,
+            f"device/{module.unit}_per_second": (module.frames - self._frames) / elapsed_s,
             "device/memory_mb": resident_mb(),
         }
         self._start = None

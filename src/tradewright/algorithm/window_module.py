@@ -1,0 +1,142 @@
+"""``WindowModule``: one Lightning batch is one window, one window is one optimizer step.
+
+Micro-batches run inside ``training_step``, forward and backward, under Lightning's automatic optimisation, which clips,
+steps and schedules as ever. A window that does not fit into memory is done again in micro-batches of half the size,
+from its start and the same random state: the examples and the target tokens that it is divided by stay the same, so
+the gradient does too.
+"""
+
+import logging
+from contextlib import nullcontext
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from tradewright.algorithm import random_state
+from tradewright.algorithm.out_of_memory import ADVICE, is_out_of_memory
+from tradewright.algorithm.text_batches import Layout, MicroBatch, Window
+from tradewright.algorithm.text_meter import TextMeter
+from tradewright.errors import RunError
+from tradewright.model.masked_head import causal_model, masked_nll
+from tradewright.model.varlen_attention import packed_attention
+
+log = logging.getLogger(__name__)
+
+
+class WindowModule(lightning.LightningModule):
+    """Base of what learns from windows of examples.
+
+    Args:
+        model: A causal language model; what requires gradients is trained.
+        layout: How windows are laid out at first.
+        head_chunk: Targets whose logits exist at a time, >= 1.
+    """
+
+    meter: TextMeter
+    """Made when the training starts."""
+
+    def __init__(self, *, model: Any, layout: Layout, head_chunk: int) -> None:
+        super().__init__()
+        self.model, self.head_chunk = model, head_chunk
+        self.layout = layout
+        """How windows are laid out now; running out of memory halves it."""
+        self._validated: list[tuple[Tensor, int]] = []
+        """Summed NLL and targets of every micro-batch of the running validation."""
+
+    def training_step(self, batch: Window, batch_idx: int) -> Tensor:
+        """Compute the gradient of one window; return its mean negative log-likelihood per target, detached."""
+        drawn = random_state.capture_torch(self.device)
+        while True:
+            try:
+                return self._learn(batch)
+            except RuntimeError as error:  # also torch.OutOfMemoryError
+                if not is_out_of_memory(error):
+                    raise
+            random_state.restore_torch(drawn, self.device)
+            self._halve(batch)  # outside of the handler, whose traceback keeps the activations alive
+
+    def _learn(self, window: Window) -> Tensor:
+        """Run the micro-batches forward and backward; ``loss = sum of NLL / target tokens of the window``."""
+        self.zero_grad(set_to_none=True)
+        num_targets = sum(one.num_targets for one in window)
+        done: list[tuple[MicroBatch, Tensor]] = []
+        with self._attending():
+            for part in self.layout.split(window):
+                batch = self.layout.lay_out(part).to(self.device)
+                nll = self._nll(batch)
+                with torch.autocast(self.device.type, enabled=False):
+                    self.trainer.strategy.backward(nll / num_targets, None)
+                done.append((batch, nll.detach()))
+        for batch, nll in done:
+            self.meter.add(batch, nll)
+        return torch.stack([nll for _, nll in done]).sum() / num_targets
+
+    def _attending(self) -> Any:
+        """Return the context in which layers keep packed sequences apart, also when they are computed again."""
+        return nullcontext() if self.layout.tokens is None else packed_attention(causal_model(self.model))
+
+    def _nll(self, batch: MicroBatch) -> Tensor:
+        return masked_nll(self.model, batch.inputs, batch.rows_K, batch.targets_K, chunk=self.head_chunk)
+
+    def _halve(self, window: Window) -> None:
+        """Lay windows out in micro-batches of half the size.
+
+        Raises:
+            RunError: They hold one example already.
+        """
+        self.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        layout = self.layout.halved(window)
+        if layout is None:
+            longest = max(map(len, window))
+            raise RunError(f"out of memory with one example of {longest} tokens at a time; {ADVICE}")
+        log.warning(
+            "out of memory: micro-batches are halved to %s, so that a step of %d examples takes more of them; to start"
+            " there set algorithm.batch_size and algorithm.accumulation, or algorithm.tokens_per_batch",
+            f"{layout.batch_size} examples" if layout.tokens is None else f"{layout.tokens} tokens",
+            len(window),
+        )
+        self.layout = layout
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Run backward, once per micro-batch; what Lightning hands over after the window is detached."""
+        if loss.requires_grad:
+            loss.backward(*args, **kwargs)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        """Keep the gradients: Lightning would clear them after the window's backward passes; ``_learn`` did before."""
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step; memory that runs out here, where the optimizer makes its state, cannot be saved by smaller batches.
+
+        Raises:
+            RunError: Out of memory.
+        """
+        try:
+            super().optimizer_step(*args, **kwargs)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise RunError(f"out of memory in the optimizer's step; {ADVICE}") from None
+
+    def validation_step(self, batch: Window, batch_idx: int) -> None:
+        """Score one window."""
+        while True:
+            try:
+                self._validated += self._score(batch)
+                return
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._halve(batch)
+
+    def _score(self, window: Window) -> list[tuple[Tensor, int]]:
+        scored = []
+        with self._attending():
+            for part in self.layout.split(window):
+                batch = self.layout.lay_out(part).to(self.device)
+                scored.append((self._nll(batch), batch.num_targets))
+        return scored
