@@ -1,0 +1,165 @@
+"""Adapters on a language model: new ones from ``lora``, saved ones from a folder, what is frozen, what is written.
+
+PEFT's ``prepare_model_for_kbit_training`` is not used: it turns all other weights to float32 (half a gigabyte for the
+embedding of 151k tokens). Freezing and a gradient at the input are all that is needed.
+"""
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradewright.errors import ConfigError
+
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+CONFIG_FILE = "adapter_config.json"
+COMPARED = ("r", "lora_alpha", "use_rslora", "use_dora", "fan_in_fan_out", "bias")
+"""Settings in which a saved adapter and the configuration that goes on training it must agree."""
+
+
+def is_adapter(lora: Any) -> bool:
+    """Return whether ``lora`` asks for an adapter."""
+    from tradewright.config.inert import NoLora
+
+    return lora is not None and not isinstance(lora, NoLora)
+
+
+def attach(
+    base: "PreTrainedModel", *, lora: Any, adapter: str | None, seed: int, for_training: bool
+) -> "PreTrainedModel | PeftModel":
+    """Put an adapter on a base model and set what is trained.
+
+    Args:
+        base: The model without adapters; it is changed.
+        lora: ``peft.LoraConfig`` of a new adapter, ``NoLora`` or None.
+        adapter: Folder of a saved adapter, or None.
+        seed: Of a new adapter's weights.
+        for_training: Whether the adapter's weights, or all without one, shall be trained.
+
+    Raises:
+        ConfigError: The folder holds no adapter that fits, or ``lora`` does not fit the model.
+    """
+    model: Any = base
+    if adapter is not None:
+        model = _read(base, Path(adapter), lora if is_adapter(lora) else None, for_training)
+    elif is_adapter(lora):
+        model = _create(base, lora, seed)
+    if not for_training:
+        model.requires_grad_(False)
+    elif model is base:
+        model.requires_grad_(True)
+    model.train(for_training)
+    return model
+
+
+def _create(base: "PreTrainedModel", lora: "LoraConfig", seed: int) -> "PeftModel":
+    import torch
+    from peft import get_peft_model
+
+    base.requires_grad_(False)
+    devices = [base.device] if base.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), _peft_calls():
+        torch.manual_seed(seed)
+        try:
+            model = get_peft_model(base, deepcopy(lora))  # PEFT writes the resolved layers into what it is given
+        except (ValueError, TypeError, ImportError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"lora: does not fit {base.config.model_type}: {reason}") from error
+    return model
+
+
+def _read(base: "PreTrainedModel", folder: Path, lora: "LoraConfig | None", for_training: bool) -> "PeftModel":
+    from peft import PeftConfig, PeftModel
+
+    if not (folder / CONFIG_FILE).is_file():
+        raise ConfigError(f"model.adapter: {str(folder)!r} holds no {CONFIG_FILE}; expected the folder of an adapter")
+    if lora is not None:
+        _require_same(PeftConfig.from_pretrained(str(folder)), lora, folder)
+    try:
+        with _peft_calls():
+            return PeftModel.from_pretrained(base, str(folder), is_trainable=for_training)
+    except (ValueError, TypeError, RuntimeError, ImportError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"model.adapter: {str(folder)!r} does not fit this base model: {reason}") from error
+
+
+@contextmanager
+def _peft_calls() -> Iterator[None]:
+    """Silence what PEFT 0.21 calls and transformers 5.24 has deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        yield
+
+
+def _require_same(saved: Any, lora: Any, folder: Path) -> None:
+    for key in COMPARED:
+        if getattr(saved, key) != getattr(lora, key):
+            raise ConfigError(
+                f"lora.{key} must be {getattr(saved, key)}, as in the adapter {str(folder)!r} whose training goes on,"
+                f" was {getattr(lora, key)}; change it or leave model.adapter null"
+            )
+
+
+def checkpoint_gradients(model: Any) -> None:
+    """Trade a second forward pass for memory; works above a frozen embedding too."""
+    model.enable_input_require_grads()
+    options = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):  # its name from transformers 5.24 on
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
+
+
+def is_eva(model: Any) -> bool:
+    """Return whether the adapter's weights wait for data (``lora=eva``)."""
+    configs = getattr(model, "peft_config", {})
+    return any(config.init_lora_weights == "eva" for config in configs.values())
+
+
+def prepare_eva(model: Any, batches: Iterable[Mapping[str, "Tensor"]]) -> None:
+    """Give an adapter of ``lora=eva`` its weights: the directions in which its layers' inputs vary most.
+
+    Args:
+        model: As loaded, not trained yet.
+        batches: ``input_ids`` and ``attention_mask`` on the model's device; read until the directions are stable, from
+            the beginning again where they end, so it must be a sequence.
+
+    Raises:
+        ConfigError: The adapter is of another kind.
+
+    Source: Paischer et al., "Parameter efficient fine-tuning via explained variance adaptation", arXiv 2410.07170.
+    """
+    from peft import initialize_lora_eva_weights
+
+    if not is_eva(model):
+        raise ConfigError("lora.init_lora_weights: must be eva for weights from data; use lora=eva")
+    initialize_lora_eva_weights(model, list(batches), show_progress_bar=False)
+
+
+def save_adapter(model: "PeftModel", folder: Path) -> None:
+    """Write the adapter alone: its settings and weights, no part of the base model."""
+    # the loader adds a padding row again by itself, so the embedding need not travel with the adapter
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+
+
+def summary(model: Any) -> dict[str, Any] | None:
+    """Return rank, scaling, dropout and layers of the adapter, for reports; None without one."""
+    configs = getattr(model, "peft_config", None)
+    if not configs:
+        return None
+    config = next(iter(configs.values()))
+    return {
+        "r": config.r,
+        "lora_alpha": config.lora_alpha,
+        "lora_dropout": config.lora_dropout,
+        "target_modules": sorted(config.target_modules),
+        "use_rslora": config.use_rslora,
+        "use_dora": config.use_dora,
+        "init_lora_weights": config.init_lora_weights,
+    }
