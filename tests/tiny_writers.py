@@ -1,4 +1,4 @@
-"""Tiny language models for tests of generation, backends and serving: built from configurations, loaded from folders."""
+"""Tiny language models for tests of generation, backends and serving: built from configurations, read from folders."""
 
 from functools import cache
 from pathlib import Path

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 import torch
-from tiny_writers import ARCHITECTURES, PROMPTS, ask, tiny_writer
 from torch import Tensor
 
+from tiny_writers import ARCHITECTURES, PROMPTS, ask, tiny_writer
 from tradewright.errors import ConfigError, RunError
 from tradewright.examples.example import Messages
 from tradewright.generate.decoding import Decoding
@@ -226,7 +226,7 @@ def test_answer_ends_where_the_context_does(loaded):
 
 
 def test_several_candidates_cannot_be_streamed():
-    with pytest.raises(ConfigError, match="^generate.num_candidates must be 1 to stream, was 2"):
+    with pytest.raises(ConfigError, match=r"^generate\.num_candidates must be 1 to stream, was 2"):
         Writer(tiny_writer(), SAMPLED.changed(num_candidates=2)).stream(PROMPTS[0])
 
 

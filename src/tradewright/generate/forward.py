@@ -1,9 +1,10 @@
 """Forward passes with a key-value cache, the same for every architecture and version of transformers.
 
-Rows are padded on the left, so that the newest token of every row stands in the last column and sliding windows see
+Prompts are padded on the left, so that the newest token of every row stands in the last column and sliding windows see
 what they would see without padding. Legend: B rows, L tokens, V vocabulary.
 """
 
+import copy
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -77,6 +78,12 @@ class Cached:
             inputs["logits_to_keep"] = num_logits
         logits = self.model(input_ids=ids_BL, **inputs).logits
         return logits[:, -num_logits:].float()
+
+    def copied(self) -> "Cached":
+        """Return a copy with a cache of its own, from which several continuations can start."""
+        copied = copy.copy(self)
+        copied.cache = copy.deepcopy(self.cache)
+        return copied
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep only some rows, in this order."""

@@ -4,7 +4,7 @@ Legend: B rows that still write, L tokens, V vocabulary.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -86,7 +86,7 @@ def write_steps(
     vocabulary: int,
     ends: frozenset[int],
     is_stopped: Callable[[Row], bool],
-) -> Iterator[None]:
+) -> Generator[None]:
     """Write all rows, yielding after each step; the rows carry the result.
 
     Args:
@@ -112,7 +112,7 @@ def _steps(
     vocabulary: int,
     ends: frozenset[int],
     is_stopped: Callable[[Row], bool],
-) -> Iterator[None]:
+) -> Generator[None]:
     rows = [row for group in groups for row in group]
     cached = Cached(model, len(groups))
     ids_BL, mask_BL = pad_left([group[0].prompt for group in groups])

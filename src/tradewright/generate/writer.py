@@ -5,7 +5,7 @@ cannot be parsed later is the caller's to count: nothing is filled in here.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from tradewright.errors import ConfigError, RunError
 from tradewright.examples.example import Messages
@@ -107,7 +107,7 @@ class Writer:
             for candidate in range(self.decoding.num_candidates)
         ]
 
-    def _steps(self, groups: Sequence[Sequence[Row]]) -> Iterator[None]:
+    def _steps(self, groups: Sequence[Sequence[Row]]) -> Generator[None]:
         return write_steps(
             self.loaded.model,
             groups,
@@ -167,7 +167,7 @@ class TextStream(Iterator[str]):
         """Stop writing."""
         self._pieces.close()
 
-    def _run(self, writer: Writer, row: Row) -> "Iterator[str]":
+    def _run(self, writer: Writer, row: Row) -> Generator[str]:
         pieces = Pieces(writer.decoding.stop)
         steps = writer._steps([[row]])
         try:
