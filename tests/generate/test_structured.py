@@ -8,7 +8,7 @@ import pytest
 from tiny_writers import ARCHITECTURES, PROMPTS, ask, tiny_writer
 from tradewright.errors import ConfigError
 from tradewright.generate.decoding import Decoding
-from tradewright.generate.structured import JsonGrammar, read_json_answer, write_json
+from tradewright.generate.structured import JsonCompiler, read_json_answer, write_json
 from tradewright.generate.writer import Writer
 from tradewright.generate.written import Written
 
@@ -65,7 +65,7 @@ def test_grammar_and_batches_go_together():
 @pytest.mark.parametrize("schema", [{"type": "nonsense"}, {"$ref": "#/nowhere"}])
 def test_schema_that_is_none_is_refused_in_one_line(schema):
     with pytest.raises(ConfigError, match=r"^schema: cannot be made into a grammar \("):
-        JsonGrammar(tiny_writer(), schema)
+        JsonCompiler(tiny_writer()).compile(schema)
 
 
 def test_null_is_a_value_and_no_error():

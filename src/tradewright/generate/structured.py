@@ -52,18 +52,14 @@ class JsonAnswers:
         return sum(not answer.is_valid for answer in self.answers)
 
 
-class JsonGrammar:
-    """A JSON schema, compiled for one model's tokens.
+class JsonCompiler:
+    """Makes grammars for one model's tokens, which it reads once.
 
     Args:
         loaded: Whose tokens.
-        schema: JSON schema.
-
-    Raises:
-        ConfigError: The schema is not valid, or has what the grammar does not know.
     """
 
-    def __init__(self, loaded: LoadedModel, schema: Mapping[str, Any]) -> None:
+    def __init__(self, loaded: LoadedModel) -> None:
         import xgrammar
 
         self.num_rows = int(base_of(loaded.model).get_output_embeddings().weight.shape[0])
@@ -71,12 +67,33 @@ class JsonGrammar:
         tokens = xgrammar.TokenizerInfo.from_huggingface(
             loaded.tokenizer, vocab_size=self.num_rows, stop_token_ids=ends
         )
+        self._compiler = xgrammar.GrammarCompiler(tokens, max_threads=1)
+
+    def compile(self, schema: Mapping[str, Any]) -> "JsonGrammar":
+        """Return the grammar of a JSON schema.
+
+        Raises:
+            ConfigError: The schema is not valid, or has what grammars do not know.
+        """
         try:
-            compiler = xgrammar.GrammarCompiler(tokens, max_threads=1)
-            self.compiled = compiler.compile_json_schema(json.dumps(schema), any_whitespace=False)
+            compiled = self._compiler.compile_json_schema(json.dumps(schema), any_whitespace=False)
         except (RuntimeError, TypeError, ValueError) as error:
             text = " ".join(str(error).split())
             raise ConfigError(f"schema: cannot be made into a grammar ({text}); simplify it") from error
+        return JsonGrammar(compiled, self.num_rows)
+
+
+@dataclass(frozen=True)
+class JsonGrammar:
+    """A JSON schema, compiled.
+
+    Args:
+        compiled: xgrammar's form of it.
+        num_rows: Logits of the model, unused ones included.
+    """
+
+    compiled: Any
+    num_rows: int
 
     def constraint(self) -> "GrammarConstraint":
         """Return the constraint of one answer."""
@@ -124,7 +141,7 @@ def write_json(
         ConfigError: The schema cannot be made into a grammar.
         RunError: A prompt fills the context.
     """
-    grammar = JsonGrammar(writer.loaded, schema)
+    grammar = JsonCompiler(writer.loaded).compile(schema)
     written = writer.write(prompts, seed=seed, constraint=grammar.constraint)
     return JsonAnswers(tuple(read_json_answer(one) for one in written))
 

@@ -74,7 +74,9 @@ class Writer:
                 pass
         return [[self._written(row) for row in group] for group in groups]
 
-    def stream(self, prompt: Messages, *, seed: int | None = None) -> "TextStream":
+    def stream(
+        self, prompt: Messages, *, seed: int | None = None, constraint: NewConstraint | None = None
+    ) -> "TextStream":
         """Return the answer piece by piece; the pieces together are what :meth:`write` returns.
 
         Raises:
@@ -86,7 +88,7 @@ class Writer:
                 f"generate.num_candidates must be 1 to stream, was {self.decoding.num_candidates}: the best is known"
                 " when all are written"
             )
-        return TextStream(self, self._rows(prompt, seed, None)[0])
+        return TextStream(self, self._rows(prompt, seed, constraint)[0])
 
     def _rows(self, prompt: Messages, seed: int | None, constraint: NewConstraint | None) -> list[Row]:
         ids = encode_prompt(self.loaded.tokenizer, prompt)
