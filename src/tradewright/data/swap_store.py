@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -15,8 +16,9 @@ FIELDS = {"ts": "ts_K", "block": "block_K", "price": "price_K", "amount": "amoun
 
 def write_tape(connection: duckdb.DuckDBPyConnection, tape: SwapTape) -> None:
     """Write the swaps of a new data set."""
-    columns = {name: getattr(tape, field) for name, field in FIELDS.items()}
-    insert_columns(connection, "swaps", {"place": np.arange(tape.num_swaps), **columns})
+    columns: dict[str, Any] = {name: getattr(tape, field) for name, field in FIELDS.items()}
+    columns["place"] = np.arange(tape.num_swaps)
+    insert_columns(connection, "swaps", columns)
 
 
 def with_tape(panel: Panel, connection: duckdb.DuckDBPyConnection, fee_bps: str) -> Panel:

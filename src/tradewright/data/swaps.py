@@ -71,9 +71,7 @@ class PoolSource(Source):
         staging.timeframe_s = self.block_s
         staging.origin_s = int(tape.ts_K[0].astype("datetime64[s]").astype(np.int64)) % self.block_s
         staging.swaps = tape
-        instrument = Instrument(
-            symbol=self.pool, kind=kind, currency=self.currency, calendar=self.calendar or "crypto"
-        )
+        instrument = Instrument(symbol=self.pool, kind=kind, currency=self.currency, calendar=self.calendar or "crypto")
         staging.instruments[self.pool] = instrument
         ts_T, bars_5T = block_bars(tape)
         staging.add_arrays(name, symbols_N=(self.pool,), ts_T=ts_T, bars_5TN=tuple(x_T[:, None] for x_T in bars_5T))

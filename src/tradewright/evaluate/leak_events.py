@@ -119,10 +119,10 @@ def other_swaps(panel: Panel, k: int, bars: dict[str, Array], sign: int, rng: np
     side_K = np.where(rng.random(num) < 0.5 + 0.4 * sign, 1.0, -1.0)
     fresh = {
         "ts_K": ts_K,
-        "block_K": rng.permutation(np.arange(num)) // 2 + (kept.block_K[-1] if kept.num_swaps else 0) + 1,
+        "block_K": np.arange(num) // 2 + (kept.block_K[-1] if kept.num_swaps else 0) + 1,
         "price_K": price_K,
         "amount_K": side_K * part_K / total_K * bars["volume_TN"][row_K, 0],
         "liquidity_K": rng.choice(tape.liquidity_K, num) * np.exp(sign * rng.uniform(0.5, 1.5, num)),
     }
-    fresh["block_K"] = np.sort(fresh["block_K"])
-    return replace(kept, **{name: np.concatenate([getattr(kept, name), fresh[name]]) for name in COLUMNS})
+    joined: dict[str, Any] = {name: np.concatenate([getattr(kept, name), fresh[name]]) for name in COLUMNS}
+    return replace(kept, **joined)

@@ -204,7 +204,7 @@ def _frozen(panel: Panel) -> Panel:
     changed: dict[str, Any] = {name: _read_only(array) for name, array in held.items()}
     changed["finer"] = _frozen(panel.finer) if panel.finer else None
     if panel.swaps is not None:
-        columns = {name: _read_only(getattr(panel.swaps, name)) for name in COLUMNS}
+        columns: dict[str, Any] = {name: _read_only(getattr(panel.swaps, name)) for name in COLUMNS}
         changed["swaps"] = replace(panel.swaps, **columns)
     return replace(panel, **changed)
 

@@ -97,9 +97,7 @@ def sampled(panel: Panel, columns: Mapping[str, Float]) -> dict[str, Float]:
     return {name: column_K[last_T][:, None] for name, column_K in columns.items()}
 
 
-def onchain_table(
-    panel: Panel, *, window: int = CORE_WINDOW, windows: Sequence[int] = WINDOWS
-) -> dict[str, Float]:
+def onchain_table(panel: Panel, *, window: int = CORE_WINDOW, windows: Sequence[int] = WINDOWS) -> dict[str, Float]:
     """Return core features and conditions of every bar in natural units, ``[T, 1]`` by name.
 
     Args:

@@ -31,7 +31,7 @@ class Quotes(NamedTuple):
             Known at the decision.
         capacity: Most shares that a decided order may move in the bar; inf: no cap. Stops, targets, liquidations and
             rolls are not capped.
-        pool: Inverse liquidity of a constant-product pool, 1 / sqrt(shares x money): an order of q shares at the price p
+        pool: Inverse liquidity of a constant-product pool, 1 / sqrt(shares x money): an order of q shares at price p
             fills at ``p / (1 - q * sqrt(p) * pool)``, q > 0 for buys. Known at the decision; 0: no pool.
         finer_open, finer_high, finer_low: ``[T, K, N]``, finer bars inside each bar in time order, padded with NaN;
             they decide whether stop or target came first.

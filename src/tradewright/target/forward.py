@@ -73,9 +73,7 @@ class Direction(ForwardReturn):
     def label(self, panel: Panel) -> Labels:
         """Return the labels; their value is the side."""
         labels = super().label(panel)
-        return Labels(
-            side_TN=labels.side_TN, size_TN=labels.size_TN, cause_TN=labels.cause_TN, value_TN=labels.side_TN
-        )
+        return Labels(side_TN=labels.side_TN, size_TN=labels.size_TN, cause_TN=labels.cause_TN, value_TN=labels.side_TN)
 
 
 def forward_return(panel: Panel, horizon_bars: int) -> Float:

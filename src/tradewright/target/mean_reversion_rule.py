@@ -9,9 +9,7 @@ import numpy.typing as npt
 Float = npt.NDArray[np.float64]
 
 
-def mean_reversion_side(
-    deviation_T: Float, volume_ratio_T: Float, *, deviation: float, volume_ratio: float
-) -> Float:
+def mean_reversion_side(deviation_T: Float, volume_ratio_T: Float, *, deviation: float, volume_ratio: float) -> Float:
     """Return 1 where to buy, -1 where to sell, 0 where to hold; NaN where an input is unknown.
 
     Buy where the deviation is below ``-deviation``, sell where it is above ``deviation``; both only where the volume
