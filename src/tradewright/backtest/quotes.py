@@ -22,6 +22,9 @@ from tradewright.market.positions import Positions
 Float = npt.NDArray[np.float64]
 
 YEAR = np.timedelta64(365, "D")
+POOL_SHARE = 0.1
+"""Largest part of a pool's reserve in the present tick range that one order may move: it moves the price by a fifth,
+far beyond any tick range, and says nothing about what the pool holds there."""
 
 
 def quotes_of(panel: Panel, rules: ExecutionRules, rows: Range) -> Quotes:
@@ -39,6 +42,11 @@ def quotes_of(panel: Panel, rules: ExecutionRules, rows: Range) -> Quotes:
     years_T = np.zeros(len(rows))
     years_T[1:] = np.diff(panel.ts_T[cut]) / YEAR
     impact_TN, capacity_TN = _market_depth(panel, rules, cut)
+    pool_TN = None
+    if rules.pool_slippage:
+        pool_TN, reserve_TN = _pool_depth(panel, cut)
+        largest_TN = POOL_SHARE * reserve_TN
+        capacity_TN = largest_TN if capacity_TN is None else np.minimum(capacity_TN, largest_TN)
     finer_TKN = _finer(panel, rules, rows)
 
     def events(values_TN: Float | None) -> Float | None:
@@ -62,6 +70,7 @@ def quotes_of(panel: Panel, rules: ExecutionRules, rows: Range) -> Quotes:
         roll_to=events(panel.roll_to_TN),
         impact=impact_TN,
         capacity=capacity_TN,
+        pool=pool_TN,
         finer_open=finer_TKN[0],
         finer_high=finer_TKN[1],
         finer_low=finer_TKN[2],
@@ -139,6 +148,23 @@ def _market_depth(panel: Panel, rules: ExecutionRules, cut: slice) -> tuple[Floa
         np.divide(impact * volatility_TN, np.sqrt(volume_TN), out=impact_TN, where=is_traded_TN)
     largest_TN = np.inf if participation is None else participation * volume_TN
     return impact_TN, np.where(is_traded_TN, largest_TN, 0.0)
+
+
+def _pool_depth(panel: Panel, cut: slice) -> tuple[Float, Float]:
+    """Return the inverse liquidity and the base tokens held, as known at the close before each bar, ``[T, 1]``.
+
+    Nothing is known before the first bar, in which nothing can be traded either: no slippage, and nothing to move.
+    """
+    swaps = panel.swaps
+    if swaps is None:
+        raise MarketError(
+            f"backtest.pool_slippage needs the swaps of a pool, '{panel.dataset}' has bars only; use data=swaps or"
+            " data=synthetic_swaps, or set it to false"
+        )
+    last_T = swaps.last_of_bars(panel.known_at_T)[:-1]
+    inverse_T1 = np.concatenate([[0.0], 1.0 / swaps.liquidity_K[last_T]])[:, None]
+    reserve_T1 = np.concatenate([[0.0], swaps.reserve_K[last_T]])[:, None]
+    return inverse_T1[cut], reserve_T1[cut]
 
 
 def _finer(panel: Panel, rules: ExecutionRules, rows: Range) -> Sequence[Float | None]:

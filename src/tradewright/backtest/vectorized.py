@@ -56,6 +56,7 @@ class Vectorized:
         delay_bars: Bars by which every decision is executed later than at the next open.
         min_notional: Least money an order must be worth; full closings are exempt.
         max_participation: Largest fraction of the average volume per bar that one order may take; None: any.
+        pool_slippage: Orders move the price of the pool that is traded, by its liquidity; needs data of swaps.
         impact_bars: Bars of the averages behind ``max_participation`` and ``costs.impact``.
         compiled: Carry single accounts by the loop that ``numba`` compiled: the same bits, faster over many busy bars.
         costs: What trading and holding costs.
@@ -82,6 +83,7 @@ class Vectorized:
         delay_bars: int = 0,
         min_notional: float = 0.0,
         max_participation: float | None = None,
+        pool_slippage: bool = False,
         impact_bars: int = 20,
         compiled: bool = False,
         costs: Costs,
@@ -103,6 +105,7 @@ class Vectorized:
             delay_bars=delay_bars,
             min_notional=min_notional,
             max_participation=max_participation,
+            pool_slippage=pool_slippage,
             impact_bars=impact_bars,
             costs=costs,
         )

@@ -12,6 +12,7 @@ from tradewright.data.rolls import stitch
 from tradewright.data.side_table import Rate, Roll, read_rates, read_rolls
 from tradewright.data.staging import Staging
 from tradewright.data.store import insert_columns
+from tradewright.data.swap_store import write_tape
 from tradewright.data.validate import check_order, check_rows
 from tradewright.market.instrument import Instrument
 
@@ -51,8 +52,12 @@ def commit(staging: Staging, *, sort: bool, rates: str | None = None, rolls: str
     )
     actions = [action for action in staging.actions if action.symbol in set(symbols)]
     _insert(connection, "actions", sorted(actions, key=lambda action: (action.symbol, action.ex_ts, action.kind)))
+    if staging.swaps is not None:
+        write_tape(connection, staging.swaps)
     return {
         "timeframe_s": str(length_s),
+        "origin_s": str(staging.origin_s),
+        "pool_fee_bps": "" if staging.swaps is None else repr(staging.swaps.fee_bps),
         "is_synthetic": str(int(staging.is_synthetic)),
         "note": staging.note,
         "remarks": json.dumps(staging.remarks),

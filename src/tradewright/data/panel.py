@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tradewright.data.swap_tape import SwapTape
 from tradewright.errors import DataError
 from tradewright.market.instrument import CALENDAR_PERIODS, Instrument
 
@@ -41,6 +42,7 @@ class Panel:
         roll_from_TN: Price of the contract that is left before the open of the bar; NaN: no roll.
         roll_to_TN: Price of the contract that is entered at the same moment; NaN: no roll.
         finer: Shorter bars of the same instruments, which decide what happened first inside a bar; None: unknown.
+        swaps: The swaps of the pool that the one instrument is; None: it is no pool, or its swaps are unknown.
     """
 
     dataset: str
@@ -64,6 +66,7 @@ class Panel:
     roll_from_TN: Float | None = None
     roll_to_TN: Float | None = None
     finer: "Panel | None" = None
+    swaps: SwapTape | None = None
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -87,9 +90,12 @@ class Panel:
         if finer is not None and start < stop:
             first, last = np.searchsorted(finer.ts_T, [self.ts_T[start], self.known_at_T[stop - 1]])
             finer = finer.slice(int(first), int(last))
+        swaps = self.swaps
+        if swaps is not None:
+            swaps = swaps.between(self.ts_T[start], self.known_at_T[stop - 1]) if start < stop else swaps.slice(0, 0)
         arrays = {name: getattr(self, name) for name in (*TIMES, *BARS, *EVENTS)}
         cut = {name: array[start:stop] for name, array in arrays.items() if array is not None}
-        return replace(self, **cut, finer=finer)
+        return replace(self, **cut, finer=finer, swaps=swaps)
 
     @cached_property
     def signal_factor_TN(self) -> Float | None:

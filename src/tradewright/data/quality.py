@@ -15,6 +15,8 @@ from tradewright.data.timeframe import DAY_S
 
 CLOSED_DAYS = {"equity": 4, "futures": 4, "forex": 3, "crypto": 1}
 """Longest usual step between two daily bars, in days: a weekend and a holiday; weekends; no pause at all."""
+QUIET_POOL = np.timedelta64(1, "h")
+"""A pool has no bar for a block without a swap; this long without any deserves a look."""
 LARGE_MOVE = 0.25
 """Close-to-close change that deserves a look: an event, a missed split or a bad tick."""
 STALE_RUN = 5
@@ -112,6 +114,8 @@ def _gaps(panel: Panel, column: int, ts_T: npt.NDArray[np.datetime64]) -> tuple[
     is_same_day = days[1:] == days[:-1]
     is_continuous = closed == np.timedelta64(1, "D")
     limit = np.where(is_same_day | is_continuous, length, np.maximum(closed, length))
+    if panel.swaps is not None:
+        limit = np.maximum(limit, QUIET_POOL)
     found = np.flatnonzero(steps > limit)
     return tuple(Gap(symbol=panel.symbols[column], after=ts_T[i], before=ts_T[i + 1]) for i in found)
 

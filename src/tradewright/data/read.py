@@ -13,6 +13,7 @@ from tradewright.data.events import rolled_contracts, with_events
 from tradewright.data.panel import Panel
 from tradewright.data.resample import aggregate_query, check_grid
 from tradewright.data.store import quote_text
+from tradewright.data.swap_store import with_tape
 from tradewright.data.timeframe import DAY_S, format_timeframe
 from tradewright.errors import DataError, suggest
 from tradewright.market.contracts import find_contract
@@ -62,6 +63,7 @@ def read_panel(connection: duckdb.DuckDBPyConnection, dataset: str, selection: S
     if length_s > stored_s:
         connection.execute(f"CREATE TEMP TABLE chosen AS {query}")
         offset_s = selection.session_start_s if length_s >= DAY_S else 0
+        offset_s += int(facts.get("origin_s", "0"))
         check_grid(connection, "chosen", stored_s, length_s, offset_s)
         query = aggregate_query("chosen", stored_s=stored_s, length_s=length_s, offset_s=offset_s)
     counts = dict(connection.execute(f"SELECT symbol, count(*) FROM ({query}) GROUP BY symbol").fetchall())
@@ -72,7 +74,8 @@ def read_panel(connection: duckdb.DuckDBPyConnection, dataset: str, selection: S
     order = sorted(counts)
     ts_T, arrays = densify(rows, [counts[symbol] for symbol in order], [order.index(i.symbol) for i in kept])
     panel = with_events(build_panel(dataset, tuple(kept), length_s, ts_T, arrays), connection, selection.adjust)
-    return replace(panel, is_synthetic=facts["is_synthetic"] == "1", note=facts["note"])
+    panel = replace(panel, is_synthetic=facts["is_synthetic"] == "1", note=facts["note"])
+    return with_tape(panel, connection, facts.get("pool_fee_bps", ""))
 
 
 def _instruments(connection: duckdb.DuckDBPyConnection, dataset: str, selection: Selection) -> list[Instrument]:

@@ -125,7 +125,11 @@ def resample(
     kept_K = whole_KN.any(axis=1)
     ts_T, arrays = bucket_T[starts_K][kept_K], {name: x_KN[kept_K] for name, x_KN in arrays.items()}
     coarse = build_panel(panel.dataset, panel.instruments, length_s, ts_T, arrays)
-    return replace(coarse, **carried_events(panel, coarse), is_synthetic=panel.is_synthetic, note=panel.note)
+    swaps = panel.swaps
+    if swaps is not None and coarse.num_bars:
+        swaps = swaps.between(coarse.ts_T[0], coarse.known_at_T[-1])
+    events = carried_events(panel, coarse)
+    return replace(coarse, **events, is_synthetic=panel.is_synthetic, note=panel.note, swaps=swaps)
 
 
 def _aggregate(

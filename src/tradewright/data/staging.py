@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.data.adjust import Action
+from tradewright.data.swap_tape import SwapTape
 from tradewright.market.instrument import Instrument
 
 Float = npt.NDArray[np.float64]
@@ -49,6 +50,8 @@ class Staging:
         has_order: Whether rows come in an order that is to be checked.
         is_synthetic: Whether the bars are generated.
         note: One sentence for reports; may be empty.
+        swaps: The swaps that the bars are made of, of one pool; None: the bars are all there is.
+        origin_s: Seconds after the natural origin at which bars that are made of these begin.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -64,6 +67,8 @@ class Staging:
     has_order: bool = True
     is_synthetic: bool = False
     note: str = ""
+    swaps: SwapTape | None = None
+    origin_s: int = 0
 
     def __post_init__(self) -> None:
         self.connection.execute(_TABLE)

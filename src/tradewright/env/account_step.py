@@ -101,6 +101,8 @@ class AccountStep:
             terms = self.costs.terms(self._configured, is_column=True)
             if bar.impact_BN is not None:
                 bar = bar._replace(impact_BN=bar.impact_BN * self.costs.factor_B[:, None])
+            if bar.pool_BN is not None:
+                bar = bar._replace(pool_BN=bar.pool_BN * self.costs.factor_B[:, None])
         account, outcome = step(
             torch, account, due.pop("weights_BN"), bar, self.rules, detail=has_detail, terms=terms, **due, **contract
         )

@@ -208,6 +208,8 @@ class PortfolioSimulator:
             self.costs.count()
             if bar.impact_BN is not None:
                 bar = bar._replace(impact_BN=bar.impact_BN * self.costs.factor_B[:, None])
+            if bar.pool_BN is not None:
+                bar = bar._replace(pool_BN=bar.pool_BN * self.costs.factor_B[:, None])
         before, before_B = self.account, self.equity_B
         self.account, outcome = step(
             torch,

@@ -19,7 +19,7 @@ from tradewright.errors import ConfigError
 from tradewright.evaluate import degenerate
 from tradewright.evaluate.bench import Bench, Fit, Judgement
 from tradewright.evaluate.crossval import judge_folds
-from tradewright.evaluate.evidence import REFERENCE, Trials, UpperLine
+from tradewright.evaluate.evidence import REFERENCE, Filtered, Trials, UpperLine
 from tradewright.evaluate.random_entry import random_entry
 from tradewright.evaluate.rearrange import delay
 from tradewright.evaluate.significance import SignificanceTest
@@ -157,6 +157,7 @@ class BacktestEvaluation:
             validation=validation,
             validation_metrics=self.summarise(bench, validation, benchmark),
             strategy=strategy,
+            blocked=getattr(strategy, "blocked", None),  # of the call above
             bench=fitted.bench,
             control=control,
             reference=reference,
@@ -211,6 +212,8 @@ class BacktestEvaluation:
             )
             metrics["random_entry_p_value"] = float("nan") if drawn is None else drawn.p_value
             evidence |= {} if drawn is None else {"random_entry": drawn}
+        if tested.blocked is not None:
+            evidence["filtered"] = Filtered(blocked=tested.blocked)
         if tested.folds is not None:
             evidence["folds"] = tested.folds
         if self.universe is not None:

@@ -1,8 +1,8 @@
 """What judging leaves besides figures: the values that reports draw and the ledger keeps.
 
 Every kind of evidence is one frozen dataclass; ``Judgement.evidence`` holds them by name (``significance``,
-``random_entry``, ``folds``, ``degenerate``, ``leaks``, ``universe``). Legend: R resamples or random strategies,
-P paths, T bars.
+``random_entry``, ``folds``, ``degenerate``, ``leaks``, ``universe``, ``filtered``). Legend: R resamples or random
+strategies, P paths, T bars.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.backtest.result import BacktestResult
+from tradewright.risk.decisions import Blocked
 
 Float = npt.NDArray[np.float64]
 Span = tuple[np.datetime64, np.datetime64]
@@ -28,6 +29,13 @@ class Trials:
 
     num: int = 1
     sharpe_K: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filtered:
+    """Decisions of the test range that the filters of risk blocked or cut; none where all passed."""
+
+    blocked: tuple[Blocked, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

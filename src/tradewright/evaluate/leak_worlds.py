@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.data.panel import Panel
-from tradewright.evaluate.leak_events import other_events, other_finer
+from tradewright.data.swap_tape import COLUMNS
+from tradewright.evaluate.leak_events import other_events, other_finer, other_swaps
 
 Float = npt.NDArray[np.float64]
 Signs = npt.NDArray[np.int64]
@@ -122,6 +123,7 @@ class Worlds:
         events = other_events(panel, k, arrays["close_TN"], sign, rng)
         bars: dict[str, Any] = {name: np.concatenate([getattr(panel, name)[: k + 1], x]) for name, x in arrays.items()}
         changed: dict[str, Any] = {**bars, **events, "finer": other_finer(panel, k, bars)}
+        changed["swaps"] = other_swaps(panel, k, bars, sign, rng)
         return replace(panel, **changed)
 
     def _path(self, k: int, direction_N: Signs, sigma_N: Float) -> Float:
@@ -201,6 +203,9 @@ def _frozen(panel: Panel) -> Panel:
     held = {name: value for name, value in vars(panel).items() if isinstance(value, np.ndarray) and name in FIELDS}
     changed: dict[str, Any] = {name: _read_only(array) for name, array in held.items()}
     changed["finer"] = _frozen(panel.finer) if panel.finer else None
+    if panel.swaps is not None:
+        columns: dict[str, Any] = {name: _read_only(getattr(panel.swaps, name)) for name in COLUMNS}
+        changed["swaps"] = replace(panel.swaps, **columns)
     return replace(panel, **changed)
 
 

@@ -8,6 +8,7 @@ from tradewright.data.ranges import Range
 from tradewright.evaluate.bench import Bench, Fit
 from tradewright.evaluate.evidence import Folds
 from tradewright.market.positions import Positions
+from tradewright.risk.decisions import Blocked
 from tradewright.strategy.strategy import Strategy
 
 
@@ -26,6 +27,7 @@ class Tested:
         control: Gives the decisions of the same training on shuffled features.
         reference: Gives the decisions of the analytic gradient, or why there are none.
         folds: The cross-validation, if there was one.
+        blocked: Its decisions on the test bars that a filter of risk blocked; None: it has no filters, or folds.
     """
 
     rows: Range
@@ -38,3 +40,4 @@ class Tested:
     control: Callable[[Fit], Positions]
     reference: Callable[[Fit], Positions | str]
     folds: Folds | None = None
+    blocked: tuple[Blocked, ...] | None = None

@@ -57,6 +57,7 @@ class Bar(NamedTuple):
         roll_from_BN, roll_to_BN: Prices of the leaving and the coming contract, NaN: no roll. None: no rolls.
         impact_BN: Slippage fraction per square root of a share, finite and >= 0. None: no impact.
         capacity_BN: Most shares that a decided order may move, inf: no cap. None: no caps.
+        pool_BN: Inverse liquidity of a constant-product pool, finite and >= 0 (``pricing.pool_left``). None: no pool.
         finer_open_BKN, finer_high_BKN, finer_low_BKN: ``[K, N]`` or ``[B, K, N]``, bars inside this one in time order,
             padded with NaN; they decide whether stop or target came first. None: the stop.
     """
@@ -75,6 +76,7 @@ class Bar(NamedTuple):
     roll_to_BN: Array | None = None
     impact_BN: Array | None = None
     capacity_BN: Array | None = None
+    pool_BN: Array | None = None
     finer_open_BKN: Array | None = None
     finer_high_BKN: Array | None = None
     finer_low_BKN: Array | None = None

@@ -68,7 +68,7 @@ def no_price(record: Record) -> MarketError:
     bar, _, n, _, quantity, _, price, _, _ = record
     return MarketError(
         f"instrument number {n}: an order of {quantity:g} shares in bar {bar} would fill at {price:g};"
-        " lower costs.slippage_ticks or costs.impact, or cap the size of orders"
+        " lower costs.slippage_ticks or costs.impact, or cap the size of orders (a pool has no more than it holds)"
     )
 
 
@@ -171,6 +171,7 @@ _OPTIONAL: dict[str, tuple[Callable[[Float], npt.NDArray[np.bool_]], str]] = {
     "borrow": (_is_cost, "an annual rate >= 0"),
     "funding": (np.isfinite, "a fraction, 0 for none"),
     "impact": (_is_cost, "a fraction >= 0, also where there is no bar"),
+    "pool": (_is_cost, "an inverse liquidity >= 0, also where there is no bar"),
     "capacity": (lambda values: values >= 0, "shares >= 0, inf for no cap"),
     **dict.fromkeys((*ROLL, *FINER), (_is_price_or_nan, "a price > 0, or NaN for none")),
 }

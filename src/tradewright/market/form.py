@@ -39,7 +39,7 @@ class Form(NamedTuple):
         multiplier_N: Contract multipliers; None: all 1.
         lot_N: Lot sizes, 0 for fractional; None: all fractional.
         tick_N: Price steps, 0 for continuous; None: all continuous.
-        impact_BN, capacity_BN: As in ``Bar``.
+        impact_BN, capacity_BN, pool_BN: As in ``Bar``.
     """
 
     xp: Any
@@ -59,6 +59,7 @@ class Form(NamedTuple):
     tick_N: Array | None
     impact_BN: Array | None
     capacity_BN: Array | None
+    pool_BN: Array | None
 
     def money(self, price_BN: Array) -> Array:
         """Return money per share or contract at a price."""
@@ -107,12 +108,13 @@ def choose_form(
         rules.can_break or takes_cash or not specialise,
         detail,
         lot_N is not None or bar.capacity_BN is not None or rules.min_notional > 0,
-        tick_N is not None or bar.impact_BN is not None,
+        tick_N is not None or bar.impact_BN is not None or bar.pool_BN is not None,
         multiplier_N,
         lot_N,
         tick_N,
         bar.impact_BN,
         bar.capacity_BN,
+        bar.pool_BN,
     )
 
 

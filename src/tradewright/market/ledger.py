@@ -31,6 +31,8 @@ class Quotes(NamedTuple):
             Known at the decision.
         capacity: Most shares that a decided order may move in the bar; inf: no cap. Stops, targets, liquidations and
             rolls are not capped.
+        pool: Inverse liquidity of a constant-product pool, 1 / sqrt(shares x money): an order of q shares at price p
+            fills at ``p / (1 - q * sqrt(p) * pool)``, q > 0 for buys. Known at the decision; 0: no pool.
         finer_open, finer_high, finer_low: ``[T, K, N]``, finer bars inside each bar in time order, padded with NaN;
             they decide whether stop or target came first.
     """
@@ -49,6 +51,7 @@ class Quotes(NamedTuple):
     roll_to: Float | None = None
     impact: Float | None = None
     capacity: Float | None = None
+    pool: Float | None = None
     finer_open: Float | None = None
     finer_high: Float | None = None
     finer_low: Float | None = None

@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 from tradewright.market.account import Array, Fills
 from tradewright.market.form import DUST, Form
-from tradewright.market.pricing import book_fills, cost_over_reference, excess_of, fill_price, refuse_no_price
+from tradewright.market.pricing import (
+    book_fills,
+    cost_over_reference,
+    excess_of,
+    fill_price,
+    refuse_empty_pool,
+    refuse_no_price,
+)
 from tradewright.market.rules import Reason, is_term
 from tradewright.market.targets import Orders, Target, find_targets
 
@@ -61,7 +68,9 @@ def fill_orders(form: Form, orders: Orders) -> Filled:
     is_priced = form.is_priced or orders.side_BN is not None
     price_BN = excess_BN = fills = None
     if is_priced:
-        excess_BN = _price(form, orders, target.shares_BN - shares_BN)[1]
+        wanted_BN = target.shares_BN - shares_BN
+        price_BN, excess_BN = _price(form, orders, wanted_BN)
+        refuse_empty_pool(form, price_BN, wanted_BN)
     opening = _openings(form, orders, kept_BN, target.shares_BN - kept_BN, excess_BN)
     new_BN = kept_BN + opening.shares_BN
     quantity_BN = new_BN - shares_BN

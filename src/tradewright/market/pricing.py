@@ -2,7 +2,7 @@
 
 The reference is the price before costs: the open, the stop or limit price, the contract price of a roll. Where the
 fraction of slippage is the same for every order, costs follow from the notional alone; where prices have ticks or
-orders move the market, they follow from the fill price of each order (``is_priced``).
+orders move the market or a pool, they follow from the fill price of each order (``is_priced``).
 Legend: B accounts, N instruments.
 """
 
@@ -16,7 +16,9 @@ TICK_TOLERANCE = 1e-6
 
 
 def fill_price(form: Form, reference_BN: Array, quantity_BN: Array, is_limit_BN: Array | None = None) -> Array:
-    """Return fill prices ``reference * (1 ± (slippage + impact * sqrt(|q|))) ± ticks``, rounded to the worse tick.
+    """Return fill prices ``reference * (1 ± (slippage + impact * sqrt(|q|))) / left ± ticks``, on the worse tick.
+
+    ``left`` is the share of a pool's reserve that the order leaves (``pool_left``), 1 where there is no pool.
 
     Args:
         form: The form.
@@ -30,12 +32,37 @@ def fill_price(form: Form, reference_BN: Array, quantity_BN: Array, is_limit_BN:
     if form.impact_BN is not None:
         slippage = form.impact_BN * xp.sqrt(abs(quantity_BN)) + slippage
     price_BN = reference_BN * (1.0 + side_BN * slippage)
+    if form.pool_BN is not None:
+        price_BN = price_BN / pool_left(form, reference_BN, quantity_BN)
     if form.tick_N is None:
         return price_BN if is_limit_BN is None else xp.where(is_limit_BN, reference_BN, price_BN)
     price_BN = price_BN + side_BN * (form.tick_N * terms.slippage_ticks)
     if is_limit_BN is not None:
         price_BN = xp.where(is_limit_BN, reference_BN, price_BN)
     return round_to_tick(form, price_BN, side_BN)
+
+
+def pool_left(form: Form, reference_BN: Array, quantity_BN: Array) -> Array:
+    """Return the share of a constant-product pool's reserve that orders leave; -1 where they want more than it holds.
+
+    A pool with the liquidity L holds x = L / sqrt(p) shares at the price p and y = L * sqrt(p) money, and keeps
+    x * y = L^2. An order of q shares costs y q / (x - q) money, ``p / (1 - q / x)`` a share. Concentrated liquidity
+    is such a pool between two ticks.
+
+    Source: Adams et al., Uniswap v3 Core (2021), eq. 2.1 and 6.13: the change of sqrt(p) is the change of y over L.
+    """
+    left_BN = 1.0 - quantity_BN * (form.xp.sqrt(reference_BN) * form.pool_BN)
+    return form.xp.where(left_BN > 0, left_BN, -1.0)
+
+
+def refuse_empty_pool(form: Form, price_BN: Array, quantity_BN: Array) -> None:
+    """Refuse buys of more than a pool holds, before they are scaled to the buying power.
+
+    Raises:
+        MarketError: There is such an order.
+    """
+    if form.pool_BN is not None and bool(((price_BN <= 0) & (quantity_BN > 0)).any()):
+        raise MarketError("an order wants more than the pool holds; cap the size of orders")
 
 
 def refuse_no_price(form: Form, price_BN: Array, quantity_BN: Array) -> None:

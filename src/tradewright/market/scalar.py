@@ -82,7 +82,7 @@ def run_account(
     check_given(quotes, decided, rules, tick)
     marks = last_marks(quotes)
     uses = uses_of(quotes, decided, rules)
-    policy = policy_of(rules, uses, is_priced=uses.impact >= 0 or max(tick) > 0)
+    policy = policy_of(rules, uses, is_priced=uses.impact >= 0 or uses.pool >= 0 or max(tick) > 0)
     book = machine.give_book(flat_book(policy, marks[0], multiplier or [1.0] * num, lot or [0.0] * num, tick))
     account = Account(float(rules.initial_cash), False, False, -1)
     history = _History(machine, num_bars, num, rules.initial_cash, uses.carry)

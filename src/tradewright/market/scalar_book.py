@@ -71,6 +71,7 @@ class Uses(NamedTuple):
     roll_to: int
     impact: int
     capacity: int
+    pool: int
 
 
 class Bars(NamedTuple):

@@ -4,7 +4,7 @@ Plain functions, as in ``scalar_book.py``. Legend: n instrument, i bar of the ch
 """
 
 from tradewright.market.scalar_book import JOIN, LEAVE, ROLL, Bars, Book, Output, Policy, Position
-from tradewright.market.scalar_fills import cost_over_reference, excess_of, fill_price, impact_of, note_fill, optional
+from tradewright.market.scalar_fills import cost_over_reference, depth_of, excess_of, fill_price, note_fill, optional
 
 
 def carry_account(policy: Policy, bars: Bars, i: int, cash: float, book: Book, is_ended: bool, out: Output) -> float:
@@ -82,7 +82,7 @@ def roll_contracts(policy: Policy, bars: Bars, i: int, book: Book, out: Output) 
                 continue
             quantity = -position.shares if phase == LEAVE else position.shares
             after = 0.0 if phase == LEAVE else position.shares
-            price = fill_price(policy.terms, reference, quantity, impact_of(bars, n, i), position.tick, False)
+            price = fill_price(policy.terms, reference, quantity, depth_of(bars, n, i), position.tick, False)
             at = (bars.start + i, phase, n, ROLL)
             note_fill(policy.terms, position.multiplier, out.records, at, quantity, after, reference, price)
     return outlay
@@ -93,7 +93,7 @@ def _roll_leg(
 ) -> float:
     """Return what one leg of a roll spends."""
     terms, multiplier = policy.terms, position.multiplier
-    price = fill_price(terms, reference, quantity, impact_of(bars, n, i), position.tick, False)
+    price = fill_price(terms, reference, quantity, depth_of(bars, n, i), position.tick, False)
     notional = quantity * (reference * multiplier)
     excess = excess_of(terms, reference, price, multiplier)
     return notional + cost_over_reference(terms, notional, quantity, excess, True, False)

@@ -18,7 +18,7 @@ Give = Callable[[npt.NDArray[Any]], Any]
 
 
 DECISIONS = ("stop_loss", "take_profit", "trailing", "limit", "stop")
-EVENTS = ("split", "dividend", "borrow", "funding", "roll_from", "roll_to", "impact", "capacity")
+EVENTS = ("split", "dividend", "borrow", "funding", "roll_from", "roll_to", "impact", "capacity", "pool")
 
 
 def uses_of(quotes: Quotes, decided: Decided, rules: AccountRules) -> Uses:

@@ -34,19 +34,27 @@ def optional(bars: Bars, place: int, n: int, i: int, default: float) -> float:
     return bars.given[place][n][i] if place >= 0 else default
 
 
-def impact_of(bars: Bars, n: int, i: int) -> float:
-    """Return the slippage fraction per square root of a share."""
-    return bars.given[bars.uses.impact][n][i] if bars.uses.impact >= 0 else 0.0
+def depth_of(bars: Bars, n: int, i: int) -> tuple[float, float]:
+    """Return how orders move the market: the slippage per square root of a share, and a pool's inverse liquidity."""
+    impact = bars.given[bars.uses.impact][n][i] if bars.uses.impact >= 0 else 0.0
+    return impact, bars.given[bars.uses.pool][n][i] if bars.uses.pool >= 0 else 0.0
 
 
-def fill_price(terms: Terms, reference: float, quantity: float, impact: float, tick: float, is_limit: bool) -> float:
-    """Return the fill price of a quantity, as ``pricing.fill_price``."""
+def fill_price(
+    terms: Terms, reference: float, quantity: float, depth: tuple[float, float], tick: float, is_limit: bool
+) -> float:
+    """Return the fill price of a quantity, as ``pricing.fill_price``; ``depth`` as of ``depth_of``."""
     if quantity == 0:
         return reference
     side, price = 1.0 if quantity > 0 else -1.0, reference
+    impact, pool = depth
     if not is_limit:
         slippage = impact * sqrt(abs(quantity)) + terms.slippage if impact else terms.slippage
-        price = reference * (1.0 + side * slippage) + side * (tick * terms.slippage_ticks)
+        price = reference * (1.0 + side * slippage)
+        if pool:
+            left = 1.0 - quantity * (sqrt(reference) * pool)
+            price = price / (left if left > 0 else -1.0)
+        price = price + side * (tick * terms.slippage_ticks)
     return round_to_tick(price, side, tick) if tick > 0 else price
 
 

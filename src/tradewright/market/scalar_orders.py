@@ -7,12 +7,12 @@ reference price: the open, or the entry price of a touched entry.
 
 from tradewright.market.form import DUST, TINY
 from tradewright.market.rules import Terms
-from tradewright.market.scalar_book import ENTRY, NAN, OPEN, Bars, Book, Policy, Position, Record
+from tradewright.market.scalar_book import ENTRY, NAN, OPEN, ORDER, Bars, Book, Policy, Position, Record
 from tradewright.market.scalar_fills import (
     cost_over_reference,
+    depth_of,
     excess_of,
     fill_price,
-    impact_of,
     note_fill,
     optional,
     sign,
@@ -64,7 +64,7 @@ def fill_orders(
     ``size`` is the equity at the open, which weights are fractions of; ``equity`` that at the reference prices.
     """
     _set_targets(policy, bars, i, book, phase, size)
-    equity, gross = _keep_and_reduce(policy, bars, i, book, phase, is_forced, size, equity)
+    equity, gross = _keep_and_reduce(policy, bars, i, book, records, phase, is_forced, size, equity)
     is_priced = policy.is_priced or phase == ENTRY
     if policy.allow_short and len(book) > 1:
         equity, gross = _scale_openings(policy.terms, book, phase, -1.0, equity, gross, is_priced)
@@ -109,8 +109,9 @@ def _set_targets(policy: Policy, bars: Bars, i: int, book: Book, phase: int, siz
 
 
 def _keep_and_reduce(
-    policy: Policy, bars: Bars, i: int, book: Book, phase: int, is_forced: bool, size: float, equity: float
-) -> tuple[float, float]:
+    policy: Policy, bars: Bars, i: int, book: Book, records: list[Record], phase: int, is_forced: bool, size: float,
+    equity: float,
+) -> tuple[float, float]:  # fmt: skip
     """Cut orders to their size, force liquidations, split off what is kept; return equity and gross exposure then."""
     terms, cost, gross = policy.terms, 0.0, 0.0
     is_priced = policy.is_priced or phase == ENTRY
@@ -126,8 +127,11 @@ def _keep_and_reduce(
         position.kept, position.opened, position.scale = kept, 0.0, 1.0
         if is_priced:
             is_limit = phase == ENTRY and position.is_limit
-            reference, impact = position.reference, impact_of(bars, n, i)
-            price = fill_price(terms, reference, target - shares, impact, position.tick, is_limit)
+            reference, depth = position.reference, depth_of(bars, n, i)
+            price = fill_price(terms, reference, target - shares, depth, position.tick, is_limit)
+            if bars.uses.pool >= 0 and target > shares and price <= 0:  # more than the pool holds
+                at = (bars.start + i, phase, n, ORDER)
+                note_fill(terms, position.multiplier, records, at, target - shares, target, reference, price)
             position.excess = excess_of(terms, reference, price, position.multiplier)
         value = kept * unit
         if kept != shares:
@@ -215,8 +219,8 @@ def _book_orders(
         new = kept + position.opened
         quantity = new - shares
         is_limit = phase == ENTRY and position.is_limit
-        impact = impact_of(bars, n, i) if is_priced else 0.0
-        price = fill_price(terms, reference, quantity, impact, position.tick, is_limit)
+        depth = depth_of(bars, n, i) if is_priced else (0.0, 0.0)
+        price = fill_price(terms, reference, quantity, depth, position.tick, is_limit)
         excess = excess_of(terms, reference, price, position.multiplier) if is_priced else 0.0
         if quantity != 0:
             notional = quantity * unit

@@ -19,9 +19,9 @@ from tradewright.market.scalar_book import (
 )
 from tradewright.market.scalar_fills import (
     cost_over_reference,
+    depth_of,
     excess_of,
     fill_price,
-    impact_of,
     note_fill,
     round_to_tick,
 )
@@ -61,7 +61,7 @@ def run_stops(policy: Policy, bars: Bars, i: int, book: Book, records: list[Reco
             is_stop, open_ = _look_closer(bars, i, n, side, stop, target, is_stop, open_)
         if is_stop:
             reference = side * min(open_, stop)
-            price = fill_price(terms, reference, -shares, impact_of(bars, n, i), position.tick, False)
+            price = fill_price(terms, reference, -shares, depth_of(bars, n, i), position.tick, False)
             reason = TRAILING_STOP if is_trail else STOP_LOSS
         else:
             reference = side * max(open_, target)
@@ -104,7 +104,7 @@ def end_at_close(policy: Policy, book: Book, bars: Bars, i: int, records: list[R
         if shares == 0 or not bars.tradable[n][i]:
             continue
         notional = -shares * (reference * position.multiplier)
-        price = fill_price(terms, reference, -shares, impact_of(bars, n, i), position.tick, False)
+        price = fill_price(terms, reference, -shares, depth_of(bars, n, i), position.tick, False)
         excess = excess_of(terms, reference, price, position.multiplier)
         outlay += notional + cost_over_reference(terms, notional, -shares, excess, policy.is_priced, False)
         note_fill(

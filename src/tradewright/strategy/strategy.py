@@ -1,6 +1,7 @@
 """The ``Strategy`` protocol: whatever decides positions, so that one backtester judges all."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
@@ -27,3 +28,17 @@ class Strategy(Protocol):
             ``rows.start + i`` from bars up to and including it, never from later ones.
         """
         ...
+
+
+@runtime_checkable
+class FittedRule(Protocol):
+    """A rule that takes figures, such as quantiles, from the training bars before it decides."""
+
+    def fit(self, panel: Panel, training: Sequence[Range]) -> Strategy:
+        """Return the rule with what it takes from the training bars alone."""
+        ...
+
+
+def fit_rule(strategy: Strategy, panel: Panel, training: Sequence[Range]) -> Strategy:
+    """Return a rule with what it takes from the training bars; others as they are."""
+    return strategy.fit(panel, training) if isinstance(strategy, FittedRule) else strategy

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from tradewright.config.build import build
 from tradewright.evaluate.bench import Bench
 from tradewright.evaluate.leak_run import check_rule
-from tradewright.strategy.strategy import Strategy
+from tradewright.strategy.strategy import Strategy, fit_rule
 from tradewright.task.context import Context, read_market
 from tradewright.task.task import Task
 
@@ -28,12 +28,13 @@ class Backtest(Task):
             RunError: The leak detector, on unless ``~callbacks.leaks`` is given, found a leak.
         """
         cfg = context.cfg
-        strategy: Strategy = build(cfg.strategy, key="strategy")
+        bench = context.bench
+        strategy = fit_rule(build(cfg.strategy, key="strategy"), bench.panel, bench.ranges.training)
         if cfg.callbacks.get("leaks") is not None and "leaks" not in self.evidence:
             node = cfg.callbacks.leaks
             self.evidence["leaks"] = check_rule(
                 strategy,
-                context.bench,
+                bench,
                 num_cuts=node.num_cuts,
                 seed=node.seed,
                 max_values=node.max_values,

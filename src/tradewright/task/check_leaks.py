@@ -23,6 +23,7 @@ from tradewright.evaluate.leak_run import rule_checks, training_checks
 from tradewright.evaluate.leak_search import Check
 from tradewright.evaluate.leaks import check_features, require_clean, thin, verdict
 from tradewright.provenance import run_origin
+from tradewright.strategy.strategy import fit_rule
 from tradewright.task.bars_text import count_of, day_or_minute
 from tradewright.task.context import Context, read_market
 
@@ -90,7 +91,7 @@ class CheckLeaks:
         return {"leaks/checks": float(len(checks))}
 
     def _rule_checks(self, cfg: DictConfig, bench: Bench, feature_set: Any) -> list[Check]:
-        strategy = build(cfg.strategy, key="strategy")
+        strategy = fit_rule(build(cfg.strategy, key="strategy"), bench.panel, bench.ranges.training)
         embargo = int(cfg.data.split.embargo_bars)
         settings: dict[str, Any] = {"num_cuts": self.num_cuts, "seed": self.seed, "max_values": self.max_values}
         return [

@@ -14,7 +14,10 @@ from tradewright.data.ranges import Range
 from tradewright.data.source import Source
 from tradewright.data.timeframe import format_timeframe
 from tradewright.errors import DataError
+from tradewright.features.swap_windows import onchain_table
+from tradewright.target.labels import Target
 from tradewright.task.bars_text import count_of, day_or_minute
+from tradewright.task.label import label_table
 
 
 class Inspect:
@@ -23,6 +26,7 @@ class Inspect:
     Args:
         rows: First bars shown per symbol, >= 0.
         max_rows: Entries per table, >= 1.
+        target: Labels the bars of a pool, whose shares are shown; None: they are not.
 
     Raises:
         ValueError: A value is out of range.
@@ -31,12 +35,13 @@ class Inspect:
     needs_run_directory: ClassVar[bool] = False
     needs_market: ClassVar[bool] = True
 
-    def __init__(self, *, rows: int = 5, max_rows: int = 20) -> None:
+    def __init__(self, *, rows: int = 5, max_rows: int = 20, target: Target | None = None) -> None:
         for name, value, least in (("rows", rows, 0), ("max_rows", max_rows, 1)):
             if value < least:
                 raise ValueError(f"{name} must be >= {least}, was {value}")
         self.rows = rows
         self.max_rows = max_rows
+        self.target = target
 
     def execute(self, cfg: DictConfig) -> None:
         """Print the tables.
@@ -55,6 +60,7 @@ class Inspect:
         self._actions(console, source, panel)
         self._first_rows(console, panel)
         self._ranges(console, source, panel)
+        self._swaps(console, source, panel)
 
     def _head(self, console: Console, panel: Panel) -> None:
         first, last = (day_or_minute(stamp, panel.timeframe_s) for stamp in (panel.ts_T[0], panel.ts_T[-1]))
@@ -144,6 +150,41 @@ class Inspect:
             table.add_row(name, f"{len(part):,}", *(day_or_minute(stamp, panel.timeframe_s) for stamp in stamps))
         console.print(table)
 
+    def _swaps(self, console: Console, source: Source, panel: Panel) -> None:
+        tape = panel.swaps
+        if tape is None:
+            return
+        console.print(
+            f"[bold]Swaps[/]: {tape.num_swaps:,} in {panel.num_bars:,} bars, fee {tape.fee_bps:g} bps; shape of the"
+            f" features {panel.num_bars:,} bars x {len(panel.symbols)} pool",
+            soft_wrap=True,
+        )
+        table = _table("Columns (at the last swap of a bar)", "column", "known", "1 %", "median", "99 %")
+        for name, x_T1 in onchain_table(panel).items():
+            known = x_T1[np.isfinite(x_T1)]
+            quantiles = np.quantile(known, (0.01, 0.5, 0.99)) if len(known) else (np.nan,) * 3
+            table.add_row(name, f"{len(known):,}", *(f"{value:,.4g}" for value in quantiles))
+        console.print(table)
+        if self.target is None:
+            return
+        try:
+            ranges = source.ranges(panel)
+        except DataError:
+            return  # the table of ranges has said why
+        labels = self.target.fit(panel, ranges.training).label(panel)
+        parts: dict[str, Range] = {name: getattr(ranges, name) for name in ("train", "validation", "test")}
+        console.print(
+            label_table(
+                {
+                    name: {
+                        "num_rows": int((~np.isnan(labels.side_TN[part.start : part.stop])).sum()),
+                        "distribution": labels.distribution(part),
+                    }
+                    for name, part in parts.items()
+                }
+            )
+        )
+
 
 def _is_odd(found: Quality) -> bool:
     counts = (found.num_zero_volume, found.num_flat, found.num_repeated, found.num_large_moves)
@@ -152,7 +193,20 @@ def _is_odd(found: Quality) -> bool:
 
 def _table(title: str, *columns: str) -> Table:
     """Return an empty table; columns of numbers are right-aligned."""
-    left = {"symbol", "kind", "currency", "first", "last", "on", "after", "before", "ex-date", "range", "ts (UTC)"}
+    left = {
+        "symbol",
+        "kind",
+        "currency",
+        "first",
+        "last",
+        "on",
+        "after",
+        "before",
+        "ex-date",
+        "range",
+        "ts (UTC)",
+        "column",
+    }
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right")

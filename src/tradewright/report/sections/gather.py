@@ -7,6 +7,7 @@ from tradewright.report.sections import (
     decisions,
     degenerate,
     figures,
+    filtered,
     folds,
     leaks,
     random_entry,
@@ -16,7 +17,15 @@ from tradewright.report.sections import (
 )
 from tradewright.report.sections.section import Section
 
-EVIDENCE = (significance.build, random_entry.build, folds.build, universe.build, degenerate.build, leaks.build)
+EVIDENCE = (
+    significance.build,
+    random_entry.build,
+    folds.build,
+    universe.build,
+    degenerate.build,
+    filtered.build,
+    leaks.build,
+)
 """Builders of the sections that the terminal has lines of; each returns None without its evidence."""
 
 
@@ -37,6 +46,7 @@ def gather(content: ReportContent, max_trades: int) -> tuple[Section, ...]:
         folds.build(content),
         universe.build(content),
         decisions.build(content),
+        filtered.build(content),
         trades.build(content, max_trades),
         costs.build(content),
         figures.build_learning(content.curves),
