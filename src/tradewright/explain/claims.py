@@ -401,6 +401,9 @@ class _Sentence:
         self._add(number, number, kind="value", subject=name, **self._number(number))
 
     def _value(self, term: int, number: int) -> None:
+        if self.tokens[number].data.get("is_times"):
+            self._times(number)
+            return
         self.used.add(number)
         self.valued.add(term)
         first, last = sorted((term, number))
@@ -425,7 +428,9 @@ class _Sentence:
                 self.used.add(sign)
                 name = self._subject(term)
                 if name == RETURN:
-                    name = self._return(self._span(last) if (last := max(term, sign)) else None)
+                    span = self._span(max(term, sign))
+                    self.used |= {span} if span is not None else set()
+                    name = self._return(span)
                 if name == "close":
                     self._add(first, second, kind="vague", reason="a price is always positive")
                     continue
@@ -444,6 +449,7 @@ class _Sentence:
             elif other is not None:
                 self._add(other, place, kind="vague", reason="says how an indicator moved, which states do not have")
             else:
+                self.used |= {span} if span is not None else set()
                 self._add(place, place, kind="direction", subject=self._return(span), **facts)
 
     def _words(self) -> None:
@@ -462,6 +468,8 @@ class _Sentence:
             token = self.tokens[place]
             if kind in "dkh":
                 self._add(place, place, kind="date", relation=token.text, is_negated=self._is_negated(place))
+            elif kind == "H" and "w" in token.data and place not in self.used:
+                self._add(place, place, kind="number", reason="is a span of time in which nothing is said to happen")
             elif kind == "i":
                 self._add(place, place, kind="id", relation=token.text)
             elif kind == "T" and self._subject(place) == UNKNOWN and place not in self.valued:

@@ -73,6 +73,8 @@ def factors_of(state: State, values: Mapping[str, str]) -> list[Factor]:
     for name, entry in phrases()["factors"].items():
         if any(state.value(needed) is None for needed in entry["needs"]):
             continue
+        if "nonzero" in entry and _rounds_to_zero(state, entry["nonzero"], state.value(entry["nonzero"]) or 0.0):
+            continue
         sign = 0.0
         if "lean" in entry:
             lean = entry["lean"]
