@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,10 +23,10 @@ from tradewright.explain.commentary import (
     market_states,
     write_commentary,
 )
-from tradewright.explain.facts import check
+from tradewright.explain.facts import Faithfulness, check
 from tradewright.explain.lexicon import indicators
 from tradewright.explain.phrases import instructions
-from tradewright.explain.state import ACTIONS, State
+from tradewright.explain.state import ACTIONS, State, from_json, to_json
 from tradewright.explain.writer import describe, explain, seeded
 
 TRAIN_FILE, EVAL_FILE = "train_data.json", "eval_data.json"
@@ -138,7 +137,8 @@ class Explanations:
             self._apply_edits(parts, states, markets)
         note = "Answers were generated from the decisions and checked against them; people may edit them."
         found = sets_of(parts, name=name, is_synthetic=is_synthetic, note=note)
-        for warning in self.checks(found).warnings:
+        everything = (*found.train, *found.validation, *found.test)
+        for warning in self._warnings(_action_shares(everything)):
             log.warning("examples: %s", warning)
         return found
 
@@ -190,14 +190,7 @@ class Explanations:
         examples = {"train": sets.train, "validation": sets.validation, "test": sets.test}
         everything = [example for split in SPLITS for example in examples[split]]
         explained = [example for example in everything if example.kind == "explanation"]
-        counts = Counter(example.label for example in explained)
-        shares = {action: counts[action] / len(explained) if explained else 0.0 for action in ACTIONS}
-        warnings = [
-            f"{action} is {share:.1%} of the explanations, below min_share {self.min_share:.0%}; balance=true draws"
-            " actions equally often"
-            for action, share in shares.items()
-            if explained and share < self.min_share
-        ]
+        shares = _action_shares(everything)
         verdicts = [(example, _checked(example)) for example in everything]
         parsed = [found.action_agreement for example, found in verdicts if example.kind == "explanation"]
         missing, outside = _indicator_faults(explained)
@@ -209,8 +202,22 @@ class Explanations:
             is_faithful=sum(found.is_faithful for _, found in verdicts) / len(verdicts),
             missing=missing,
             out_of_range=outside,
-            warnings=tuple(warnings),
+            warnings=self._warnings(shares),
         )
+
+    def _warnings(self, shares: Mapping[str, float]) -> tuple[str, ...]:
+        return tuple(
+            f"{action} is {share:.1%} of the explanations, below min_share {self.min_share:.0%}; balance=true draws"
+            " actions equally often"
+            for action, share in shares.items()
+            if share < self.min_share
+        )
+
+
+def _action_shares(examples: Sequence[Example]) -> dict[str, float]:
+    """Return the share of each action among the explanations; empty without any."""
+    counts = Counter(example.label for example in examples if example.kind == "explanation")
+    return {action: counts[action] / counts.total() for action in ACTIONS} if counts else {}
 
 
 def _rounds(count: int, size: int, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -251,7 +258,7 @@ def _explanation(state: State, copy: int, seed: int) -> Example:
         known_at=state.known_at,
         label=state.action,
         kind="explanation",
-        facts={"states": [_facts(state)]},
+        facts={"states": [to_json(state)]},
     )
 
 
@@ -264,14 +271,8 @@ def _commentary(market: MarketState, copy: int, seed: int) -> Example:
         completion=write_commentary(market, seed * 1_000 + copy),
         known_at=market.known_at,
         kind="commentary",
-        facts={"states": [_facts(state) for state in market.states]},
+        facts={"states": [to_json(state) for state in market.states]},
     )
-
-
-def _facts(state: State) -> dict[str, Any]:
-    from tradewright.explain.state import to_json
-
-    return to_json(state)
 
 
 def states_in(example: Example) -> tuple[State, ...]:
@@ -280,15 +281,13 @@ def states_in(example: Example) -> tuple[State, ...]:
     Raises:
         DataError: The example holds none.
     """
-    from tradewright.explain.state import from_json
-
     rows = example.facts.get("states")
     if not isinstance(rows, list) or not rows:
         raise DataError(f"example {example.id}: holds no states to check its answer against")
     return tuple(from_json(row, f"example {example.id}") for row in rows)
 
 
-def _checked(example: Example) -> Any:
+def _checked(example: Example) -> Faithfulness:
     return check(example.completion, states_in(example))
 
 
@@ -321,7 +320,7 @@ def _edited(row: Row, states: Mapping[str, State], markets: Mapping[str, MarketS
         found = check(example.completion, state)
         faults = found.faults or (() if found.action_agreement else (f"does not state the action {state.action}",))
         made = replace(example, known_at=state.known_at, label=state.action, kind="explanation")
-        made = replace(made, facts={"states": [_facts(state)]})
+        made = replace(made, facts={"states": [to_json(state)]})
     else:
         owner, _, rest = example.id.partition("-commentary-")
         if not rest or owner not in markets:
@@ -330,7 +329,7 @@ def _edited(row: Row, states: Mapping[str, State], markets: Mapping[str, MarketS
         market = markets[owner]
         faults = check_commentary(example.completion, market).faults
         made = replace(example, known_at=market.known_at, label=None, kind="commentary")
-        made = replace(made, facts={"states": [_facts(state) for state in market.states]})
+        made = replace(made, facts={"states": [to_json(state) for state in market.states]})
     if faults:
         raise DataError(f"{row.place}: {example.id}: {faults[0]}; correct the text")
     return made

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tradewright.errors import DataError
+from tradewright.explain.claims import Claim
 from tradewright.explain.facts import Faithfulness, check
-from tradewright.explain.lexicon import bar_word, bars_in, value_text
+from tradewright.explain.lexicon import bar_word, bars_in, indicators, value_text, words
 from tradewright.explain.phrases import Factor, factors_of, values_of
+from tradewright.explain.scores import groups_of
 from tradewright.explain.state import State, state_id
 from tradewright.explain.writer import clause_of, describe, joined, seeded, sentence
 
@@ -151,3 +153,73 @@ def _balance(factors: dict[str, Factor], said: list[Factor], rng: np.random.Gene
         if fitting:
             found.append(f"{head}, {clause_of(_draw(fitting, 1, rng)[0], rng)}")
     return found
+
+
+CRITERIA = ("market_awareness", "multi_factor", "temporal_awareness", "balance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommentaryScore:
+    """Four criteria of a commentary, 1 to 5, and the check that they rest on.
+
+    * market awareness: 1 + 4 P C, P the share of true claims and C the share of instruments that true claims speak of;
+    * multi-factor: 1 + min(4, G - 1), G the kinds of indicator in true claims;
+    * temporal awareness: 1 + 4 H / A, H the horizons in true claims, A those that the states know;
+    * balance: 1 + 2 (up said or nothing to say) + 2 (down said or nothing to say), risk counting as down.
+    """
+
+    id: str
+    text: str
+    values: dict[str, float]
+    facts: Faithfulness
+
+
+def score_commentary(text: str, market: MarketState) -> CommentaryScore:
+    """Score a commentary; one without a true claim scores 1 everywhere."""
+    facts = check_commentary(text, market)
+    true = [one for one in facts.checked if one.verdict is True]
+    if not true:
+        return CommentaryScore(id=market.id, text=text, values=dict.fromkeys(CRITERIA, 1.0), facts=facts)
+    named = {one.claim.symbol or market.states[0].symbol for one in true if one.claim.kind != "breadth"}
+    covered = 1.0 if any(one.claim.kind == "breadth" for one in true) else len(named) / len(market.states)
+    horizons = {
+        bars
+        for bars in HORIZONS
+        for one in true
+        if f"return_{bars}" in (one.claim.subject, one.claim.other)
+    }
+    available = [bars for bars in HORIZONS if any(state.value(f"return_{bars}") is not None for state in market.states)]
+    values = {
+        "market_awareness": 1.0 + 4.0 * facts.claim_precision * covered,
+        "multi_factor": 1.0 + min(4, max(len(groups_of(facts)) - 1, 0)),
+        "temporal_awareness": 1.0 + 4.0 * len(horizons) / len(available) if available else 1.0,
+        "balance": _balance_score(facts, market),
+    }
+    return CommentaryScore(id=market.id, text=text, values=values, facts=facts)
+
+
+def _balance_score(facts: Faithfulness, market: MarketState) -> float:
+    """Whether both sides are told, as far as there are two."""
+    told: set[str] = set()
+    for one in facts.checked:
+        if one.verdict is True:
+            told |= _leans(one.claim)
+    there: set[str] = set()
+    for state in market.states:
+        rng = seeded("balance", state.id)
+        there |= {factor.lean for factor in factors_of(state, values_of(state, rng))}
+    return 1.0 + sum(2.0 for lean in ("up", "down") if lean in told or lean not in there)
+
+
+def _leans(claim: Claim) -> set[str]:
+    """Return which way a true claim is usually read."""
+    if claim.kind == "word":
+        return {words()[claim.relation].lean} if not claim.is_negated else set()
+    if claim.kind == "value" and claim.subject.startswith("return"):
+        return {"up" if claim.value > 0 else "down"}
+    if claim.kind == "value" and indicators().get(claim.subject) is not None:
+        return {"down"} if claim.subject in ("drawdown_252", "volatility_20", "atr_14") else set()
+    if claim.kind in ("comparison", "gap", "direction", "sign"):
+        is_up = (claim.relation == "up") != claim.is_negated
+        return {"up" if is_up else "down"}
+    return set()
