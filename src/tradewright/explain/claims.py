@@ -159,20 +159,7 @@ class _Sentence:
         return {"value": value, "step": 10.0 ** -len(decimals or ""), "unit": unit}
 
     def _subject(self, place: int) -> str:
-        """Return the indicator that a term names; ``unknown`` where its window is none that states have."""
-        data = self.tokens[place].data
-        if "indicator" in data:
-            return str(data["indicator"])
-        windows = {str(key): name for key, name in data.get("windows", {}).items()}
-        if "w" not in data and "n" not in data:
-            return str(data.get("default", UNKNOWN))
-        if "n" in data:
-            return str(windows.get(data["n"], UNKNOWN))
-        count, unit = data["w"], data["u"]
-        if f"{count}{unit[0]}" in windows:
-            return str(windows[f"{count}{unit[0]}"])
-        bars = int(count) if unit == "period" else bars_in(int(count), unit, self.timeframe_s)
-        return str(windows.get(str(bars), UNKNOWN))
+        return subject_of(self.tokens[place], self.timeframe_s)
 
     def _is_negated(self, place: int) -> bool:
         """Whether a negation in the same clause governs the token."""
@@ -263,15 +250,7 @@ class _Sentence:
             self.used |= {number, relation}
 
     def _return(self, place: int | None) -> str:
-        """Return the return over the span at a place."""
-        if place is None:
-            return f"return_{DEFAULT_SPAN}"
-        token = self.tokens[place]
-        data = token.data
-        count = int(data.get("w", 1))
-        unit = str(data.get("u") or data.get("v") or PLAIN.get(token.text, UNKNOWN))
-        bars = bars_in(count, unit, self.timeframe_s)
-        return UNKNOWN if bars is None else f"return_{bars}"
+        return f"return_{DEFAULT_SPAN}" if place is None else return_over(self.tokens[place], self.timeframe_s)
 
     def _span(self, place: int) -> int | None:
         """Return the place of the nearest span: after in the clause, before in it, else anywhere in the sentence."""
@@ -474,6 +453,31 @@ class _Sentence:
                 self._add(place, place, kind="id", relation=token.text)
             elif kind == "T" and self._subject(place) == UNKNOWN and place not in self.valued:
                 self._add(place, place, kind="vague", reason="is no indicator of a state")
+
+
+def subject_of(token: Token, timeframe_s: int) -> str:
+    """Return the indicator that a term names; ``unknown`` where its window is none that states have."""
+    data = token.data
+    if "indicator" in data:
+        return str(data["indicator"])
+    windows = {str(key): name for key, name in data.get("windows", {}).items()}
+    if "w" not in data and "n" not in data:
+        return str(data.get("default", UNKNOWN))
+    if "n" in data:
+        return str(windows.get(data["n"], UNKNOWN))
+    count, unit = data["w"], data["u"]
+    if f"{count}{unit[0]}" in windows:
+        return str(windows[f"{count}{unit[0]}"])
+    bars = int(count) if unit == "period" else bars_in(int(count), unit, timeframe_s)
+    return str(windows.get(str(bars), UNKNOWN))
+
+
+def return_over(token: Token, timeframe_s: int) -> str:
+    """Return the return over a span of time; ``unknown`` where bars do not divide it."""
+    data = token.data
+    unit = str(data.get("u") or data.get("v") or PLAIN.get(token.text, UNKNOWN))
+    bars = bars_in(int(data.get("w", 1)), unit, timeframe_s)
+    return UNKNOWN if bars is None else f"return_{bars}"
 
 
 @cache

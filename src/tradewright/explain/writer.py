@@ -29,14 +29,13 @@ def seeded(*parts: object) -> np.random.Generator:
 
 def describe(state: State) -> str:
     """Return what prompts tell of a state: one line per fact, rounded as explanations quote it."""
-    bar_first = [f"Instrument: {state.symbol}", f"Date: {state.day}", f"Action: {state.action}"]
-    lines = []
+    lines = [f"Instrument: {state.symbol}", f"Date: {state.day}", f"Action: {state.action}"]
     for name in indicators():
         value = state.value(name)
         if value is not None:
             unit = " of equity" if name in ("position", "target") else ""
             lines.append(f"{title(name, state.timeframe_s)}: {value_text(name, value)}{unit}")
-    return "\n".join([*bar_first, *lines])
+    return "\n".join(lines)
 
 
 def explain(state: State, seed: int = 0) -> str:
@@ -56,7 +55,8 @@ def explain(state: State, seed: int = 0) -> str:
     decision = [str(rng.choice(pool)).format_map(values)]
     if state.confidence is not None and rng.random() < 0.5:
         decision.append(str(rng.choice(phrases()["confidences"])).format_map(values))
-    body = _plain(chosen, rng) if rng.random() < 0.4 else _argued(chosen, state, rng)
+    is_argued = rng.random() < 0.6 and not is_last  # "in favour of it" needs a decision before it
+    body = _argued(chosen, state, rng) if is_argued else joined(chosen, rng)
     parts = [*body, *decision] if is_last else [*decision, *body]
     return " ".join(sentence(part) for part in parts)
 
@@ -90,10 +90,6 @@ def joined(factors: Sequence[Factor], rng: np.random.Generator) -> list[str]:
         else:
             found.append(clauses.pop(0))
     return found
-
-
-def _plain(factors: Sequence[Factor], rng: np.random.Generator) -> list[str]:
-    return joined(factors, rng)
 
 
 def _argued(factors: Sequence[Factor], state: State, rng: np.random.Generator) -> list[str]:
