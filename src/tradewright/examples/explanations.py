@@ -1,0 +1,365 @@
+"""``examples=explanations``: from the decisions of a trained agent, prompts and true answers for a language model.
+
+Sizes are exact, the cut lies between two moments, answers pass the fact check, and an edited answer wins over the
+generated one. The evaluation part is cut once more: its earlier half chooses, its later half is scored once.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tradewright.errors import DataError, suggest
+from tradewright.examples.example import Example, ExampleSets, Message, Messages
+from tradewright.examples.json import sets_of
+from tradewright.examples.rows import SPLITS, Row, read_rows, to_row, write_rows
+from tradewright.explain.commentary import (
+    MarketState,
+    check_commentary,
+    describe_market,
+    market_states,
+    write_commentary,
+)
+from tradewright.explain.facts import Faithfulness, check
+from tradewright.explain.lexicon import indicators
+from tradewright.explain.phrases import instructions
+from tradewright.explain.state import ACTIONS, State, from_json, to_json
+from tradewright.explain.writer import describe, explain, seeded
+
+TRAIN_FILE, EVAL_FILE = "train_data.json", "eval_data.json"
+KINDS = ("explanation", "commentary")
+SYSTEM = {
+    "explanation": "You explain the decisions of a trading agent. Use only the facts that are given; state the action.",
+    "commentary": "You write market commentary. Use only the facts that are given; cover several horizons and both sides.",
+}
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetChecks:
+    """What the checks of a data set found.
+
+    Args:
+        num_examples: By split.
+        mix: Examples by kind.
+        actions: Share of each action among the explanations.
+        parsed: Share of the explanations whose text states exactly its label.
+        is_faithful: Share of all answers that pass the fact check; NaN-free, since sets are not empty.
+        missing: Ids of explanations that lack an indicator which the lexicon names.
+        out_of_range: ``id: indicator`` of values outside the range of the lexicon.
+        warnings: Sentences for reports.
+    """
+
+    num_examples: Mapping[str, int]
+    mix: Mapping[str, int]
+    actions: Mapping[str, float]
+    parsed: float
+    is_faithful: float
+    missing: tuple[str, ...]
+    out_of_range: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class Explanations:
+    """Makes example sets of decisions.
+
+    Args:
+        num_samples: Examples in all, >= 4.
+        split_ratio: Fraction that trains, in (0, 1); the rest evaluates.
+        tasks: Weight of each kind of example: ``explanation``, ``commentary``.
+        balance: Draw every action equally often, where it occurs; else as often as the agent chose it.
+        min_share: Share of an action below which a warning is given, in [0, 1/3].
+        edits: JSON or JSONL file of edited examples, which win by id; None: none.
+        seed: Of samples, words and instructions.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_samples: int = 10_000,
+        split_ratio: float = 0.9,
+        tasks: dict[str, float] | None = None,
+        balance: bool = False,
+        min_share: float = 0.1,
+        edits: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        if num_samples < 4:
+            raise ValueError(f"num_samples must be >= 4, was {num_samples}")
+        if not 0 < split_ratio < 1:
+            raise ValueError(f"split_ratio must be a fraction in (0, 1), was {split_ratio}")
+        if not 0 <= min_share <= 1 / len(ACTIONS):
+            raise ValueError(f"min_share must be in [0, 1/3], was {min_share}")
+        if seed < 0:
+            raise ValueError(f"seed must be >= 0, was {seed}")
+        self.tasks = {"explanation": 0.8, "commentary": 0.2} if tasks is None else dict(tasks)
+        for kind, weight in self.tasks.items():
+            if kind not in KINDS:
+                raise ValueError(f"tasks must be weights of {', '.join(KINDS)}, had {kind!r}")
+            if not weight >= 0:
+                raise ValueError(f"tasks must be weights >= 0, {kind} was {weight}")
+        if not sum(self.tasks.values()) > 0:
+            raise ValueError("tasks must give a weight > 0 to at least one kind")
+        self.num_train = int(num_samples * split_ratio + 0.5)
+        if not 2 <= self.num_train <= num_samples - 2:
+            raise ValueError(f"split_ratio must leave 2 samples on either side, was {split_ratio} of {num_samples}")
+        self.num_samples, self.balance, self.min_share, self.seed = num_samples, balance, min_share, seed
+        self.split_ratio = split_ratio
+        self.edits = None if edits is None else Path(edits).expanduser()
+
+    def sets(self, states: Sequence[State], *, name: str = "explanations", is_synthetic: bool = False) -> ExampleSets:
+        """Return the sets.
+
+        Args:
+            states: Decisions of the agent, of one or several instruments.
+            name: Of the data set.
+            is_synthetic: Whether the bars are generated.
+
+        Raises:
+            DataError: There are too few decisions, or an edit is wrong.
+        """
+        markets = market_states(states)
+        if len(markets) < 8:
+            raise DataError(f"explanations need decisions of at least 8 moments, had {len(markets)}")
+        first = min(max(int(len(markets) * self.split_ratio + 0.5), 1), len(markets) - 2)
+        second = first + (len(markets) - first + 1) // 2
+        num_eval = self.num_samples - self.num_train
+        sizes = {"train": self.num_train, "validation": num_eval - num_eval // 2, "test": num_eval // 2}
+        cuts = {"train": markets[:first], "validation": markets[first:second], "test": markets[second:]}
+        parts = {split: self._examples(cuts[split], sizes[split]) for split in SPLITS}
+        if self.edits is not None:
+            self._apply_edits(parts, states, markets)
+        note = "Answers were generated from the decisions and checked against them; people may edit them."
+        found = sets_of(parts, name=name, is_synthetic=is_synthetic, note=note)
+        everything = (*found.train, *found.validation, *found.test)
+        for warning in self._warnings(_action_shares(everything)):
+            log.warning("examples: %s", warning)
+        return found
+
+    def _examples(self, markets: Sequence[MarketState], size: int) -> list[Example]:
+        """Return ``size`` examples of different states as far as there are any, in time order."""
+        total = sum(self.tasks.values())
+        num_commentaries = int(size * self.tasks.get("commentary", 0.0) / total + 0.5)
+        states = [state for market in markets for state in market.states]
+        rng = seeded("samples", self.seed, markets[0].id, size)
+        found = []
+        for state, copy in self._drawn(states, size - num_commentaries, rng):
+            found.append((state.known_at, _explanation(state, copy, self.seed)))
+        for place, copy in _rounds(len(markets), num_commentaries, rng):
+            found.append((markets[place].known_at, _commentary(markets[place], copy, self.seed)))
+        return [example for _, example in sorted(found, key=lambda entry: (entry[0], entry[1].id))]
+
+    def _drawn(self, states: Sequence[State], size: int, rng: np.random.Generator) -> list[tuple[State, int]]:
+        """Return states with the number of their copy; with ``balance`` each action that occurs equally often."""
+        if not self.balance:
+            return [(states[place], copy) for place, copy in _rounds(len(states), size, rng)]
+        pools = [pool for action in ACTIONS if (pool := [state for state in states if state.action == action])]
+        found = []
+        for number, pool in enumerate(pools):
+            share = size // len(pools) + (number < size % len(pools))
+            found += [(pool[place], copy) for place, copy in _rounds(len(pool), share, rng)]
+        return found
+
+    def _apply_edits(
+        self, parts: dict[str, list[Example]], states: Sequence[State], markets: Sequence[MarketState]
+    ) -> None:
+        """Put edited answers in the place of generated ones: of the same id, else of the newest example of the split.
+
+        Raises:
+            DataError: An edit has no id or one of no decision, occurs twice, or says what is not so.
+        """
+        assert self.edits is not None
+        by_state = {state.id: state for state in states}
+        by_market = {market.id: market for market in markets}
+        seen: dict[str, str] = {}
+        for row in read_rows(self.edits):
+            if row.example.id in seen:
+                raise DataError(f"{row.place}: {row.example.id} is edited in {seen[row.example.id]} too; keep one of them")
+            seen[row.example.id] = row.place
+            edited = _edited(row, by_state, by_market)
+            _place_edit(parts, edited, frozenset(seen))
+
+    def checks(self, sets: ExampleSets) -> SetChecks:
+        """Check what a data set for explanations must have."""
+        examples = {"train": sets.train, "validation": sets.validation, "test": sets.test}
+        everything = [example for split in SPLITS for example in examples[split]]
+        explained = [example for example in everything if example.kind == "explanation"]
+        shares = _action_shares(everything)
+        verdicts = [(example, _checked(example)) for example in everything]
+        parsed = [found.action_agreement for example, found in verdicts if example.kind == "explanation"]
+        missing, outside = _indicator_faults(explained)
+        return SetChecks(
+            num_examples={split: len(examples[split]) for split in SPLITS},
+            mix=dict(Counter(example.kind for example in everything)),
+            actions=shares,
+            parsed=sum(parsed) / len(parsed) if parsed else 1.0,
+            is_faithful=sum(found.is_faithful for _, found in verdicts) / len(verdicts),
+            missing=missing,
+            out_of_range=outside,
+            warnings=self._warnings(shares),
+        )
+
+    def _warnings(self, shares: Mapping[str, float]) -> tuple[str, ...]:
+        return tuple(
+            f"{action} is {share:.1%} of the explanations, below min_share {self.min_share:.0%}; balance=true draws"
+            " actions equally often"
+            for action, share in shares.items()
+            if share < self.min_share
+        )
+
+
+def _action_shares(examples: Sequence[Example]) -> dict[str, float]:
+    """Return the share of each action among the explanations; empty without any."""
+    counts = Counter(example.label for example in examples if example.kind == "explanation")
+    return {action: counts[action] / counts.total() for action in ACTIONS} if counts else {}
+
+
+def _rounds(count: int, size: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Return ``size`` places among ``count``, none a second time before all had their turn, with that turn's number."""
+    found: list[tuple[int, int]] = []
+    turn = 0
+    while len(found) < size:
+        found += [(int(place), turn) for place in rng.permutation(count)[: size - len(found)]]
+        turn += 1
+    return found
+
+
+def prompt_of(kind: str, facts: str, instruction: str) -> Messages:
+    """Return the prompt of an explanation or commentary."""
+    return (
+        Message(role="system", content=SYSTEM[kind]),
+        Message(role="user", content=f"{instruction}\n\n{facts}"),
+    )
+
+
+def explanation_prompt(state: State, instruction: str | None = None) -> Messages:
+    """Return the prompt that asks for the explanation of a decision."""
+    return prompt_of("explanation", describe(state), instruction or instructions("explanation")[0])
+
+
+def commentary_prompt(market: MarketState, instruction: str | None = None) -> Messages:
+    """Return the prompt that asks for a market commentary."""
+    return prompt_of("commentary", describe_market(market), instruction or instructions("commentary")[0])
+
+
+def _explanation(state: State, copy: int, seed: int) -> Example:
+    rng = seeded("instruction", state.id, copy, seed)
+    instruction = str(rng.choice(instructions("explanation")))
+    return Example(
+        id=f"{state.id}-explanation-{copy}",
+        prompt=explanation_prompt(state, instruction),
+        completion=explain(state, seed * 1_000 + copy),
+        known_at=state.known_at,
+        label=state.action,
+        kind="explanation",
+        facts={"states": [to_json(state)]},
+    )
+
+
+def _commentary(market: MarketState, copy: int, seed: int) -> Example:
+    rng = seeded("instruction", market.id, copy, seed)
+    instruction = str(rng.choice(instructions("commentary")))
+    return Example(
+        id=f"{market.id}-commentary-{copy}",
+        prompt=commentary_prompt(market, instruction),
+        completion=write_commentary(market, seed * 1_000 + copy),
+        known_at=market.known_at,
+        kind="commentary",
+        facts={"states": [to_json(state) for state in market.states]},
+    )
+
+
+def states_in(example: Example) -> tuple[State, ...]:
+    """Return the states that an example's answer is checked against.
+
+    Raises:
+        DataError: The example holds none.
+    """
+    rows = example.facts.get("states")
+    if not isinstance(rows, list) or not rows:
+        raise DataError(f"example {example.id}: holds no states to check its answer against")
+    return tuple(from_json(row, f"example {example.id}") for row in rows)
+
+
+def _checked(example: Example) -> Faithfulness:
+    return check(example.completion, states_in(example))
+
+
+def _indicator_faults(examples: Sequence[Example]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return explanations whose prompt lacks an indicator that its state has, and values out of range."""
+    missing, outside = [], []
+    for example in examples:
+        (state,) = states_in(example)
+        if describe(state) not in example.prompt[-1]["content"]:
+            missing.append(example.id)
+        for name, value in state.indicators.items():
+            indicator = indicators().get(name)
+            if indicator is None or not indicator.low - 1e-9 <= value <= indicator.high + 1e-9:
+                outside.append(f"{example.id}: {name}")
+    return tuple(missing), tuple(outside)
+
+
+def _edited(row: Row, states: Mapping[str, State], markets: Mapping[str, MarketState]) -> Example:
+    """Return the example that an edit makes.
+
+    Raises:
+        DataError: The id is none of a decision, or the text says what is not so.
+    """
+    example = row.example
+    if not row.has_id:
+        raise DataError(f"{row.place}: an edit needs the id of the example that it replaces")
+    owner, _, rest = example.id.partition("-explanation-")
+    if rest and owner in states:
+        state = states[owner]
+        found = check(example.completion, state)
+        faults = found.faults or (() if found.action_agreement else (f"does not state the action {state.action}",))
+        made = replace(example, known_at=state.known_at, label=state.action, kind="explanation")
+        made = replace(made, facts={"states": [to_json(state)]})
+    else:
+        owner, _, rest = example.id.partition("-commentary-")
+        if not rest or owner not in markets:
+            known = [*states, *markets]
+            raise DataError(f"{row.place}: id {example.id!r} belongs to no decision{suggest(owner, known[:2000])[:160]}")
+        market = markets[owner]
+        faults = check_commentary(example.completion, market).faults
+        made = replace(example, known_at=market.known_at, label=None, kind="commentary")
+        made = replace(made, facts={"states": [to_json(state) for state in market.states]})
+    if faults:
+        raise DataError(f"{row.place}: {example.id}: {faults[0]}; correct the text")
+    return made
+
+
+def _place_edit(parts: dict[str, list[Example]], edited: Example, kept: frozenset[str]) -> None:
+    """Replace the generated example of the same id, or another of the same split and kind so that sizes stay."""
+    assert edited.known_at is not None
+    for examples in parts.values():
+        for place, example in enumerate(examples):
+            if example.id == edited.id:
+                examples[place] = edited
+                return
+    for examples in reversed(parts.values()):
+        times = [example.known_at for example in examples if example.known_at is not None]
+        if times and edited.known_at >= min(times):
+            free = [place for place, example in enumerate(examples) if example.id not in kept]
+            alike = [place for place in free if examples[place].kind == edited.kind] or free
+            if not alike:
+                raise DataError(f"edits: more of them than examples; raise num_samples to place {edited.id}")
+            examples[alike[-1]] = edited
+            examples.sort(key=lambda example: (str(example.known_at), example.id))
+            return
+    raise DataError(f"edits: {edited.id} is older than every example; raise num_samples")
+
+
+def write_sets(sets: ExampleSets, folder: Path) -> tuple[Path, Path]:
+    """Write ``train_data.json`` and ``eval_data.json`` (validation and test, told apart by ``split``)."""
+    train, evaluation = folder / TRAIN_FILE, folder / EVAL_FILE
+    write_rows(train, [to_row(example, "train") for example in sets.train])
+    rows = [to_row(example, "validation") for example in sets.validation]
+    write_rows(evaluation, [*rows, *(to_row(example, "test") for example in sets.test)])
+    return train, evaluation
