@@ -7,7 +7,7 @@ log-likelihood per target token of the window (see ``text_batches``), over score
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,7 +30,7 @@ from tradewright.algorithm.trained_weights import (
 from tradewright.algorithm.window_module import WindowModule
 from tradewright.config.runtime import Runtime
 from tradewright.errors import ConfigError, RunError
-from tradewright.examples.example import ExampleSets
+from tradewright.examples.example import Example, ExampleSets
 from tradewright.model.checkpointing import set_checkpointing
 from tradewright.model.loaded_model import LoadedModel
 from tradewright.model.masked_head import causal_model, check_head
@@ -123,7 +123,7 @@ class SFT(WindowModule):
         self.loaded, self.validate, self.epochs, self.lr = loaded, validate, epochs, lr
         self.lr_schedule, self.warmup, self.final_lr_fraction = lr_schedule, warmup, final_lr_fraction
         self.weight_decay, self.log_every, self.peak_tflops = weight_decay, log_every, peak_tflops
-        self.is_checkpointing = gradient_checkpointing
+        self.is_checkpointing, self.overlong = gradient_checkpointing, overlong
         read = partial(tokenise, tokenizer=loaded.tokenizer, max_length=loaded.max_length, overlong=overlong)
         train, in_training = read(sets.train, train_on_prompt=train_on_prompt)
         validation, in_validation = read(sets.validation, name="validation")
@@ -303,6 +303,29 @@ class SFT(WindowModule):
             self._random = None
         if hasattr(self, "meter"):
             self.meter.resume()
+
+    @torch.no_grad()
+    def mean_nll(self, examples: Sequence[Example]) -> float:
+        """Return the mean negative log-likelihood per target token of other examples, nats.
+
+        Args:
+            examples: At least one; those beyond the model's context are treated as in training.
+        """
+        tokens, _ = tokenise(
+            examples,
+            tokenizer=self.loaded.tokenizer,
+            max_length=self.loaded.max_length,
+            overlong=self.overlong,
+            name="judged",
+        )
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            windows = FixedWindows(tokens, window_size=self.windows.window_size)
+            scored = [one for window in windows for one in self._score(window)]
+        finally:
+            self.model.train(was_training)
+        return float(sum(float(nll) for nll, _ in scored) / sum(number for _, number in scored))
 
     # Checkpoints
 

@@ -85,6 +85,25 @@ def check_training(
     return _conclude(checks, num_cuts, drift=warmup_drift(feature_set, part))
 
 
+def check_features_and_ranges(
+    bench: Bench,
+    feature_set: FeatureSet,
+    *,
+    num_cuts: int = 8,
+    seed: int = 0,
+    max_values: int | None = MAX_VALUES,
+    embargo_bars: int = 0,
+) -> Leaks:
+    """Check features, scaler and ranges before a model is fitted to examples of them; see ``check_training``."""
+
+    def checks() -> Iterator[Check]:
+        yield _split(bench, embargo_bars)
+        yield from check_features(feature_set, bench.panel, num_cuts=num_cuts, seed=seed, max_values=max_values)
+
+    part = thin(bench.panel, max_values, np.random.default_rng(seed))
+    return _conclude(checks(), num_cuts, drift=warmup_drift(feature_set, part))
+
+
 def rule_checks(
     strategy: Strategy, bench: Bench, num_cuts: int, seed: int, max_values: int | None, embargo_bars: int
 ) -> Iterator[Check]:

@@ -6,14 +6,16 @@ no time. What ``task=generate_data`` wrote loads back equal.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from tradewright.errors import DataError
 from tradewright.examples.example import Example, ExampleSets
 from tradewright.examples.rows import SPLITS, Row, read_rows, to_row
+from tradewright.examples.source import Market
 
 
 class JsonExamples:
@@ -30,6 +32,8 @@ class JsonExamples:
     Raises:
         ValueError: A value is out of range.
     """
+
+    needs_market: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class JsonExamples:
         self.train, self.validation = train, validation
         self.name = name or self.paths[0].stem
 
-    def sets(self) -> ExampleSets:
+    def read(self, market: Market | None = None) -> ExampleSets:
         """Read and cut.
 
         Raises:
@@ -66,6 +70,10 @@ class JsonExamples:
         else:
             parts = self._cut(rows)
         return sets_of(parts, name=self.name)
+
+    def grade(self, example: Example, text: str) -> Mapping[str, float]:
+        """Return nothing: what makes an answer good is not known of any."""
+        return {}
 
     def _cut(self, rows: Sequence[Row]) -> dict[str, list[Example]]:
         timed = [row for row in rows if row.example.known_at is not None]
@@ -107,9 +115,7 @@ def check_fractions(train: float, validation: float) -> None:
         raise ValueError(f"validation must leave rows for test: {train} + {validation} must be < 1")
 
 
-def sets_of(
-    parts: dict[str, list[Example]], *, name: str, is_synthetic: bool = False, note: str = ""
-) -> ExampleSets:
+def sets_of(parts: dict[str, list[Example]], *, name: str, is_synthetic: bool = False, note: str = "") -> ExampleSets:
     """Return sets with the fingerprint of their content."""
     digest = hashlib.sha256()
     for split in SPLITS:

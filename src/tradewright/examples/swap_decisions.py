@@ -7,7 +7,8 @@ the rules, and its accuracy stands beside that of the majority class. Legend: T 
 import hashlib
 import json
 import logging
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range, Ranges
 from tradewright.errors import DataError
 from tradewright.examples.example import Example, ExampleSets
+from tradewright.examples.source import Market
 from tradewright.examples.swap_prompt import TOLD, SwapPrompts, completion
 from tradewright.target.labels import ACTIONS, Labels, Target
 
@@ -43,6 +45,8 @@ class SwapDecisions:
         ValueError: A value is out of range; the message starts with its name.
     """
 
+    needs_market: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -68,16 +72,18 @@ class SwapDecisions:
         self.window = window
         self.seed = seed
 
-    def read(self, panel: Panel, ranges: Ranges) -> ExampleSets:
+    def read(self, market: Market | None) -> ExampleSets:
         """Return the examples of the three ranges.
 
         Args:
-            panel: Bars with their swaps.
-            ranges: Train, validation and test; the target is fitted to the first alone.
+            market: Bars with their swaps, and train, validation and test; the target is fitted to the first alone.
 
         Raises:
             DataError: The panel has no swaps, or a range no bar whose figures and label are known.
         """
+        if market is None:
+            raise DataError("examples=swap_decisions needs a market; use data=synthetic_swaps or data=swaps")
+        panel, ranges = market.panel, market.ranges
         prompts = SwapPrompts.of(panel, window=self.window)
         labels = self.target.fit(panel, ranges.training).label(panel)
         is_known_T = prompts.is_defined(slice(None)) & ~np.isnan(labels.side_TN[:, 0])
@@ -104,6 +110,10 @@ class SwapDecisions:
             is_synthetic=panel.is_synthetic,
             note=panel.note,
         )
+
+    def grade(self, example: Example, text: str) -> Mapping[str, float]:
+        """Return nothing beside the label, which every judge reads itself."""
+        return {}
 
     def _parts(self, ranges: Ranges) -> dict[str, tuple[Range, ...]]:
         return {"train": ranges.training, "validation": (ranges.validation,), "test": (ranges.test,)}

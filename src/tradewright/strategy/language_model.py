@@ -59,6 +59,7 @@ class LanguageModelStrategy:
     """
 
     is_learned: ClassVar[bool] = True
+    decides_by: ClassVar[str] = "language_model"
 
     def __init__(
         self,

@@ -16,8 +16,10 @@ from tradewright.algorithm.text_model import TextModel
 from tradewright.config.build import build
 from tradewright.evaluate.evidence import Leaks
 from tradewright.examples.example import Example, ExampleSets
+from tradewright.examples.source import ExampleSource, Market
 from tradewright.model.language_model import LanguageModel
 from tradewright.model.loaded_model import LoadedModel, describe_share
+from tradewright.target.labels import ACTIONS
 from tradewright.task.context import BaseContext, Context
 from tradewright.task.texts import TextContext
 
@@ -64,7 +66,7 @@ class TextLearner:
         model = TextModel(module=module, decoding=build(cfg.generate, key="generate"), name=self.name)
         if isinstance(self.context, TextContext):
             return model
-        return build(cfg.strategy, key="strategy", scorer=model.probabilities, name=self.name)
+        return build(cfg.strategy, key="strategy", scorer=partial(model.probabilities, labels=ACTIONS), name=self.name)
 
     @property
     def name(self) -> str:
@@ -88,9 +90,8 @@ def read_sets(context: BaseContext) -> ExampleSets:
     if isinstance(context, TextContext):
         return context.bench.sets
     assert isinstance(context, Context)
-    source = build(context.cfg.examples, key="examples")
-    sets: ExampleSets = source.read(context.bench)
-    return sets
+    source: ExampleSource = build(context.cfg.examples, key="examples")
+    return source.read(Market(context.bench.panel, context.bench.ranges))
 
 
 def load_model(cfg: DictConfig, sets: ExampleSets, *, directory: Path) -> LoadedModel:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from tradewright.config.build import build
 from tradewright.evaluate.language import Answerer, LanguageEvaluation, TextBench, TextJudgement
 from tradewright.examples.example import ExampleSets
+from tradewright.examples.source import ExampleSource
 from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_curves, write_json, write_manifest, write_text
 from tradewright.report.plain_terminal import summarise_plain
 from tradewright.report.report import Report
@@ -65,8 +66,8 @@ class Writer(Protocol):
 
 def read_texts(cfg: DictConfig) -> TextBench:
     """Return the examples that a configuration names, and their grader."""
-    source = build(cfg.examples, key="examples")
-    return TextBench(source.read(), getattr(source, "grade", None))
+    source: ExampleSource = build(cfg.examples, key="examples")
+    return TextBench(source.read(None), source.grade)
 
 
 def judge_texts(context: TextContext, task: Writer) -> TextJudgement:
