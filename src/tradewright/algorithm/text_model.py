@@ -20,10 +20,11 @@ class TextModel:
         module: The training module; its weights are used as they are when a method is called.
         decoding: How answers are drawn.
         name: Name in tables.
+        temperature: What probabilities of labels are calibrated with, > 0; 1: as the model gives them.
     """
 
-    def __init__(self, *, module: SFT, decoding: Decoding, name: str) -> None:
-        self.module, self.decoding, self.name = module, decoding, name
+    def __init__(self, *, module: SFT, decoding: Decoding, name: str, temperature: float = 1.0) -> None:
+        self.module, self.decoding, self.name, self.temperature = module, decoding, name, temperature
 
     def loss(self, examples: Sequence[Example]) -> float:
         """Return the mean negative log-likelihood per target token, nats; NaN without examples."""
@@ -31,7 +32,7 @@ class TextModel:
 
     def probabilities(self, prompts: Sequence[Messages], labels: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the probability of every label after every prompt, ``[B, L]``."""
-        return LabelScorer(self.module.loaded, labels).probabilities(prompts)
+        return LabelScorer(self.module.loaded, labels, temperature=self.temperature).probabilities(prompts)
 
     def written(self, prompts: Sequence[Messages], *, seed: int) -> list[Written]:
         """Return one answer per prompt with how it ended."""

@@ -21,6 +21,8 @@ from tradewright.evaluate.intervals import mean_interval
 from tradewright.examples.example import Example, ExampleSets, Messages
 from tradewright.metrics.calibration import calibrate
 
+ANSWERS = "answers"
+"""Kind of the evidence that a judgement of answers is where positions are judged too."""
 PUNCTUATION = ".,:;!?()[]{}\"'*`"
 Float = npt.NDArray[np.float64]
 Grade = Callable[[Example, str], Mapping[str, float]]

@@ -37,6 +37,10 @@ class AgentLearner:
         """Return the agent, as it is now, as the configured strategy."""
         return _as_strategy(self.context, self.module)
 
+    def evidence(self) -> dict[str, object]:
+        """Return nothing: an agent is its positions."""
+        return {}
+
     def leak_check(self) -> Callable[..., Leaks] | None:
         """Return the check of features, scaler, environment and ranges; without a market nothing can look ahead."""
         context = self.context

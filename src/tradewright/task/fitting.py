@@ -10,6 +10,7 @@ from tradewright.evaluate.bench import Bench, Fitted
 from tradewright.features.pipeline import build_features
 from tradewright.features.shuffle import shuffle_rows
 from tradewright.task.context import FITS, Context
+from tradewright.task.learner import learns_from_text
 from tradewright.task.task import Task
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,9 @@ class Fitting:
     def reference(self, ranges: Ranges, *, name: str) -> Fitted | str:
         """Return the analytic gradient fitted to ``ranges``, see ``Fit``."""
         from tradewright.task.reference import analytic_config, find_obstacle  # imported by need: rules have none
+
+        if learns_from_text(self.context.cfg):
+            return "a language model's world has no gradient"
 
         cfg, bench = analytic_config(self.context.cfg), self._bench(ranges, is_shuffled=False)
         obstacle = find_obstacle(cfg, bench)

@@ -1,12 +1,13 @@
 """Judges the strategy of a run by what its context is: backtests on a market, episodes without one, or answers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from tradewright.backtest.result import BacktestResult
 from tradewright.evaluate.evidence import Trials
+from tradewright.evaluate.language import ANSWERS, TextJudgement
 from tradewright.report.report import Report
 from tradewright.task.context import BaseContext, Context
 from tradewright.task.fitting import Fitting
@@ -39,6 +40,9 @@ def judge(task: Task, context: BaseContext, trials: Trials) -> Judged:
     """
     if isinstance(context, Context):
         judgement = context.evaluation.judge(context.bench, Fitting(task, context), trials)
+        answers = task.evidence.get(ANSWERS)
+        if isinstance(answers, TextJudgement):  # of a language model whose words are traded
+            judgement = replace(judgement, metrics={**judgement.metrics, **answers.metrics})
         write = partial(_record, record, context, judgement, task)
         return Judged(judgement.metrics, write, judgement.results)
     from tradewright.task.episodes import EpisodeContext, judge_episodes, record_episodes

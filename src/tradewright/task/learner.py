@@ -25,6 +25,10 @@ class Learner(Protocol):
         """Return the module, as it is now, as what is judged."""
         ...
 
+    def evidence(self) -> dict[str, object]:
+        """Return what is known of the trained module besides the positions it takes, by kind of evidence."""
+        ...
+
     def leak_check(self) -> Callable[..., Leaks] | None:
         """Return what the leak detector checks before the training; None: there is no market to look ahead in."""
         ...

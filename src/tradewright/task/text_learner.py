@@ -1,12 +1,13 @@
-"""``TextLearner``: a language model under training, and what is judged of it: its answers, or the positions it takes."""
+"""``TextLearner``: a language model under training, and what is judged of it: its answers, or its positions."""
 
 import logging
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from omegaconf import DictConfig
 
@@ -15,8 +16,10 @@ from tradewright.algorithm.sft_data import SFTDataModule
 from tradewright.algorithm.text_model import TextModel
 from tradewright.config.build import build
 from tradewright.evaluate.evidence import Leaks
+from tradewright.evaluate.language import ANSWERS, LanguageEvaluation, TextBench
 from tradewright.examples.example import Example, ExampleSets
 from tradewright.examples.source import ExampleSource, Market
+from tradewright.metrics.temperature import fit_temperature
 from tradewright.model.language_model import LanguageModel
 from tradewright.model.loaded_model import LoadedModel, describe_share
 from tradewright.target.labels import ACTIONS
@@ -25,6 +28,8 @@ from tradewright.task.texts import TextContext
 
 log = logging.getLogger(__name__)
 
+NUM_WRITTEN = 50
+"""Test prompts that are answered in full where positions are judged."""
 BASE = "base"
 """Folder in the run directory of a model that was built for it; others are named by ``model.name``."""
 
@@ -58,15 +63,44 @@ class TextLearner:
         return SFTDataModule(self.module)
 
     def strategy(self) -> Any:
-        """Return the model, as it is now, as what is judged."""
-        return self._judged(self.module)
+        """Return the model, as it is now, as what is judged; positions follow from calibrated probabilities."""
+        judged = self._judged(self.module)
+        if isinstance(self.context, TextContext):
+            return judged
+        temperature = self._temperature()
+        log.info("probabilities are calibrated by the temperature %.3g, found on the validation examples", temperature)
+        return judged.calibrated(temperature)
+
+    def evidence(self) -> dict[str, object]:
+        """Return how it answers the examples of a market, where positions are judged too."""
+        if isinstance(self.context, TextContext) or self.context.fit:
+            return {}
+        evaluation = LanguageEvaluation(num_generated=NUM_WRITTEN, seed=self.context.cfg.seed)
+        model = self._model(self.module, temperature=self._temperature())
+        return {ANSWERS: evaluation.judge(model, TextBench(self.sets))}
 
     def _judged(self, module: SFT) -> Any:
-        cfg = self.context.cfg
-        model = TextModel(module=module, decoding=build(cfg.generate, key="generate"), name=self.name)
+        model = self._model(module)
         if isinstance(self.context, TextContext):
             return model
-        return build(cfg.strategy, key="strategy", scorer=partial(model.probabilities, labels=ACTIONS), name=self.name)
+        scorer = partial(model.probabilities, labels=ACTIONS)
+        return build(self.context.cfg.strategy, key="strategy", scorer=scorer, name=self.name)
+
+    def _model(self, module: SFT, temperature: float = 1.0) -> TextModel:
+        decoding = build(self.context.cfg.generate, key="generate")
+        return TextModel(module=module, decoding=decoding, name=self.name, temperature=temperature)
+
+    @cached_property
+    def _labelled(self) -> list[Example]:
+        return [one for one in self.sets.validation if one.label is not None]
+
+    def _temperature(self) -> float:
+        """Return the temperature that fits the labels of the validation examples best."""
+        if not self._labelled:
+            return 1.0
+        probabilities_BL = self._model(self.module).probabilities([one.prompt for one in self._labelled], ACTIONS)
+        right_B = np.array([ACTIONS.index(str(one.label)) for one in self._labelled])
+        return fit_temperature(probabilities_BL, right_B)
 
     @property
     def name(self) -> str:

@@ -102,11 +102,9 @@ def record_texts(
         metrics=judgement.metrics,
         notes=(*([sets.note] if sets.note else []), *task.notes),
         curves=task.curves,
-        labels=context.bench.labels,
         confusion=judgement.confusion,
         answers=judgement.answers,
         sizes=(len(sets.train), len(sets.validation), len(sets.test)),
-        confidence=context.evaluation.confidence,
     )
     write_curves(directory, task.curves)
     path = report.write_plain(directory, content)

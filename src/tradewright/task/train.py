@@ -105,6 +105,7 @@ class Train(Task):
             self.curves = next((c.curves for c in callbacks.values() if isinstance(c, Curves)), {})
         if not load_best(algorithm, callbacks) and not context.fit:
             self.notes.append("The last weights are judged: callbacks.best is off or nothing was validated.")
+        self.evidence.update(learner.evidence())
         return learner.strategy()
 
     def _check_leaks(self, context: BaseContext, learner: Learner) -> None:

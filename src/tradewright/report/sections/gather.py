@@ -2,6 +2,7 @@
 
 from tradewright.report.content import ReportContent
 from tradewright.report.sections import (
+    answers,
     costs,
     course,
     decisions,
@@ -18,6 +19,7 @@ from tradewright.report.sections import (
 from tradewright.report.sections.section import Section
 
 EVIDENCE = (
+    answers.build,
     significance.build,
     random_entry.build,
     folds.build,
@@ -45,6 +47,7 @@ def gather(content: ReportContent, max_trades: int) -> tuple[Section, ...]:
         figures.build_statistics(content),
         folds.build(content),
         universe.build(content),
+        answers.build(content),
         decisions.build(content),
         filtered.build(content),
         trades.build(content, max_trades),
