@@ -3,29 +3,28 @@
 import json
 
 import pytest
-from tiny import TINY
+from tiny import BRIEF
 
 from tradewright.cli import main
 
 
-def test_replayed_run_repeats_every_figure_to_the_bit(command, capsys) -> None:
-    run = command(*TINY, "seed=5")
-    again = command("replay", f"run={run}")
-    assert again != run
-    assert json.loads((again / "metrics.json").read_text()) == json.loads((run / "metrics.json").read_text())
+def test_replayed_run_repeats_every_figure_to_the_bit(trained, command, capsys) -> None:
+    again = command("replay", f"run={trained}")
+    assert again != trained
+    assert json.loads((again / "metrics.json").read_text()) == json.loads((trained / "metrics.json").read_text())
     assert "all equal" in capsys.readouterr().out
 
 
-def test_replay_counts_the_trials_that_the_run_knew_of(command, capsys) -> None:
+def test_replay_counts_the_trials_that_the_run_knew_of(copied, command, capsys) -> None:
     """Trials recorded later deflate later runs, not the repetition of an earlier one."""
-    run = command(*TINY)
-    command(*TINY, "reward.scale=50")
+    run = copied(*BRIEF)
+    command(*BRIEF, "reward.scale=50")
     command("replay", f"run={run}")
     assert "all equal" in capsys.readouterr().out
 
 
-def test_replay_names_the_figures_that_differ(command, capsys) -> None:
-    run = command(*TINY)
+def test_replay_names_the_figures_that_differ(copied, capsys) -> None:
+    run = copied(*BRIEF)
     metrics = json.loads((run / "metrics.json").read_text())
     metrics["test/sharpe"] = 9.75
     (run / "metrics.json").write_text(json.dumps(metrics))
