@@ -20,6 +20,7 @@ from tradewright.config.root import new_run_id
 from tradewright.errors import ConfigError
 from tradewright.sweep.job import Launcher
 from tradewright.sweep.objective import Constraint, Objectives, parse_constraints
+from tradewright.sweep.origin import bars_of, code_of
 from tradewright.sweep.samplers import check_fit
 from tradewright.sweep.space import SETTINGS, Space
 from tradewright.sweep.storage import FILE, storage_url
@@ -132,9 +133,10 @@ def make_plan(
         )
     if sweep.seeds > 1 and "seed" in space.keys:
         raise ConfigError("sweep.seeds: every trial has its own seeds already; drop seed from what varies")
-    for branch in space.branches():
-        compose(branch)
+    branches = [compose(branch) for branch in space.branches()]
     description = describe(base, space, sweep, pruner, objectives)
+    if has_runs:
+        description |= {"code": code_of(branches[0]), "bars": bars_of(branches, space, compose)}
     known = f"sweep-{hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:8]}"
     name = sweep.name or (known if has_runs else new_run_id())
     folder = Path(directory or Path(str(base.output_dir)) / str(base.name) / name).absolute()
