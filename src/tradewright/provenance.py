@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,8 +159,8 @@ def write_provenance(
 def _new_record(directory: Path, cfg: DictConfig, origin: Origin, data: Mapping[str, Any]) -> dict[str, Any]:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
-    code = code_digests(list(cfg.get("allow") or []))
-    own_code = {name: digest for name, digest in code.items() if name != "tradewright"}
+    allow = list(cfg.get("allow") or [])
+    code, own_code = code_digests(allow), own_code_digests(allow)
     return {
         "created_at": now(),
         "command_line": ["tradewright", *sys.argv[1:]],
@@ -179,8 +179,21 @@ def _new_record(directory: Path, cfg: DictConfig, origin: Origin, data: Mapping[
 
 def code_digests(allow: list[str]) -> dict[str, str]:
     """Return a digest of the source of our package and of every allowed one; git may not know where they lie."""
+    return _digests(("tradewright", *_packages(allow)))
+
+
+def own_code_digests(allow: list[str]) -> dict[str, str]:
+    """Return a digest of the source of every package that the configuration allows besides ours."""
+    return _digests([name for name in _packages(allow) if name != "tradewright"])
+
+
+def _packages(allow: list[str]) -> list[str]:
+    return [entry.rstrip(".").partition(".")[0] for entry in allow]
+
+
+def _digests(names: Iterable[str]) -> dict[str, str]:
     found = {}
-    for name in ("tradewright", *(entry.rstrip(".").partition(".")[0] for entry in allow)):
+    for name in names:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
             continue

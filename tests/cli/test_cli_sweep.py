@@ -90,7 +90,9 @@ def test_figure_that_is_no_number_fails_its_trial_alone(
     assert answer.code == 2
     assert "job 0 failed: " in answer.err
     assert "validation/sharpe" in answer.err
-    assert answer.err.splitlines()[-1] == "error: 1 of 3 jobs failed: 0; see log.txt in their directories"
+    assert answer.err.splitlines()[-1] == (
+        "error: 1 of 3 jobs failed: 0; see log.txt in their directories; sweep.retry_failed=true tries them again"
+    )
     assert [slot["state"] for slot in read_json(the_sweep(tmp_path) / "sweep.json")["slots"]] == [
         "failed",
         "done",
