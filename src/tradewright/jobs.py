@@ -28,7 +28,7 @@ from tradewright.config.locate import class_attribute
 from tradewright.config.rules import apply_rules, describe
 from tradewright.config.targets import open_own_folder
 from tradewright.errors import BusyError, ConfigError, MisfitError, PrunedError, RunError, TradewrightError
-from tradewright.output import CONFIG, STATUS, Status, write_text
+from tradewright.output import CONFIG, STATUS, Status, make_folder, write_text
 from tradewright.sweep.space import SETTINGS, is_setting
 
 file_log = logging.getLogger("tradewright.log_file")
@@ -57,6 +57,9 @@ def run_one(composer: Composer, cfg: DictConfig) -> None:
             log_to_terminal()
             execute(without_hydra(cfg), resume=False)
             return
+    directory = Path(cfg.hydra.run.dir)
+    is_below = directory.absolute().is_relative_to(Path(str(cfg.output_dir)).absolute())
+    make_folder(directory, key="output_dir" if is_below else "hydra.run.dir")
     run_in_directory(composer, cfg, lambda _: warnings, resume=False)
 
 

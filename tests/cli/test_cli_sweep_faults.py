@@ -1,5 +1,6 @@
 """Sweeps that cannot start: one line that says why, exit code 2, and nothing left behind."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,3 +59,43 @@ def test_damaged_queue_is_told_at_once_with_what_to_do(
     path.unlink()
     assert cli(*words).code == 0
     assert len(spine["calls"]) == 2  # adopted
+
+
+@pytest.mark.parametrize("flags", [(), ("-m", "strategy.fast=5,6")], ids=["one run", "sweep"])
+def test_output_folder_that_cannot_exist_is_one_line_with_its_key(
+    flags: tuple[str, ...], cli: Callable, spine: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    places = ["file/x", *(["/proc/x"] if Path("/proc/self").exists() else [])]
+    for place in places:
+        answer = cli(*flags, "task=backtest", "strategy=sma_cross", f"output_dir={place}")
+        assert answer.code == 2
+        assert f"error: output_dir: {(tmp_path / place) if flags else place}/default/" in answer.err
+        assert "cannot be created (" in answer.err
+        assert "choose a folder that you may write\n" in answer.err
+        assert "Traceback" not in answer.err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert not spine["calls"]
+
+
+def test_read_only_output_folder_is_one_line_with_its_key(
+    cli: Callable, spine: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulated, as the superuser may write everywhere."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "outputs" not in str(path) and access(path, mode))
+    for flags in ((), ("-m", "strategy.fast=5,6")):
+        answer = cli(*flags, "task=backtest", "strategy=sma_cross")
+        assert answer.code == 2
+        assert "error: output_dir: " in answer.err
+        assert "cannot be written (it is read-only); choose" in answer.err
+
+
+@pytest.mark.parametrize("words", [("hydra.run.dir=file/x",), ("-m", "strategy.fast=5,6", "hydra.sweep.dir=file/x")])
+def test_folder_chosen_by_a_key_of_hydra_is_named_by_it(
+    words: tuple[str, ...], cli: Callable, spine: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    answer = cli(*words, "task=backtest", "strategy=sma_cross")
+    assert answer.code == 2
+    assert f"error: {words[-1].partition('=')[0]}: " in answer.err
