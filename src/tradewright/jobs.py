@@ -127,7 +127,7 @@ def record_pruned(cfg: DictConfig | None, error: MisfitError, directory: Path) -
     Status(directory).write("pruned", error=str(error))
     content: Any = OmegaConf.to_container(plain, resolve=True)
     ledger = Ledger(Path(str(cfg.output_dir)) / str(cfg.name))
-    ledger.record(trial=trial_id(content, ""), data_fingerprint="", run=directory.name, state="pruned")
+    ledger.record(trial=trial_id(content, ""), data_fingerprint="", run=ledger.name_of(directory), state="pruned")
 
 
 def record_failure(cfg: DictConfig | None, error: BaseException, directory: Path) -> str:

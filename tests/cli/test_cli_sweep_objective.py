@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from tradewright.config.compose import open_hydra
 from tradewright.output import read_json
@@ -52,6 +53,12 @@ def test_objective_of_the_command_line_replaces_the_experiments(
     cfg = composed(*words)
     assert cfg.sweep.objective == expected
     assert list(cfg.hydra.overrides.task) == ["experiment=mine", *words]
+
+
+def test_words_of_the_command_line_are_kept_as_typed(experiment: Path) -> None:
+    words = ["experiment=mine", "data.path=${absent}", "sweep.objective=null", "sweep.objective={a: minimize}"]
+    cfg = open_hydra().compose(words)
+    assert OmegaConf.to_container(cfg.hydra.overrides.task, resolve=False) == words
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ for settings. In ``sweep.objective`` and ``sweep.constraints`` the keys are metr
 of an experiment could never be taken away. ``+key={...}`` still adds to what is there.
 """
 
+from typing import Any
+
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 REPLACED = ("sweep.objective", "sweep.constraints")
 """Keys whose mappings are chosen as a whole."""
@@ -30,9 +32,9 @@ class Loader(ConfigLoaderImpl):
         """Return the configuration; see ``ConfigLoader.load_configuration``."""
         words = [word for text in overrides for word in (*_emptying(text), text)]
         cfg = super().load_configuration(config_name, words, run_mode, from_shell, validate_sweep_overrides)
-        listed = list(cfg.hydra.overrides.task)
+        listed: Any = OmegaConf.to_container(cfg.hydra.overrides.task, resolve=False)  # the words, not what they mean
         inserted = {place for place, text in enumerate(listed[1:]) if listed[place] in _emptying(text)}
-        with open_dict(cfg.hydra.overrides):  # nobody typed them
+        with open_dict(cfg.hydra.overrides):
             cfg.hydra.overrides.task = [text for place, text in enumerate(listed) if place not in inserted]
         return cfg
 
