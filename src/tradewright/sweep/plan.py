@@ -19,6 +19,7 @@ from tradewright.config.root import new_run_id
 from tradewright.errors import ConfigError
 from tradewright.sweep.job import Launcher
 from tradewright.sweep.objective import Constraint, Objectives, parse_constraints
+from tradewright.sweep.pruners import pruner_warnings
 from tradewright.sweep.samplers import check_fit
 from tradewright.sweep.space import SETTINGS, Space
 from tradewright.sweep.storage import storage_url
@@ -119,8 +120,8 @@ def make_plan(
         )
     if sweep.seeds > 1 and "seed" in space.keys:
         raise ConfigError("sweep.seeds: every trial has its own seeds already; drop seed from what varies")
-    for branch in space.branches():
-        compose(branch)
+    jobs = [compose(branch) for branch in space.branches()]
+    warnings += pruner_warnings(pruner, jobs, varied=space.keys, seeds=sweep.seeds)
     description = describe(base, space, sweep, pruner, objectives)
     known = f"sweep-{hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:8]}"
     name = sweep.name or (known if has_runs else new_run_id())

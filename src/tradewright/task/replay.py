@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from omegaconf import DictConfig, OmegaConf
 
 from tradewright.config.check import require_valid
+from tradewright.config.locate import class_attribute
 from tradewright.config.root import new_run_id
 from tradewright.config.targets import open_own_folder
 from tradewright.errors import RunError
@@ -132,7 +133,11 @@ def _where_it_was_started(directory: Path) -> Iterator[None]:
 
 
 def _data_facts(cfg: DictConfig) -> dict[str, Any]:
-    """Return what is known of the data, or of the environment, that a configuration names now."""
+    """Return what is known of the bars, the examples or the environment that a configuration names now."""
+    if class_attribute(str(cfg.evaluate.get("_target_", "")), "judges") == "text":
+        from tradewright.task.texts import example_facts, read_texts
+
+        return example_facts(read_texts(cfg).sets)
     if has_market(cfg):
         return panel_facts(read_market(cfg, with_features=False).panel)
     from tradewright.task.episodes import read_bench
