@@ -156,6 +156,16 @@ def test_own_classes_are_found_and_their_change_is_named(command, capsys, tmp_pa
     assert Ledger(run.parent).count(read_json(run / PROVENANCE)["data"]["fingerprint"]) == 2  # another rule was judged
 
 
+def test_replay_of_a_replay_repeats_the_first_run(command) -> None:
+    run = command(*RULE, *SYNTHETIC)
+    command(*RULE, *SYNTHETIC, "strategy.fast=7")
+    again = command("replay", f"run={run}")
+    third = command("replay", f"run={again}")
+    assert read_json(third / "replay.json")["equity"] == []
+    assert read_json(third / PROVENANCE)["replay_of"]["run"] == run.name
+    assert len((again.parent / "trials.jsonl").read_text().splitlines()) == 2
+
+
 @pytest.mark.parametrize("run", ["nowhere", "."])
 def test_replay_of_no_run_says_what_was_expected(tmp_path, monkeypatch, capsys, run: str) -> None:
     monkeypatch.chdir(tmp_path)

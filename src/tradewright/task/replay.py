@@ -5,6 +5,7 @@ the trials that the run knew of and is no trial of its own, unless own code or d
 """
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from tradewright.config.targets import open_own_folder
 from tradewright.errors import RunError
 from tradewright.ledger import Ledger, Repeated
 from tradewright.output import CONFIG, METRICS, PROVENANCE, make_folder, read_json, read_metrics
-from tradewright.provenance import run_origin
+from tradewright.provenance import repeated_run, run_origin
 from tradewright.sweep.results import SWEEP_FILE
 from tradewright.task.changes import Change, data_changes, find_changes
 from tradewright.task.context import has_market, panel_facts, read_market
@@ -69,9 +70,11 @@ class Replay:
             open_own_folder(recorded.get("allow") or [])
             changes = self._changes(recorded, record)
             folder = experiment_folder(self.directory, recorded)
-            repeats = Repeated(Ledger(folder).name_of(self.directory), str(record.get("trial") or ""))
+            repeats = _first_of(record) or Repeated(Ledger(folder).name_of(self.directory), record.get("trial") or "")
             target = folder / new_run_id()
             make_folder(target, key="output_dir")
+            if (self.directory / HYDRA_FILE).is_file():  # what was chosen, for a replay of the replay
+                shutil.copytree(self.directory / HYDRA_FILE.parent, target / HYDRA_FILE.parent)
             origin = run_origin(self.directory, is_current=False)
             found = run(recorded, directory=target, origin=origin, repeats=repeats)
         repetition = Repetition(
@@ -121,6 +124,12 @@ def experiment_folder(directory: Path, cfg: DictConfig) -> Path:
     if sweep is None:
         return directory.parent
     return sweep.parent if sweep.parent.name == cfg.name else Path(str(cfg.output_dir)).absolute() / str(cfg.name)
+
+
+def _first_of(record: dict[str, Any]) -> Repeated | None:
+    """Return the run that a replay repeated, where it is the same trial: the ledger knows that one only."""
+    first = repeated_run(record)
+    return first if first is not None and first.trial == record.get("trial") else None
 
 
 @contextlib.contextmanager
