@@ -52,10 +52,14 @@ def find_changes(directory: Path, record: Mapping[str, Any], allow: Sequence[str
     return [
         *_git_changes(record.get("git", UNKNOWN), state, before, diff),
         *_changed("code", "source of ", record.get("code"), code_digests(list(allow))),
-        *_changed("versions", "", {"Python": record.get("python")}, {"Python": platform.python_version()}),
+        *_changed("versions", "", _python(record), {"Python": platform.python_version()}),
         *_changed("versions", "", record.get("packages"), package_versions()),
         *_changed("machine", "", record.get("machine"), machine()),
     ]
+
+
+def _python(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Python": record["python"]} if "python" in record else {}
 
 
 def data_changes(record: Mapping[str, Any], facts: Mapping[str, Any]) -> list[Change]:
