@@ -31,6 +31,7 @@ from tradewright.jobs import (
     verify,
     without_hydra,
 )
+from tradewright.output import make_folder
 from tradewright.sweep.job import STORAGE_VARIABLE, Ended, Job
 from tradewright.sweep.plan import Plan, make_plan
 from tradewright.sweep.pruning import pruning
@@ -98,6 +99,8 @@ class _Sweeper:
     def sweep(self, config: DictConfig, arguments: list[str], params: dict[str, Any]) -> None:
         """Plan the sweep, work on it, and say how it ended."""
         plan = plan_of(self.composer, config, self.words, params)
+        is_chosen = any(word.startswith("hydra.sweep.dir=") for word in self.words)
+        make_folder(plan.directory, key="hydra.sweep.dir" if is_chosen else "output_dir")
         work(self.composer, plan, has_runs=needs_run_directory(config))
 
 

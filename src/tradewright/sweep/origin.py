@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from tradewright.config.build import build
 from tradewright.config.targets import open_own_folder
-from tradewright.provenance import own_code_digests
+from tradewright.surroundings import own_code_digests
 from tradewright.sweep.dimensions import first_value
 from tradewright.sweep.space import Space
 

@@ -21,6 +21,7 @@ from tradewright.errors import ConfigError
 from tradewright.sweep.job import Launcher
 from tradewright.sweep.objective import Constraint, Objectives, parse_constraints
 from tradewright.sweep.origin import bars_of, code_of
+from tradewright.sweep.pruners import pruner_warnings
 from tradewright.sweep.samplers import check_fit
 from tradewright.sweep.space import SETTINGS, Space
 from tradewright.sweep.storage import FILE, storage_url
@@ -134,6 +135,7 @@ def make_plan(
     if sweep.seeds > 1 and "seed" in space.keys:
         raise ConfigError("sweep.seeds: every trial has its own seeds already; drop seed from what varies")
     branches = [compose(branch) for branch in space.branches()]
+    warnings += pruner_warnings(pruner, branches, varied=space.keys, seeds=sweep.seeds)
     description = describe(base, space, sweep, pruner, objectives)
     if has_runs:
         description |= {"code": code_of(branches[0]), "bars": bars_of(branches, space, compose)}
