@@ -7,26 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tradewright.config.check import plain
-from tradewright.config.compose import Composer, open_hydra
 from tradewright.config.language_rules import adapter_faults, known_architecture
+from tradewright.paths import shipped
 
-SHIPPED: dict[str, list[str]] = {
-    group: sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / group).glob("*.yaml"))
-    for group in ("lora", "quant")
-}
+CONF = shipped("conf")
+SHIPPED = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("lora", "quant")}
 MODELS = ["tiny_qwen2", "tiny_gpt2", "tiny_mistral", "deepseek_r1_qwen_1_5b", "deepseek_r1_8b", "mistral_7b"]
 
 
-@pytest.fixture(scope="module")
-def composer() -> Composer:
-    return open_hydra()
-
-
-def faults(composer: Composer, *overrides: str, learns: bool = True) -> list[str]:
-    content = plain(composer.compose(list(overrides)), [])
-    return adapter_faults(content["lora"], content["quant"], content["model"], learns=learns)
+def faults(*overrides: str, learns: bool = True) -> list[str]:
+    """Return the faults of shipped options with keys changed, written as on the command line."""
+    pairs = [text.split("=", 1) for text in overrides]
+    options = {"lora": "none", "quant": "none", "model": "tiny_qwen2"} | {k: v for k, v in pairs if "." not in k}
+    nodes = {
+        group: dict(yaml.safe_load((CONF / group / f"{option}.yaml").read_text())) for group, option in options.items()
+    }
+    for key, value in pairs:
+        group, _, name = key.partition(".")
+        if name:
+            nodes[group][name] = yaml.safe_load(value)
+    return adapter_faults(nodes["lora"], nodes["quant"], nodes["model"], learns=learns)
 
 
 @pytest.mark.parametrize(
@@ -60,19 +62,18 @@ def faults(composer: Composer, *overrides: str, learns: bool = True) -> list[str
         (["quant.load_in_4bit=true"], "quant.load_in_4bit: has no effect with quant=none; use quant=nf4 or"),
     ],
 )
-def test_impossible_combination_is_one_sentence(composer: Composer, overrides: list[str], fault: str) -> None:
-    model = [] if any(text.startswith("model=") for text in overrides) else ["model=tiny_qwen2"]
-    found = faults(composer, *model, *overrides)
+def test_impossible_combination_is_one_sentence(overrides: list[str], fault: str) -> None:
+    found = faults(*overrides)
     assert any(line.startswith(fault) for line in found), found
     assert all("\n" not in line for line in found)
 
 
-def test_shipped_options_fit_each_other_but_for_the_known_ones(composer: Composer) -> None:
+def test_shipped_options_fit_each_other_but_for_the_known_ones() -> None:
     refused = set()
     for model in MODELS:
         for lora in SHIPPED["lora"]:
             for quant in SHIPPED["quant"]:
-                if faults(composer, f"model={model}", f"lora={lora}", f"quant={quant}"):
+                if faults(f"model={model}", f"lora={lora}", f"quant={quant}"):
                     refused.add((model, lora, quant))
     expected = {(model, "none", quant) for model in MODELS for quant in ("nf4", "nf4_fp16", "int8")}
     expected |= {(model, "pissa", quant) for model in MODELS for quant in ("nf4", "nf4_fp16", "int8")}
@@ -84,17 +85,17 @@ def test_shipped_options_fit_each_other_but_for_the_known_ones(composer: Compose
     assert refused == expected
 
 
-def test_use_without_training_needs_no_adapter(composer: Composer) -> None:
-    assert faults(composer, "model=mistral_7b", "quant=nf4", learns=False) == []
-    assert faults(composer, "model=mistral_7b", "quant=nf4", "model.adapter=outputs/a") == []
+def test_use_without_training_needs_no_adapter() -> None:
+    assert faults("model=mistral_7b", "quant=nf4", learns=False) == []
+    assert faults("model=mistral_7b", "quant=nf4", "model.adapter=outputs/a") == []
 
 
-def test_architecture_of_a_folder_is_read_from_its_configuration(composer: Composer, tmp_path: Path) -> None:
+def test_architecture_of_a_folder_is_read_from_its_configuration(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
     overrides = ["model=local", f"model.name={tmp_path}", "lora=r16", "lora.target_modules=[q_proj]"]
-    assert faults(composer, *overrides) != []
+    assert faults(*overrides) != []
     (tmp_path / "config.json").write_text("no json")
-    assert faults(composer, *overrides) == []  # unknown architectures are left to the loader
+    assert faults(*overrides) == []  # unknown architectures are left to the loader
     assert known_architecture({"name": "nobody/model"}) is None
     assert known_architecture({"name": None}) is None
     assert known_architecture({}) is None

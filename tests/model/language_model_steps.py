@@ -3,10 +3,19 @@
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 from transformers import BitsAndBytesConfig
 
+from tradewright.config.build import build
 from tradewright.model.loaded_model import LoadedModel
+from tradewright.paths import shipped
+
+
+def built(group: str, option: str, **values: Any) -> Any:
+    """Build a shipped option, with keys changed."""
+    node = yaml.safe_load((shipped("conf") / group / f"{option}.yaml").read_text())
+    return build({**node, **values}, key=group)
 
 
 def logits(loaded: LoadedModel, ids_BL: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from tradewright.model.language_model import LanguageModel
 from tradewright.output import read_json
 
 
-@pytest.fixture(scope="module", params=["qwen2", "gpt2", "mistral"])
+@pytest.fixture(scope="module", params=["gpt2", pytest.param("qwen2", marks=pytest.mark.slow), "mistral"])
 def trained(
     request: pytest.FixtureRequest,
     tiny: Callable[..., LanguageModel],

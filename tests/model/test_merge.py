@@ -47,9 +47,14 @@ def trained(
     return make
 
 
-CASES = [(a, start, quant) for a in ("qwen2", "gpt2") for start in ("plain", "dora") for quant in ("none", "nf4")]
-CASES += [("qwen2", start, quant) for start in ("rslora", "eva", "embedded") for quant in ("none", "nf4")]
-CASES += [("qwen2", "pissa", "none"), ("mistral", "plain", "nf4")]
+DEFAULT = [("qwen2", "dora", "nf4"), ("qwen2", "embedded", "nf4"), ("qwen2", "pissa", "none"), ("gpt2", "plain", "nf4")]
+CASES = [
+    pytest.param(a, start, quant, marks=() if (a, start, quant) in DEFAULT else pytest.mark.slow)
+    for a in ("qwen2", "gpt2", "mistral")
+    for start in STARTS
+    for quant in ("none", "nf4")
+    if (start, quant) != ("pissa", "nf4") and (a, start) != ("gpt2", "embedded")
+]
 
 
 @pytest.mark.parametrize(("architecture", "start", "quant"), CASES)
