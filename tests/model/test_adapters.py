@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from language_model_steps import built, logits, quantisation, train
 from peft import EvaConfig, LoraConfig
-import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tradewright.errors import ConfigError, RunError
 from tradewright.model.adapters import checkpoint_gradients, is_eva, prepare_eva, save_adapter
@@ -181,6 +181,16 @@ def test_adapter_that_does_not_fit_is_told_in_one_line(tiny: Callable[..., Langu
     save_adapter(loaded.model, tmp_path / "adapter")
     with pytest.raises(ConfigError, match=r"^model\.adapter: .* does not fit this base model: ") as raised:
         replace(tiny("qwen2"), adapter=str(tmp_path / "adapter")).load()
+    assert "\n" not in str(raised.value)
+
+
+def test_adapter_file_that_lacks_weights_is_refused(tiny: Callable[..., LanguageModel], tmp_path: Path) -> None:
+    save_adapter(tiny("qwen2").load(lora=adapter(), for_training=True).model, tmp_path)
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    weights.pop(sorted(weights)[0])
+    save_file(weights, tmp_path / "adapter_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match=r"does not fit this base model: Found missing adapter keys") as raised:
+        replace(tiny("qwen2"), adapter=str(tmp_path)).load()
     assert "\n" not in str(raised.value)
 
 

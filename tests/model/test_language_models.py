@@ -188,6 +188,13 @@ def test_length_beyond_the_positions_is_refused(tiny: Callable[..., LanguageMode
         replace(tiny("gpt2"), max_length=512).load()
 
 
+@pytest.mark.parametrize("name", ["flash_attention_2", "sdpaa"])
+def test_attention_that_is_not_there_is_told_by_its_key(tiny: Callable[..., LanguageModel], name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^model\.attention: '{name}' cannot be used, try sdpa: ") as raised:
+        replace(tiny("qwen2"), attention=name).load()
+    assert "\n" not in str(raised.value)
+
+
 def test_file_that_lacks_weights_is_refused(tiny: Callable[..., LanguageModel], tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -117,9 +117,11 @@ def read_adapter(
         _require_same(saved, lora, folder)
     try:
         with peft_calls():
+            # weights that its file lacks would be random
+            warnings.filterwarnings("error", message="Found missing adapter keys", category=UserWarning)
             fitted: Any = _fitted(saved, base)  # it may have been trained on quantised layers, which lie otherwise
             return PeftModel.from_pretrained(base, str(folder), is_trainable=for_training, config=fitted)
-    except (ValueError, TypeError, RuntimeError, ImportError, OSError) as error:
+    except (ValueError, TypeError, RuntimeError, ImportError, OSError, UserWarning) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"model.adapter: {str(folder)!r} does not fit this base model: {reason}") from error
 
