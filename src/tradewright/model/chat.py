@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tradewright.errors import DataError
-from tradewright.examples.example import Messages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+    from tradewright.examples.example import Messages  # a type of a floor above; nothing is imported from there
 
 SHOWN = 60
 """Characters of a prompt that a message shows."""
@@ -35,7 +36,7 @@ class Encoded:
         return len(self.ids) - self.num_prompt
 
 
-def encode_prompt(tokenizer: "PreTrainedTokenizerFast", messages: Messages) -> list[int]:
+def encode_prompt(tokenizer: "PreTrainedTokenizerFast", messages: "Messages") -> list[int]:
     """Return the tokens after which the model answers.
 
     Args:
@@ -50,7 +51,7 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerFast", messages: Messages) -> l
 
 
 def encode_example(
-    tokenizer: "PreTrainedTokenizerFast", messages: Messages, completion: str, *, name: str = ""
+    tokenizer: "PreTrainedTokenizerFast", messages: "Messages", completion: str, *, name: str = ""
 ) -> Encoded:
     """Return prompt and answer in tokens, ended by EOS.
 
@@ -65,7 +66,7 @@ def encode_example(
             no EOS.
     """
     where = f"example {name!r}" if name else f"the example that starts {_beginning(messages)!r}"
-    answered: Messages = (*messages, {"role": "assistant", "content": completion})
+    answered: "Messages" = (*messages, {"role": "assistant", "content": completion})
     _require_plain(tokenizer, answered)
     prompt = _ids(tokenizer, _render(tokenizer, messages, is_prompt=True))
     ids = _ids(tokenizer, _render(tokenizer, answered, is_prompt=False))
@@ -99,13 +100,18 @@ def decode(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> str:
     return text
 
 
+def plain(messages: "Messages") -> list[dict[str, str]]:
+    """Return messages as chat templates take them."""
+    return [{"role": message["role"], "content": message["content"]} for message in messages]
+
+
 def control_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
     """Return the texts that stand for a control token wherever they occur, longest first."""
     special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     return tuple(sorted(special, key=lambda text: (-len(text), text)))
 
 
-def _require_plain(tokenizer: "PreTrainedTokenizerFast", messages: Messages) -> None:
+def _require_plain(tokenizer: "PreTrainedTokenizerFast", messages: "Messages") -> None:
     """Refuse messages that would be read as turns of their own."""
     if not messages:
         raise DataError("prompt: there are no messages; expected at least one of the user")
@@ -119,13 +125,11 @@ def _require_plain(tokenizer: "PreTrainedTokenizerFast", messages: Messages) -> 
             )
 
 
-def _render(tokenizer: "PreTrainedTokenizerFast", messages: Messages, *, is_prompt: bool) -> str:
+def _render(tokenizer: "PreTrainedTokenizerFast", messages: "Messages", *, is_prompt: bool) -> str:
     from jinja2 import TemplateError
 
     try:
-        text = tokenizer.apply_chat_template(
-            [dict(message) for message in messages], tokenize=False, add_generation_prompt=is_prompt
-        )
+        text = tokenizer.apply_chat_template(plain(messages), tokenize=False, add_generation_prompt=is_prompt)
     except TemplateError as error:
         raise DataError(f"prompt that starts {_beginning(messages)!r}: the chat template refuses it: {error}") from None
     assert isinstance(text, str)
@@ -137,7 +141,7 @@ def _ids(tokenizer: "PreTrainedTokenizerFast", text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
-def _beginning(messages: Messages) -> str:
+def _beginning(messages: "Messages") -> str:
     return messages[-1]["content"][:SHOWN] if messages else ""
 
 

@@ -65,7 +65,8 @@ def write_gguf(
     # transformers reads a file whose name contains "mistral" as another architecture than its tensors are written for
     writer.add_name(name if "mistral" not in name.lower() else "tradewright")
     _add_shape(writer, config, kind)
-    add_vocabulary(writer, tokenizer, num_rows=model.get_input_embeddings().weight.shape[0], name=name)
+    embedding: Any = model.get_input_embeddings()
+    add_vocabulary(writer, tokenizer, num_rows=int(embedding.weight.shape[0]), name=name)
     _add_tensors(writer, model, kind)
     write_with(path, lambda part: _write(writer, part))
 
@@ -129,8 +130,9 @@ def _add_tensors(writer: "GGUFWriter", model: "PreTrainedModel", kind: GgufType)
     config: Any = model.config
     architecture = {"qwen2": MODEL_ARCH.QWEN2, "llama": MODEL_ARCH.LLAMA, "gpt2": MODEL_ARCH.GPT2}
     names = get_tensor_name_map(architecture[ARCHITECTURES[config.model_type]], config.num_hidden_layers)
-    output, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
-    is_tied = output.data_ptr() == embedding.data_ptr()
+    output: Any = model.get_output_embeddings()
+    embedding: Any = model.get_input_embeddings()
+    is_tied = output.weight.data_ptr() == embedding.weight.data_ptr()
     for key, tensor in model.state_dict().items():
         if key == "lm_head.weight" and is_tied:
             continue

@@ -18,7 +18,7 @@ def file_of(name: str, file: str) -> Path | None:
         name: Folder, or name on the hub.
         file: Its name in there.
     """
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     found = cached_file(
         name,

@@ -98,12 +98,13 @@ class LanguageModel:
             DataError: The tokenizer or the weights are not what they should be.
         """
         from tradewright.model.adapters import attach, is_adapter
-        from tradewright.model.quantised import guard_four_bit, is_quantised, require_trainable
+        from tradewright.model.quantised import guard_four_bit, hush, is_quantised, require_trainable
         from tradewright.model.tokenizer import load_tokenizer
 
         if self.name is None:
             hint = "this model is built from texts first" if self.must_be_built else "a folder or a name on the hub"
             raise ConfigError(f"model.name: must be given, it is null; {hint}")
+        hush()
         require_trainable(quant, has_adapter=is_adapter(lora) or self.adapter is not None, for_training=for_training)
         tokenizer = load_tokenizer(self.name, chat_template=self.chat_template)
         base = self._read(quant if is_quantised(quant) else None, device)
@@ -114,7 +115,7 @@ class LanguageModel:
         facts = self._facts(model, base, tokenizer, num_parameters, num_added, quant)
         return LoadedModel(model=model, tokenizer=tokenizer, max_length=self.max_length, facts=facts)
 
-    def _read(self, quant: "BitsAndBytesConfig | None", device: str) -> "PreTrainedModel":
+    def _read(self, quant: Any, device: str) -> "PreTrainedModel":
         """Read configuration and weights."""
         from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -124,15 +125,22 @@ class LanguageModel:
         with reading(self.name, "model"), quiet():
             config = AutoConfig.from_pretrained(self.name)
             self._require_positions(config)
-            model, report = AutoModelForCausalLM.from_pretrained(
-                self.name,
-                config=config,
-                dtype=self.dtype,
-                attn_implementation=self.attention,
-                quantization_config=quant,
-                device_map={"": device},
-                output_loading_info=True,
-            )
+            try:
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
+                    self.name,
+                    config=config,
+                    dtype=self.dtype,
+                    attn_implementation=self.attention,
+                    quantization_config=quant,
+                    device_map={"": device},
+                    output_loading_info=True,
+                )
+            except (ImportError, ValueError) as error:
+                if "attn_implementation" not in str(error) and not isinstance(error, ImportError):
+                    raise
+                reason = " ".join(str(error).split())[:160]
+                raise ConfigError(f"model.attention: {self.attention!r} cannot be used, try sdpa: {reason}") from error
+        model, report = loaded  # as output_loading_info asks
         if report["missing_keys"]:
             first = sorted(report["missing_keys"])[0]
             raise DataError(
@@ -193,11 +201,13 @@ def pad_rows(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast") -> 
     """
     import torch
 
-    before = model.get_input_embeddings().weight.shape[0]
+    layers: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+    before = int(layers[0].weight.shape[0])
     if len(tokenizer) <= before:
         return 0
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    layers = [model.get_input_embeddings(), model.get_output_embeddings()]
     with torch.no_grad():
-        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        for layer in layers:
             layer.weight[before:] = layer.weight[:before].float().mean(dim=0).to(layer.weight.dtype)
     return len(tokenizer) - before

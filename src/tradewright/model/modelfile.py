@@ -3,13 +3,15 @@
 from typing import TYPE_CHECKING
 
 from tradewright.errors import ConfigError
-from tradewright.examples.example import Messages
+from tradewright.model.chat import plain
 from tradewright.model.chat_templates import TEMPLATES, ChatTemplate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-PROBES: tuple[Messages, ...] = (
+    from tradewright.examples.example import Messages  # a type of a floor above; nothing is imported from there
+
+PROBES: "tuple[Messages, ...]" = (
     ({"role": "user", "content": "a"},),
     ({"role": "system", "content": "s"}, {"role": "user", "content": "a"}),
     (
@@ -59,12 +61,12 @@ def known_template(tokenizer: "PreTrainedTokenizerFast") -> ChatTemplate:
     )
 
 
-def _text(tokenizer: "PreTrainedTokenizerFast", messages: Messages, template: str | None) -> str:
+def _text(tokenizer: "PreTrainedTokenizerFast", messages: "Messages", template: str | None) -> str:
     from jinja2 import TemplateError
 
     try:
         text = tokenizer.apply_chat_template(
-            [dict(message) for message in messages],
+            plain(messages),
             chat_template=template,
             tokenize=False,
             add_generation_prompt=True,
