@@ -24,7 +24,14 @@ def losses(architecture: str, folder: Path) -> list[float]:
     torch.set_num_threads(1)
     tokenizer, curves = tokenizer_of(), Curves()
     model = model_of(architecture, vocabulary=len(tokenizer))
-    options = {"epochs": 5, "batch_size": 5, "accumulation": 1, "tokens_per_batch": 160, "weight_decay": 0.1}
+    options = {
+        "epochs": 5,
+        "batch_size": 5,
+        "accumulation": 1,
+        "tokens_per_batch": 160,
+        "weight_decay": 0.1,
+        "lr": 3e-3,
+    }
     module = sft_of(model, tokenizer, sets_of(20), **options)
     fit(module, trainer_of(folder, max_epochs=5, callbacks=[curves]))
     values = curves.curves["train/loss"][1]

@@ -129,6 +129,6 @@ def test_loss_that_is_not_finite_stops_the_run_at_its_point() -> None:
     run.module.frames = run.module.logged_at = 20
     run.trainer.callback_metrics["train/loss"] = torch.tensor(math.nan)
     with pytest.raises(
-        RunError, match="the loss became nan within the 10 optimizer steps up to 20; lower algorithm.lr"
+        RunError, match=r"the loss became nan within the 10 optimizer steps up to 20; lower algorithm\.lr"
     ):
         run.callback.on_train_batch_end(run.trainer, run.module, None, None, 0)
