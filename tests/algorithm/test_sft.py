@@ -89,7 +89,8 @@ def test_accumulated_gradient_equals_that_of_the_whole_window_with_skewed_length
     architecture: str, options: dict[str, Any], tokenizer: Any, tmp_path: Path
 ) -> None:
     sets = skewed_sets()
-    module = sft_of(model_of(architecture, vocabulary=len(tokenizer)), tokenizer, sets, max_length=512, **options)
+    model = model_of(architecture, vocabulary=len(tokenizer))
+    module = sft_of(model, tokenizer, sets, max_length=512, **options)
     found = gradient_of_first_step(module, tmp_path)
     model = model_of(architecture, vocabulary=len(tokenizer))
     mean_per_target(model, tuple(module.windows.examples)).backward()

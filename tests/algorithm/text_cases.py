@@ -118,4 +118,7 @@ def trainer_of(folder: Path, *, callbacks: list[Any] | None = None, **options: A
 
 
 def fit(module: SFT, trainer: lightning.Trainer, checkpoint: Path | None = None) -> None:
-    trainer.fit(module, SFTDataModule(module), ckpt_path=checkpoint, weights_only=True)
+    with warnings.catch_warnings():
+        # resuming in the folder of the checkpoints is what we do, as task=train says too
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        trainer.fit(module, SFTDataModule(module), ckpt_path=checkpoint, weights_only=True)

@@ -173,12 +173,12 @@ class SFT(WindowModule):
 
     # Training
 
-    def on_fit_start(self) -> None:
-        """Check what cannot be trained, switch the model to training and say what data it learns from.
+    def setup(self, stage: str) -> None:
+        """Check that the trainer fits and that there is something to train.
 
         Raises:
             ConfigError: The trainer is set in a way that does not fit.
-            RunError: The architecture's head cannot be trained, or nothing is to be trained.
+            RunError: Nothing is to be trained.
         """
         trainer = self.trainer
         if trainer.accumulate_grad_batches != 1:
@@ -187,14 +187,21 @@ class SFT(WindowModule):
             raise ConfigError(f"trainer.devices must be 1 for algorithm=sft, was {trainer.world_size}")
         if not any(one.requires_grad for one in self.model.parameters()):
             raise RunError("model: no weight requires a gradient; load it for training")
+
+    def on_fit_start(self) -> None:
+        """Switch the model to training and say what data it learns from.
+
+        Raises:
+            RunError: The architecture's head cannot be trained.
+        """
         check_head(self.model)
         self._warn_of_rounding()
         self.model.train()  # transformers hands models out in evaluation mode, without dropout and checkpointing
         if self.is_checkpointing:
             set_checkpointing(causal_model(self.model), is_on=True)
-        peak = self.peak_tflops or peak_tflops(self.device, str(trainer.precision))
+        peak = self.peak_tflops or peak_tflops(self.device, str(self.trainer.precision))
         self.meter = TextMeter(FlopCount.of(self.model, is_recomputing=self.is_checkpointing), peak)
-        write_json(Path(trainer.default_root_dir) / DATA_REPORT, self.data_report)
+        write_json(Path(self.trainer.default_root_dir) / DATA_REPORT, self.data_report)
         for name, counts in self.data_report.items():
             if counts["num_dropped"] or counts["num_truncated"]:
                 log.warning(

@@ -17,7 +17,7 @@ LEAST_FALL = 0.05
 """Fraction by which the loss must have fallen since the first quarter."""
 RISE = 0.10
 """Fraction above its best quarter at which the loss is called rising."""
-PROGRESS = 0.01
+PROGRESS = 0.02
 """Fraction of improvement within half of the training below which it stands still."""
 EXPECTED_LOSS = 1.0
 """Nats per token; a fine-tuned model is expected to end between 0.5 and 1.0 (acceptance row T17), so a standstill below
