@@ -5,7 +5,7 @@ override composes whichever option is chosen. Whoever loads a language model ask
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,13 @@ class NoLora:
     lora_dropout: float = 0.1
     bias: str = "none"
     target_modules: str | list[str] | None = None
+    modules_to_save: list[str] | None = None
+    ensure_weight_tying: bool = False
+    use_rslora: bool = False
+    use_dora: bool = False
+    init_lora_weights: bool | str = True
+    eva_config: Any = None
+    fan_in_fan_out: bool = False
     task_type: str = "CAUSAL_LM"
 
 

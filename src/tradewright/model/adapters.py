@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 CONFIG_FILE = "adapter_config.json"
-COMPARED = ("r", "lora_alpha", "use_rslora", "use_dora", "fan_in_fan_out", "bias")
+COMPARED = ("r", "lora_alpha", "use_rslora", "use_dora", "bias")
 """Settings in which a saved adapter and the configuration that goes on training it must agree."""
 
 
@@ -47,7 +47,7 @@ def attach(
     """
     model: Any = base
     if adapter is not None:
-        model = _read(base, Path(adapter), lora if is_adapter(lora) else None, for_training)
+        model = read_adapter(base, adapter, lora=lora if is_adapter(lora) else None, for_training=for_training)
     elif is_adapter(lora):
         model = _create(base, lora, seed)
     if not for_training:
@@ -64,36 +64,67 @@ def _create(base: "PreTrainedModel", lora: "LoraConfig", seed: int) -> "PeftMode
 
     base.requires_grad_(False)
     devices = [base.device] if base.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), _peft_calls():
+    with torch.random.fork_rng(devices=devices), peft_calls():
         torch.manual_seed(seed)
         try:
-            model = get_peft_model(base, deepcopy(lora))  # PEFT writes the resolved layers into what it is given
-        except (ValueError, TypeError, ImportError) as error:
+            # A copy, because PEFT writes the resolved layers into what it is given. EVA's weights stay without storage
+            # until data give them, so that a forgotten prepare_eva cannot pass unnoticed.
+            model = get_peft_model(base, _fitted(lora, base), low_cpu_mem_usage=lora.init_lora_weights == "eva")
+        except (ValueError, TypeError, AttributeError, RuntimeError, ImportError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"lora: does not fit {base.config.model_type}: {reason}") from error
     return model
 
 
-def _read(base: "PreTrainedModel", folder: Path, lora: "LoraConfig | None", for_training: bool) -> "PeftModel":
+def _fitted(lora: Any, base: "PreTrainedModel") -> Any:
+    """Return a copy that says how the model's weights lie, which PEFT would find out with a warning per layer."""
+    from transformers.pytorch_utils import Conv1D
+
+    fitted = deepcopy(lora)
+    fitted.fan_in_fan_out = any(isinstance(module, Conv1D) for module in base.modules())
+    return fitted
+
+
+def read_adapter(
+    base: "PreTrainedModel", adapter: str, *, lora: "LoraConfig | None" = None, for_training: bool = False
+) -> "PeftModel":
+    """Put a saved adapter on a base model.
+
+    Args:
+        base: The model without adapters; it is changed.
+        adapter: Folder that ``save_adapter`` wrote.
+        lora: The configuration with which its training goes on, which must agree; None: any.
+        for_training: Whether its weights shall be trained.
+
+    Raises:
+        ConfigError: The folder holds no adapter that fits.
+    """
     from peft import PeftConfig, PeftModel
 
+    folder = Path(adapter)
     if not (folder / CONFIG_FILE).is_file():
         raise ConfigError(f"model.adapter: {str(folder)!r} holds no {CONFIG_FILE}; expected the folder of an adapter")
+    saved = PeftConfig.from_pretrained(str(folder))
     if lora is not None:
-        _require_same(PeftConfig.from_pretrained(str(folder)), lora, folder)
+        _require_same(saved, lora, folder)
     try:
-        with _peft_calls():
-            return PeftModel.from_pretrained(base, str(folder), is_trainable=for_training)
+        with peft_calls():
+            fitted: Any = _fitted(saved, base)  # it may have been trained on quantised layers, which lie otherwise
+            return PeftModel.from_pretrained(base, str(folder), is_trainable=for_training, config=fitted)
     except (ValueError, TypeError, RuntimeError, ImportError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"model.adapter: {str(folder)!r} does not fit this base model: {reason}") from error
 
 
 @contextmanager
-def _peft_calls() -> Iterator[None]:
-    """Silence what PEFT 0.21 calls and transformers 5.24 has deprecated."""
+def peft_calls() -> Iterator[None]:
+    """Silence what PEFT 0.21 calls and transformers 5.24 has deprecated, and what PEFT says of its own work."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        # a merge unties what was trained apart, and writes so into the configuration
+        warnings.filterwarnings(
+            "ignore", message="Input and output embeddings are no longer tied", category=UserWarning
+        )
         yield
 
 

@@ -51,26 +51,33 @@ MISTRAL = ChatTemplate(
         "{% set ns.system = '' %}{% else %} {{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
     ),
     go=(
-        '{{- $system := "" }}{{- range .Messages }}{{- if eq .Role "system" }}{{- $system = printf "%s\\n\\n" .Content }}'
+        '{{- $system := "" }}{{- range .Messages }}{{- if eq .Role "system" }}'
+        '{{- $system = printf "%s\\n\\n" .Content }}'
         '{{- else if eq .Role "user" }}[INST] {{ $system }}{{ .Content }} [/INST]{{- $system = "" }}'
         "{{- else }} {{ .Content }}EOS{{- end }}{{- end }}"
     ),
 )
 """Mistral's instruction format in ordinary tokens; the system message joins the next question."""
 
+_BAR = "\uff5c"  # DeepSeek's marks are written with a full-width bar
+_USER, _ASSISTANT = f"<{_BAR}User{_BAR}>", f"<{_BAR}Assistant{_BAR}>"
 DEEPSEEK = ChatTemplate(
     name="deepseek",
     jinja=(
         "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}{{ message['content'] }}"
-        "{% elif message['role'] == 'user' %}<｜User｜>{{ message['content'] }}"
-        "{% else %}<｜Assistant｜>{{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
-        "{% if add_generation_prompt %}<｜Assistant｜>{% endif %}"
-    ),
+        "{% elif message['role'] == 'user' %}USER{{ message['content'] }}"
+        "{% else %}ASSISTANT{{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}ASSISTANT{% endif %}"
+    )
+    .replace("USER", _USER)
+    .replace("ASSISTANT", _ASSISTANT),
     go=(
-        '{{- range .Messages }}{{- if eq .Role "system" }}{{ .Content }}{{- else if eq .Role "user" }}<｜User｜>'
-        "{{ .Content }}{{- else }}<｜Assistant｜>{{ .Content }}EOS{{- end }}{{- end }}<｜Assistant｜>"
-    ),
-    tokens=("<｜User｜>", "<｜Assistant｜>"),
+        '{{- range .Messages }}{{- if eq .Role "system" }}{{ .Content }}{{- else if eq .Role "user" }}USER'
+        "{{ .Content }}{{- else }}ASSISTANT{{ .Content }}EOS{{- end }}{{- end }}ASSISTANT"
+    )
+    .replace("USER", _USER)
+    .replace("ASSISTANT", _ASSISTANT),
+    tokens=(_USER, _ASSISTANT),
 )
 """DeepSeek-R1's marks with the answer as it is: reasoning between ``<think>`` marks is kept where the answer has it."""
 

@@ -45,15 +45,22 @@ def reading(name: str, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' progress bars, which run inside ours, off the terminal."""
+def quiet(*, is_silent: bool = False) -> Iterator[None]:
+    """Keep transformers' progress bars, which run inside ours, off the terminal.
+
+    Args:
+        is_silent: Its advice too, where the caller checks what it is about.
+    """
     from transformers.utils import logging
 
-    was_on = logging.is_progress_bar_enabled()
+    was_on, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    if is_silent:
+        logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if was_on:
             logging.enable_progress_bar()
 

@@ -18,7 +18,6 @@ from tradewright.errors import ConfigError, DataError
 from tradewright.model.chat_templates import CHATML, TEMPLATES, TURNS
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 TokenizerKind = Literal["line", "byte"]
@@ -35,7 +34,7 @@ ALONE = r"\p{Nd}|(?<![A-Za-z0-9_])[A-Z]{1,5}(?![A-Za-z0-9_])"
 """Single digits and words of up to five capitals, which are copied from a prompt rather than learned."""
 
 SAMPLES = (
-    'class A(QCAlgorithm):\n\tdef initialize(self):\n\t\tself.set_cash(100_000)  # 25 %\n\n        x = [1.5, -20,"SPY"]\n',
+    'class A(QCAlgorithm):\n\tdef initialize(self):\n\t\tself.set_cash(100_000)  # 5 %\n\n        x = [1.5, -20,"SPY"]',
     "  Price 1234.5678 → 世界 é ü 🙂; RSI(14) < 30 && don't BUY\r\n   end  ",
 )
 """Tabs, indentation, digits, punctuation, unicode and white space at both ends."""
@@ -145,7 +144,7 @@ def require_faithful(tokenizer: "PreTrainedTokenizerFast", name: str, raw_file: 
     """
     from tokenizers import Tokenizer
 
-    raw: Tokenizer | None = None if raw_file is None else Tokenizer.from_file(str(raw_file))
+    raw = None if raw_file is None else Tokenizer.from_file(str(raw_file))
     for sample in SAMPLES:
         ids = list(tokenizer.encode(sample, add_special_tokens=False))
         if raw is not None and ids != raw.encode(sample, add_special_tokens=False).ids:
@@ -172,7 +171,7 @@ def _set_template(tokenizer: "PreTrainedTokenizerFast", name: str, chosen: str |
         if not path.is_file():
             known = ", ".join(TEMPLATES)
             raise ConfigError(
-                f"model.chat_template: {chosen!r} is neither one of {known} nor a file; leave it null for the model's own"
+                f"model.chat_template: {chosen!r} is neither one of {known} nor a file; null leaves the model's own"
             )
         tokenizer.chat_template = path.read_text(encoding="utf-8")
         return
