@@ -146,7 +146,7 @@ class Bench:
                 f" {self.tokens_per_sample}"
             )
         model = loaded.model
-        device = model.get_input_embeddings().weight.device
+        device: torch.device = next(model.parameters()).device
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=LEARNING_RATE)
         generator = torch.Generator().manual_seed(0)
         model.train()
