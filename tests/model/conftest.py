@@ -39,7 +39,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., LanguageMode
             tokenizer=tokenizer,
             width=64,
             heads=4,
-            feed_forward=96,
+            feed_forward=128,
             max_length=256,
             vocabulary=400,
         )

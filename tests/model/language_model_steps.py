@@ -16,11 +16,11 @@ def logits(loaded: LoadedModel, ids_BL: Tensor) -> Tensor:
         return loaded.model(ids_BL).logits
 
 
-def train(loaded: LoadedModel, ids_BL: Tensor, *, num_steps: int = 3) -> list[float]:
+def train(loaded: LoadedModel, ids_BL: Tensor, *, num_steps: int = 3, lr: float = 0.5) -> list[float]:
     """Take a few large steps, so that an adapter is far from its start; return the losses."""
     loaded.model.train()
     trained = [parameter for parameter in loaded.model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.SGD(trained, lr=0.5)
+    optimizer = torch.optim.SGD(trained, lr=lr)
     losses = []
     for _ in range(num_steps):
         optimizer.zero_grad()

@@ -11,7 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradewright.errors import ConfigError
+from tradewright.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 CONFIG_FILE = "adapter_config.json"
 COMPARED = ("r", "lora_alpha", "use_rslora", "use_dora", "bias")
 """Settings in which a saved adapter and the configuration that goes on training it must agree."""
+
+
+_UNPREPARED = "tradewright_unprepared"
+"""Attribute of a model whose adapter waits for data: the hook that keeps it from being used before."""
 
 
 def is_adapter(lora: Any) -> bool:
@@ -67,13 +71,17 @@ def _create(base: "PreTrainedModel", lora: "LoraConfig", seed: int) -> "PeftMode
     with torch.random.fork_rng(devices=devices), peft_calls():
         torch.manual_seed(seed)
         try:
-            # A copy, because PEFT writes the resolved layers into what it is given. EVA's weights stay without storage
-            # until data give them, so that a forgotten prepare_eva cannot pass unnoticed.
-            model = get_peft_model(base, _fitted(lora, base), low_cpu_mem_usage=lora.init_lora_weights == "eva")
+            model = get_peft_model(base, _fitted(lora, base))
         except (ValueError, TypeError, AttributeError, RuntimeError, ImportError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"lora: does not fit {base.config.model_type}: {reason}") from error
+    if is_eva(model):
+        setattr(model, _UNPREPARED, model.register_forward_pre_hook(_refuse_unprepared))
     return model
+
+
+def _refuse_unprepared(*_: Any) -> None:
+    raise RunError("lora=eva: the adapter has no weights yet; prepare_eva must be called with training batches first")
 
 
 def _fitted(lora: Any, base: "PreTrainedModel") -> Any:
@@ -121,6 +129,7 @@ def peft_calls() -> Iterator[None]:
     """Silence what PEFT 0.21 calls and transformers 5.24 has deprecated, and what PEFT says of its own work."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="lora with eva initialization used with", category=UserWarning)
         # a merge unties what was trained apart, and writes so into the configuration
         warnings.filterwarnings(
             "ignore", message="Input and output embeddings are no longer tied", category=UserWarning
@@ -170,6 +179,9 @@ def prepare_eva(model: Any, batches: Iterable[Mapping[str, "Tensor"]]) -> None:
 
     if not is_eva(model):
         raise ConfigError("lora.init_lora_weights: must be eva for weights from data; use lora=eva")
+    handle = getattr(model, _UNPREPARED, None)
+    if handle is not None:
+        handle.remove()
     initialize_lora_eva_weights(model, list(batches), show_progress_bar=False)
 
 

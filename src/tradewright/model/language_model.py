@@ -98,12 +98,13 @@ class LanguageModel:
             DataError: The tokenizer or the weights are not what they should be.
         """
         from tradewright.model.adapters import attach, is_adapter
-        from tradewright.model.quantised import guard_four_bit, is_quantised, require_trainable
+        from tradewright.model.quantised import guard_four_bit, hush, is_quantised, require_trainable
         from tradewright.model.tokenizer import load_tokenizer
 
         if self.name is None:
             hint = "this model is built from texts first" if self.must_be_built else "a folder or a name on the hub"
             raise ConfigError(f"model.name: must be given, it is null; {hint}")
+        hush()
         require_trainable(quant, has_adapter=is_adapter(lora) or self.adapter is not None, for_training=for_training)
         tokenizer = load_tokenizer(self.name, chat_template=self.chat_template)
         base = self._read(quant if is_quantised(quant) else None, device)

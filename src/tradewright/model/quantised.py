@@ -5,6 +5,7 @@ gradients. Training then fails, and dequantising or merging gives noise (related
 ask an attribute of theirs before they do so; switching it off costs some speed of 4-bit inference on such CPUs.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tradewright.errors import ConfigError
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 SWITCH = "support_avx512bf16_for_cpu"
+NOTES = {
+    "bitsandbytes.autograd._functions": "MatMul8bitLt: inputs will be cast",
+    "bitsandbytes.backends.cpu.ops": "Failed to load CPU gemm_4bit_forward",
+}
+"""Logger -> beginning of a message that it repeats at every forward pass, or that is about what is switched off."""
 
 
 def is_quantised(quant: Any) -> bool:
@@ -41,6 +47,25 @@ def require_trainable(quant: Any, *, has_adapter: bool, for_training: bool) -> N
             f"quant: {quantisation(quant)} weights cannot be trained themselves; add an adapter, e.g. lora=r16, or use"
             " quant=none"
         )
+
+
+def hush() -> None:
+    """Keep bitsandbytes from repeating what is known; its other messages stay."""
+    for name, beginning in NOTES.items():
+        logger = logging.getLogger(name)
+        if not any(isinstance(one, _Known) for one in logger.filters):
+            logger.addFilter(_Known(beginning))
+
+
+class _Known(logging.Filter):
+    """Drops messages with a certain beginning."""
+
+    def __init__(self, beginning: str) -> None:
+        super().__init__()
+        self.beginning = beginning
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(self.beginning)
 
 
 def guard_four_bit(model: "nn.Module") -> int:
