@@ -41,9 +41,18 @@ def test_answer_is_that_of_the_model(backend):
 
 @pytest.mark.row("N55")
 def test_joined_stream_is_the_answer(backend):
-    pieces = list(backend.stream(PROMPTS[0], PLAIN))
+    stream = backend.stream(PROMPTS[0], PLAIN)
+    pieces, whole = list(stream), backend.complete(PROMPTS[0], PLAIN)
     assert len(pieces) > 1
-    assert "".join(pieces) == backend.complete(PROMPTS[0], PLAIN).text
+    assert "".join(pieces) == whole.text == stream.written.text
+    assert stream.written.finish == whole.finish
+    assert stream.written.num_tokens is not None
+
+
+@pytest.mark.row("N55")
+def test_many_prompts_are_answered_as_each_alone(backend):
+    together = backend.complete_all(PROMPTS[:3], PLAIN)
+    assert [one.text for one in together] == [backend.complete(prompt, PLAIN).text for prompt in PROMPTS[:3]]
 
 
 @pytest.mark.row("N55")

@@ -1,9 +1,10 @@
 """``backend=local``: the configured model answers in this process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from tradewright.backend.backend import AnswerStream
 from tradewright.config.runtime import Runtime
 from tradewright.examples.example import Messages
 from tradewright.generate.decoding import Decoding
@@ -37,18 +38,32 @@ class LocalBackend:
 
     def complete(self, messages: Messages, decoding: Decoding) -> Written:
         """Return the answer, of several candidates the most probable one per token."""
-        (written,) = Writer(self.loaded, decoding).write([messages])
+        return self.complete_all([messages], decoding)[0]
+
+    def complete_all(self, prompts: Sequence[Messages], decoding: Decoding) -> list[Written]:
+        """Return the answer to every conversation, in batches."""
+        written = Writer(self.loaded, decoding).write(prompts)
+        return [self._apart(messages, one) for messages, one in zip(prompts, written, strict=True)]
+
+    def stream(self, messages: Messages, decoding: Decoding) -> AnswerStream:
+        """Return the answer piece by piece."""
+        text = Writer(self.loaded, decoding).stream(messages)
+
+        def pieces(stream: AnswerStream) -> Iterator[str]:
+            if self.reasoning == "keep":
+                yield from text
+            else:
+                yield from answer_pieces(text, Splitter(is_open=self._is_open(messages)))
+            assert text.written is not None
+            stream.written = self._apart(messages, text.written)
+
+        return AnswerStream(pieces)
+
+    def _apart(self, messages: Messages, written: Written) -> Written:
         if self.reasoning == "keep":
             return written
         reasoning, answer = split_reasoning(written.text, is_open=self._is_open(messages))
         return replace(written, text=answer, reasoning=reasoning)
-
-    def stream(self, messages: Messages, decoding: Decoding) -> Iterator[str]:
-        """Return the answer piece by piece."""
-        pieces = Writer(self.loaded, decoding).stream(messages)
-        if self.reasoning == "keep":
-            return pieces
-        return answer_pieces(pieces, Splitter(is_open=self._is_open(messages)))
 
     def _is_open(self, messages: Messages) -> bool:
         ids = encode_prompt(self.loaded.tokenizer, messages)

@@ -1,10 +1,11 @@
 """``backend=openai`` and ``backend=ollama``: a server answers, in OpenAI's dialect or Ollama's own."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
+from tradewright.backend.backend import AnswerStream
 from tradewright.backend.local import answer_pieces, require_reasoning
 from tradewright.backend.transport import Transport
 from tradewright.backend.wire import PATHS, Dialect, Part, read_answer, read_line, request
@@ -68,7 +69,35 @@ class OpenAIBackend:
             part = read_answer(self.dialect, data)
         if part.finish is None:
             raise self._error("the answer does not say why it ended; expected a finish reason")
-        reasoning, text = self._apart(part)
+        return self._written(part)
+
+    def complete_all(self, prompts: Sequence[Messages], decoding: Decoding) -> list[Written]:
+        """Return the answer to every conversation, one after the other."""
+        return [self.complete(messages, decoding) for messages in prompts]
+
+    def stream(self, messages: Messages, decoding: Decoding) -> AnswerStream:
+        """Return the answer piece by piece.
+
+        Raises:
+            RunError: While it is read: the server failed, or the answer broke off.
+        """
+        body = request(self.dialect, self.model, messages, decoding, is_stream=True)
+
+        def pieces(stream: AnswerStream) -> Iterator[str]:
+            whole = Part()
+            text = self._pieces(body, whole)
+            yield from text if self.reasoning == "keep" else answer_pieces(text, Splitter())
+            stream.written = self._written(whole)
+
+        return AnswerStream(pieces)
+
+    def _written(self, part: Part) -> Written:
+        assert part.finish is not None
+        if self.reasoning == "keep":
+            reasoning, text = "", f"{OPENING}{part.reasoning}{CLOSING}{part.text}" if part.reasoning else part.text
+        else:
+            reasoning, text = split_reasoning(part.text)
+            reasoning = part.reasoning.strip() or reasoning
         return Written(
             text=text,
             num_tokens=part.num_tokens,
@@ -78,29 +107,15 @@ class OpenAIBackend:
             num_prompt_tokens=part.num_prompt_tokens,
         )
 
-    def stream(self, messages: Messages, decoding: Decoding) -> Iterator[str]:
-        """Return the answer piece by piece.
-
-        Raises:
-            RunError: While it is read: the server failed, or the answer broke off.
-        """
-        body = request(self.dialect, self.model, messages, decoding, is_stream=True)
-        pieces = self._pieces(body)
-        return pieces if self.reasoning == "keep" else answer_pieces(pieces, Splitter())
-
-    def _apart(self, part: Part) -> tuple[str, str]:
-        if self.reasoning == "keep":
-            return "", f"{OPENING}{part.reasoning}{CLOSING}{part.text}" if part.reasoning else part.text
-        reasoning, text = split_reasoning(part.text)
-        return part.reasoning.strip() or reasoning, text
-
-    def _pieces(self, body: dict[str, object]) -> Iterator[str]:
-        is_over = is_thinking = False
+    def _pieces(self, body: dict[str, object], whole: Part) -> Iterator[str]:
+        """Yield text as it comes, with the reasoning if that is kept, and add everything up in ``whole``."""
+        is_thinking = False
         for line in self.transport.lines(PATHS[self.dialect], body):
             with self._naming():
                 part = read_line(self.dialect, line)
             if part is None:
                 continue
+            whole.add(part)
             if self.reasoning == "keep":
                 if part.reasoning:
                     yield part.reasoning if is_thinking else OPENING + part.reasoning
@@ -110,10 +125,9 @@ class OpenAIBackend:
                     is_thinking = False
             if part.text:
                 yield part.text
-            is_over = is_over or part.finish is not None
         if is_thinking:
             yield CLOSING
-        if not is_over:
+        if whole.finish is None:
             raise self._error("the answer broke off before its end")
 
     @contextmanager

@@ -41,6 +41,14 @@ class Part(Struct):
     num_tokens: int | None = None
     num_prompt_tokens: int | None = None
 
+    def add(self, part: "Part") -> None:
+        """Add the next piece."""
+        self.text += part.text
+        self.reasoning += part.reasoning
+        self.finish = part.finish or self.finish
+        self.num_tokens = self.num_tokens if part.num_tokens is None else part.num_tokens
+        self.num_prompt_tokens = self.num_prompt_tokens if part.num_prompt_tokens is None else part.num_prompt_tokens
+
 
 class _Message(Struct):
     content: str | None = None
@@ -71,6 +79,7 @@ class _Delta(Struct):
 
 class _Chunk(Struct):
     choices: list[_Delta]
+    usage: _Usage | None = None
 
 
 class _Ollama(Struct):
@@ -111,6 +120,8 @@ def request(dialect: Dialect, model: str, messages: Messages, decoding: Decoding
         "max_tokens": decoding.max_new_tokens,
         "seed": decoding.seed,
     }
+    if is_stream:
+        body["stream_options"] = {"include_usage": True}
     if decoding.stop:
         body["stop"] = list(decoding.stop)
     if dialect == "openai_extended":
@@ -158,10 +169,13 @@ def read_line(dialect: Dialect, line: str) -> Part | None:
     if name != "data" or content.strip() == "[DONE]":  # comments and names of events
         return None
     chunk = _decode(content.strip().encode(), _Chunk)
-    if not chunk.choices:  # the usage, after the answer
-        return None
-    choice = chunk.choices[0]
-    return Part(choice.delta.content or "", _reasoning(choice.delta), _finish(choice.finish_reason))
+    usage = chunk.usage or _Usage()
+    part = Part(num_tokens=usage.completion_tokens, num_prompt_tokens=usage.prompt_tokens)
+    if chunk.choices:  # the usage comes without any, after the answer
+        choice = chunk.choices[0]
+        part.text, part.reasoning = choice.delta.content or "", _reasoning(choice.delta)
+        part.finish = _finish(choice.finish_reason)
+    return part
 
 
 def _of_ollama(answer: _Ollama) -> Part:

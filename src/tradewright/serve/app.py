@@ -58,7 +58,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     429: {"model": protocol.Refusal, "description": "Too many requests are waiting."},
     500: {"model": protocol.Refusal, "description": "The model failed."},
 }
-EVENTS = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+EVENTS: dict[str, Any] = {"content": {"text/event-stream": {}}}
 
 
 def _add_routes(app: FastAPI, service: Service) -> None:

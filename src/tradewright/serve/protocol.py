@@ -14,8 +14,8 @@ from tradewright.generate.decoding import LARGEST_SEED
 MAX_MESSAGES = 256
 MAX_LABELS = 64
 MAX_STOPS = 16
-MAX_CHARACTERS = 1_000_000
-"""Of one text; a server is usually given a lower limit."""
+MAX_CHARACTERS = 200_000
+"""Of one text."""
 PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 """No control characters but tab and line ends."""
 

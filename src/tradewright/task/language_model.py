@@ -1,0 +1,77 @@
+"""The language model of a task: the configured one, or that of a trained run."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from tradewright.config.build import build
+from tradewright.errors import ConfigError, RunError
+from tradewright.output import CONFIG
+from tradewright.task.trained import require_run_directory
+
+if TYPE_CHECKING:
+    from tradewright.model.language_model import LanguageModel
+    from tradewright.model.loaded_model import LoadedModel
+
+MODEL, ADAPTER = "model", "adapter"
+"""Folders in which a run keeps its whole model, or only what it trained beside its base."""
+
+
+def load_model(cfg: DictConfig, run: str | None = None, *, for_training: bool = False) -> "LoadedModel":
+    """Return the language model of ``cfg.model``, or the trained one of a run directory.
+
+    Args:
+        cfg: The configuration; ``quant`` applies to both, ``lora`` only where a training follows.
+        run: Run directory; None: the configured model.
+        for_training: Whether weights shall be trained.
+
+    Raises:
+        ConfigError: The configured model is none, or is to be built first.
+        RunError: The directory holds no language model.
+    """
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = language_model(cfg) if run is None else trained_model(Path(run))
+    lora = build(cfg.lora, key="lora") if for_training and model.adapter is None else None
+    quant = build(cfg.quant, key="quant")
+    return model.load(lora=lora, quant=quant, device=device, seed=int(cfg.seed), for_training=for_training)
+
+
+def language_model(cfg: DictConfig) -> "LanguageModel":
+    """Return the configured language model, not loaded.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    from tradewright.model.language_model import LanguageModel
+
+    node = cfg.model
+    model = None if node.get("_partial_") else build(node, key="model")
+    if not isinstance(model, LanguageModel):
+        raise ConfigError("model: is not a language model; use model=local model.name=<folder> or another preset")
+    return model
+
+
+def trained_model(directory: Path) -> "LanguageModel":
+    """Return the language model that a run trained, not loaded.
+
+    Raises:
+        RunError: The directory holds none.
+    """
+    require_run_directory(directory)
+    if not (directory / CONFIG).is_file():
+        raise RunError(f"{directory}: no {CONFIG}; expected a run directory such as outputs/rook/<run>")
+    configured = OmegaConf.load(directory / CONFIG)
+    assert isinstance(configured, DictConfig)
+    model = language_model(configured)
+    if (directory / MODEL / "config.json").is_file():
+        return model.at(directory / MODEL)
+    if (directory / ADAPTER / "adapter_config.json").is_file():
+        return replace(model, adapter=str(directory / ADAPTER))
+    raise RunError(
+        f"{directory}: keeps no language model in {MODEL}/ and no adapter in {ADAPTER}/; train one, or give"
+        " model=local model.name=<folder>"
+    )
