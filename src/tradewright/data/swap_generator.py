@@ -1,9 +1,10 @@
 """An artificial pool, swap by swap, in the integers of the chain: who trades, how much, and what it does to the price.
 
-Per block of ``block_s`` seconds: the value of the base token moves (its volatility clusters: GARCH within busy and quiet spells);
-noise traders, who often follow the one before, push the pool's price away from it; informed traders push it back where
-the difference pays for the fee. So prices overshoot and revert, volume comes with volatility, and the flow that is
-informed is the one that lasts. Liquidity is added and withdrawn in steps. Every swap is that of ``pool_math``.
+Per block of ``block_s`` seconds: the value of the base token moves (its volatility clusters: GARCH within busy and
+quiet spells); noise traders, who often follow the one before, push the pool's price away from it; informed traders push
+it back where the difference pays for the fee. So prices overshoot and revert, volume comes with volatility, and the
+flow that is informed is the one that lasts. Liquidity is added and withdrawn in steps. Every swap is that of
+``pool_math``.
 """
 
 import math
