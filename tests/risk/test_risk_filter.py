@@ -72,10 +72,11 @@ def test_unsure_decisions_become_hold_and_undecided_ones_no_order(flat) -> None:
     assert np.isnan(stricter[1])  # of the experiment, not of the code
 
 
-def test_confidence_is_kept_for_the_report(flat) -> None:
+def test_entries_keep_their_confidence_for_the_report(flat) -> None:
     risk = RiskFilter(max_slippage_bps=None)
-    positions, _ = risk.apply(decide(1, 0, confidence=[0.8, 0.7]), flat, Range(0, 2))
-    np.testing.assert_array_equal(positions.confidence_TN[:, 0], [0.8, 0.7])
+    positions, _ = risk.apply(decide(1, 0, 1, -1, -1, confidence=[0.8, 0.7, 0.9, 0.95, 0.65]), flat, Range(0, 5))
+    np.testing.assert_array_equal(positions.weights_TN[:, 0], [0.05, NAN, 0.1, 0.05, 0.0])
+    np.testing.assert_array_equal(positions.confidence_TN[:, 0], [0.8, NAN, 0.9, NAN, NAN])  # entries alone
     without, _ = risk.apply(decide(1, 0), flat, Range(0, 2))
     assert without.confidence_TN is None
 

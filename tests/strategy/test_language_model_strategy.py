@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from swap_cases import panel_of_tape, random_swap_panel, random_tape
+from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.ranges import Range
 from tradewright.errors import ConfigError, DataError
 from tradewright.evaluate.leaks import check_strategy
 from tradewright.examples.swap_prompt import SwapPrompts
+from tradewright.market.rules import Costs
+from tradewright.metrics.calibration import calibrate, confident_outcomes
+from tradewright.metrics.decisions import bar_actions, by_action
 from tradewright.metrics.temperature import fit_temperature, tempered
 from tradewright.risk.filter import RiskFilter
 from tradewright.strategy.language_model import LanguageModelStrategy
@@ -56,15 +60,34 @@ def decide(panel, scorer, rows: Range | None = None, **keys):
 @pytest.mark.row("R25")
 def test_every_answer_is_a_decision_with_its_confidence(panel) -> None:
     strategy, positions = decide(panel, Reader(), every_bars=1, size=0.02)
-    confidence_T = positions.confidence_TN[:, 0]
     asked_T = SwapPrompts.of(panel).is_defined(slice(None))
-    np.testing.assert_array_equal(~np.isnan(confidence_T), asked_T)
-    assert set(confidence_T[asked_T]) == {0.8}
+    np.testing.assert_array_equal(strategy.answers.row_B, np.flatnonzero(asked_T))
+    np.testing.assert_array_equal(strategy.answers.probabilities_BL.max(axis=1), 0.8)
+    assert set(positions.confidence_TN[~np.isnan(positions.confidence_TN)]) == {0.8}
     assert strategy.num_asked == asked_T.sum()
     assert strategy.num_undefined == (~asked_T).sum() > 0
     ordered = positions.weights_TN[~np.isnan(positions.weights_TN)]
     assert len(ordered) > 10
     assert set(np.round(np.unique(np.abs(np.diff(np.append(0.0, ordered)))), 6)) == {0.02}
+
+
+@pytest.mark.row("R33")
+@pytest.mark.row("R34")
+@pytest.mark.row("R36")
+def test_its_backtest_has_actions_that_add_up_and_a_calibration(panel) -> None:
+    _, positions = decide(panel, Reader(), every_bars=1)
+    rows = Range(0, panel.num_bars)
+    result = Vectorized(costs=Costs(fee_bps=5.0), allow_short=False).run(panel, positions, rows, name="model")
+    actions_n = bar_actions(result)
+    tallies = by_action(actions_n, result.equity_T)
+    assert {tally.name for tally in tallies} >= {"buy", "sell", "hold"}
+    assert sum(tally.pnl for tally in tallies) == pytest.approx(result.equity_T[-1] - result.equity_T[0])
+    found = calibrate(*confident_outcomes(result))
+    assert found.num_decisions > 10
+    assert found.num_K.sum() == found.num_K[8]  # all between 80 and 90 %
+    entries = int((~np.isnan(positions.confidence_TN)).sum())
+    assert found.num_decisions <= entries
+    assert 0 <= found.error <= 1
 
 
 def test_it_is_asked_every_few_bars_whatever_the_range(panel) -> None:
@@ -82,7 +105,8 @@ def test_below_the_threshold_nothing_is_ordered(panel) -> None:
     strategy, positions = decide(panel, Reader(0.55), every_bars=3)
     assert np.isnan(positions.weights_TN).all()
     assert {one.reason for one in strategy.blocked} == {"confidence"}
-    assert not np.isnan(positions.confidence_TN).all()
+    assert np.isnan(positions.confidence_TN).all()
+    assert strategy.num_asked > len(strategy.blocked) > 0  # most said HOLD
     _, positions = decide(panel, Reader(0.55), every_bars=3, risk=RiskFilter(confidence_threshold=0.5))
     assert not np.isnan(positions.weights_TN).all()
 
@@ -122,9 +146,12 @@ def test_what_is_no_probability_is_refused(panel, answer, message) -> None:
 
 
 def test_calibration_changes_confidence_and_no_decision(panel) -> None:
-    strategy, plain = decide(panel, Reader(0.8), every_bars=1)
-    hot = strategy.calibrated(3.0).decide(panel, None, Range(0, panel.num_bars))
-    assert np.nanmax(hot.confidence_TN) < np.nanmin(plain.confidence_TN)
+    strategy, _ = decide(panel, Reader(0.8), every_bars=1)
+    cooler = strategy.calibrated(3.0)
+    cooler.decide(panel, None, Range(0, panel.num_bars))
+    sure, unsure = strategy.answers.probabilities_BL, cooler.answers.probabilities_BL
+    assert unsure.max() < sure.max()
+    np.testing.assert_array_equal(np.argmax(unsure, axis=1), np.argmax(sure, axis=1))
     assert strategy.temperature == 1.0
 
 
