@@ -141,6 +141,7 @@ def random_case(seed: int, *, num: int | None = None, has_steps: bool = False) -
     )
     unit = float(np.nanmean(quotes.close)) if tradable.any() else 1.0
     quotes = _with_more(rng, quotes, unit, sometimes)
+    quotes = _with_pool(np.random.default_rng([seed, 1]), quotes, unit)
     contract = {
         "multiplier": sometimes(rng.choice([1.0, 50.0], num).tolist(), 0.4),
         "lot": sometimes(rng.choice([0.0, 1.0, 0.1], num).tolist(), 0.4),
@@ -160,7 +161,7 @@ def _rounded(price: np.ndarray, step: float) -> np.ndarray:
 
 
 def _with_more(rng: np.random.Generator, quotes: Quotes, unit: float, sometimes: Any) -> Quotes:
-    """Return the quotes, some of them with borrow, funding, rolls, impact, capacity or finer bars."""
+    """Return the quotes, some of them with borrow, funding, rolls, impact, capacity, a pool or finer bars."""
     shape = quotes.close.shape
     leaving = np.where(rng.random(shape) < 0.1, unit * rng.uniform(0.9, 1.1, shape), np.nan)
     rolls = sometimes({"roll_from": leaving, "roll_to": leaving * rng.uniform(0.97, 1.03, shape)}, 0.25, {})
@@ -173,6 +174,16 @@ def _with_more(rng: np.random.Generator, quotes: Quotes, unit: float, sometimes:
         capacity=sometimes(rng.choice([np.inf, 0.0, 0.3, 2.0], shape) * (10_000.0 / unit), 0.3),
         **rolls,
         **finer,
+    )
+
+
+def _with_pool(rng: np.random.Generator, quotes: Quotes, unit: float) -> Quotes:
+    """Return the quotes, some of them of pools that the initial equity moves by up to half a percent."""
+    if rng.random() >= 0.3:
+        return quotes
+    largest = (0.005 if quotes.split is None else 1e-6) / (10_000.0 / unit) / np.sqrt(unit)
+    return quotes._replace(
+        pool=rng.uniform(0.0, largest, quotes.close.shape) * rng.choice([0.0, 1.0], quotes.close.shape)
     )
 
 

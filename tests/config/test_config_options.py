@@ -65,7 +65,7 @@ def _with_its_task(group: str, option: str) -> list[str]:
         return ["task=backtest", "strategy=momentum"]
     if (group, option) in WITHOUT_MARKET:
         return ["env=cartpole", f"{group}={option}"]
-    if group == "strategy" and option != "policy":
+    if group == "strategy" and option not in ("policy", "language_model"):
         return [f"strategy={option}", "task=backtest"]
     return [f"{group}={option}"]
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from swap_cases import random_swap_panel
 from tradewright.backtest.execution import ExecutionRules
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.panel import Panel
@@ -148,6 +149,24 @@ def test_rollout_is_the_backtest_under_random_rules_and_trades_make_the_change(p
 def test_rollout_is_the_backtest_under_many_random_rules(panel_of) -> None:
     for seed in range(NUM_SEEDS, NUM_SEEDS + NUM_MORE_SEEDS):
         check_parity(seed, panel_of)
+
+
+def test_rollout_on_a_pool_is_the_backtest_with_its_price_impact() -> None:
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        panel = random_swap_panel(120, seed)
+        keys = {"initial_cash": 1e6, "pool_slippage": True, "allow_short": bool(seed % 2), "costs": Costs(fee_bps=5.0)}
+        rows = Range(5, panel.num_bars - 5)
+        backtest = Vectorized(**keys)
+        simulator = simulator_on(panel, backtest.rules, rows)
+        weights_TN, equity = np.full((len(rows), 1), np.nan), [1e6]
+        for i in range(len(rows) - 1):
+            weights_TN[i] = rng.choice([np.nan, np.nan, -0.4, 0.0, 0.3, 1.0])
+            simulator.step_weights(torch.from_numpy(weights_TN[i].copy()))
+            equity.append(float(simulator.equity_B))
+        result = backtest.run(panel, Positions(weights_TN=weights_TN), rows, name="rollout")
+        assert result.costs["slippage"] > 0
+        np.testing.assert_allclose(equity, result.equity_T, rtol=1e-12)
 
 
 def test_pending_decisions_are_saved_and_forgotten_by_restarted_accounts(panel_of) -> None:

@@ -5,6 +5,7 @@ Legend: t bar, n instrument.
 
 import math
 from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
 from typing import Any
 
 NAN = math.nan
@@ -98,12 +99,24 @@ class Exchange:
             return price
         if is_market:
             slip = costs.slippage_bps / 10_000 + self.at("impact", t, n, 0.0) * math.sqrt(abs(quantity))
-            away = reference * slip + costs.slippage_ticks * tick
-            price = reference + away if quantity > 0 else reference - away
+            price = reference * (1 + slip) if quantity > 0 else reference * (1 - slip)
+            price *= self.pool_factor(self.at("pool", t, n, 0.0), reference, quantity)
+            price += costs.slippage_ticks * tick if quantity > 0 else -costs.slippage_ticks * tick
         if tick > 0:
             ticks = price / tick
             price = tick * (math.ceil(ticks - TICK_NOISE) if quantity > 0 else math.floor(ticks + TICK_NOISE))
         return price
+
+    @staticmethod
+    def pool_factor(inverse_liquidity: float, price: float, quantity: float) -> float:
+        """What a pool with x y = L^2 asks per share, over its price: money in for shares out, by its two reserves."""
+        if inverse_liquidity == 0:
+            return 1.0
+        with localcontext() as digits:
+            digits.prec = 60  # money before and after differ by little
+            liquidity, root = 1 / Decimal(inverse_liquidity), Decimal(price).sqrt()
+            after = liquidity * liquidity / (liquidity / root - Decimal(quantity))
+            return float((after - liquidity * root) / Decimal(quantity) / Decimal(price))
 
     def costs_of(self, t: int, n: int, quantity: float, reference: float, priced_as: float, is_market: bool) -> float:
         """Slippage and fees without the fixed one, at the price of an order of ``priced_as`` shares."""

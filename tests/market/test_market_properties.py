@@ -105,7 +105,7 @@ def test_price_scale_does_not_matter_for_fractional_shares(seed: int, factor: fl
     """A power of four scales every product and root exactly, so the equity is the same number."""
     case = plain(random_case(seed))
     powers = dict.fromkeys(("open", "high", "low", "close", "dividend", *ROLLS, *FINER, "limit", "stop"), 1.0)
-    powers |= {"impact": 0.5, "capacity": -1.0}
+    powers |= {"impact": 0.5, "capacity": -1.0, "pool": 0.5}
 
     def scaled(columns: dict[str, np.ndarray | None]) -> dict[str, np.ndarray | None]:
         return {name: c if c is None else c * factor ** powers.get(name, 0.0) for name, c in columns.items()}

@@ -124,11 +124,11 @@ def test_columns_that_change_nothing_may_be_left_out(form: Callable[..., Ledger]
 
 @pytest.mark.parametrize(("form", "num_cases"), FORMS)
 def test_pricing_every_order_by_itself_equals_one_fraction_for_all(form: Callable[..., Ledger], num_cases: int) -> None:
-    """No impact as a column of zeros takes the road on which each order has its own price; equal to 1e-12."""
+    """No impact or pool as a column of zeros takes the road on which each order has its own price; equal to 1e-12."""
     for seed in range(4000, 4000 + num_cases):
         case = random_case(seed, has_steps=True)
-        case = case._replace(quotes=case.quotes._replace(impact=None))
-        priced = case.quotes._replace(impact=np.zeros_like(case.quotes.close))
+        case = case._replace(quotes=case.quotes._replace(impact=None, pool=None))
+        priced = case.quotes._replace(**{("impact", "pool")[seed % 2]: np.zeros_like(case.quotes.close)})
         first = form(case.quotes, case.decided, case.rules, **case.contract)
         second = form(priced, case.decided, case.rules, **case.contract)
         np.testing.assert_allclose(first.equity, second.equity, rtol=1e-12, atol=1e-8, err_msg=f"seed {seed}")

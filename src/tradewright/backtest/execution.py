@@ -24,8 +24,8 @@ class ExecutionRules(AccountRules):
         atr_bars: Bars of Wilder's average true range, >= 1.
         delay_bars: Bars by which every decision is executed later than at the next open, >= 0.
         max_participation: Largest fraction of the average volume per bar that one order may take, > 0; None: any.
-        pool_slippage: Orders move the price of the pool that is traded, by its liquidity at the decision: exactly what a
-            swap of that size does within one tick range.
+        pool_slippage: Orders move the price of the pool that is traded, by its liquidity at the decision: exactly what
+            a swap of that size does within one tick range.
         impact_bars: Bars of the averages of volume and volatility behind participation and market impact, >= 1.
         finer_timeframe: Length of the stored bars that tell whether a stop or a target was reached first inside a bar;
             None: the stop is assumed.

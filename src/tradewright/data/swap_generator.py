@@ -1,9 +1,10 @@
 """An artificial pool, swap by swap, in the integers of the chain: who trades, how much, and what it does to the price.
 
-Per block of ``block_s`` seconds: the value of the base token moves (its volatility clusters: GARCH and two regimes);
-noise traders, who often follow the one before, push the pool's price away from it; informed traders push it back where
-the difference pays for the fee. So prices overshoot and revert, volume comes with volatility, and the flow that is
-informed is the one that lasts. Liquidity is added and withdrawn in steps. Every swap is that of ``pool_math``.
+Per block of ``block_s`` seconds: the value of the base token moves (its volatility clusters: GARCH within busy and
+quiet spells); noise traders, who often follow the one before, push the pool's price away from it; informed traders push
+it back where the difference pays for the fee. So prices overshoot and revert, volume comes with volatility, and the
+flow that is informed is the one that lasts. Liquidity is added and withdrawn in steps. Every swap is that of
+``pool_math``.
 """
 
 import math
@@ -23,8 +24,11 @@ FIRST_BLOCK = 16_308_190
 YEAR_S = 365 * 86_400
 NOISE_PER_BLOCK = 0.45
 """Noise trades per block in a calm market; with the informed ones about 0.7 swaps, as on the largest pool of 2023."""
-MEDIAN_NOISE, NOISE_SPREAD = 6_000.0, 1.6
+MEDIAN_NOISE, NOISE_SPREAD = 8_000.0, 1.3
 """Median size of a noise trade in quote tokens, and the deviation of its logarithm."""
+ACTIVITY_MEMORY, ACTIVITY_SPREAD = 0.998, 0.6
+"""Autocorrelation from block to block of the logarithm of activity, and its deviation: busy and quiet spells last more
+than an hour, and trades are then more, larger, and the value more volatile."""
 FOLLOW = 0.65
 """Chance that a noise trader takes the side of the one before."""
 INFORMED = 0.7
@@ -71,8 +75,7 @@ def generate_swaps(model: PoolModel, num_swaps: int, seed: int) -> list[Swap]:
     rng = np.random.Generator(np.random.PCG64(seed))
     pool = _Pool(model)
     swaps: list[Swap] = []
-    block = 0
-    for level, value in _values(model, num_swaps, rng):
+    for block, (level, value) in enumerate(_values(model, num_swaps, rng)):
         if rng.random() < CHANGE_OF_LIQUIDITY:
             pool.change_liquidity(rng.normal(0.0, STEP_OF_LIQUIDITY))
         trades = [pool.noise(rng, level) for _ in range(rng.poisson(NOISE_PER_BLOCK * level))]
@@ -89,7 +92,6 @@ def generate_swaps(model: PoolModel, num_swaps: int, seed: int) -> list[Swap]:
             )  # fmt: skip
             if len(swaps) == num_swaps:
                 return swaps
-        block += 1
     raise AssertionError("blocks end only with the swaps")
 
 
@@ -98,7 +100,8 @@ def _values(model: PoolModel, num_swaps: int, rng: np.random.Generator) -> Itera
     sigma, value = model.volatility * math.sqrt(model.block_s / YEAR_S), model.start_price
     while True:
         shocks = rng.standard_normal(2 * num_swaps)
-        levels = g.regimes(len(shocks), rng) * g.garch(shocks)
+        activity = ACTIVITY_SPREAD * g.autoregressive(rng.standard_normal(len(shocks)), ACTIVITY_MEMORY)
+        levels = np.exp(activity - ACTIVITY_SPREAD**2 / 2) * g.garch(shocks)
         for level, shock in zip(levels.tolist(), shocks.tolist(), strict=True):
             value *= math.exp(sigma * level * shock - (sigma * level) ** 2 / 2)
             yield level, value

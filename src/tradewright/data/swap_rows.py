@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def check_blocks(swaps: Sequence[Swap], block_s: int) -> None:
     Raises:
         BarsError: The first swap of such a block.
     """
-    for before, swap in zip(swaps, swaps[1:], strict=False):
+    for before, swap in pairwise(swaps):
         step = (swap.ts - before.ts).total_seconds()
         if swap.block != before.block and step < block_s:
             raise _fault(
@@ -211,7 +212,7 @@ def _check_order(swaps: Sequence[Swap]) -> None:
     """Check that blocks rise, with their times, and that no event is there twice."""
     has_index = any(swap.log_index for swap in swaps)
     seen: set[Swap | tuple[Any, ...]] = set()
-    for before, swap in zip(swaps, swaps[1:], strict=False):
+    for before, swap in pairwise(swaps):
         here, there = (swap.block, swap.log_index), (before.block, before.log_index)
         if here < there:
             raise _fault(

@@ -95,9 +95,9 @@ class SwapDecisions:
                     " data or shorter windows"
                 )
         total = sum(len(rows) for rows in known.values())
-        rng = np.random.default_rng(self.seed)
         sets: dict[str, tuple[Example, ...]] = {}
-        for name, rows in known.items():
+        for place, (name, rows) in enumerate(known.items()):
+            rng = np.random.default_rng([self.seed, place])
             number = max(int(self.max_samples * len(rows) / total), 1)
             is_equal = self.balance == "equal" and name == "train"
             chosen = _equal(rows, labels, number, rng) if is_equal else _drawn(rows, number, rng)

@@ -96,6 +96,10 @@ class RiskFilter:
     def apply(self, decisions: Decisions, panel: Panel, rows: Range) -> tuple[Positions, tuple[Blocked, ...]]:
         """Return the orders of one account that starts flat, and what was blocked or cut.
 
+        Orders that enter or add to a position on their side carry their confidence. Others have none to be judged by:
+        a report holds a confidence against the side that is held, and neither a hold nor a sale of a part says that
+        this side is right.
+
         Args:
             decisions: One per bar of ``rows``.
             panel: Bars with the swaps of one pool.
@@ -107,7 +111,7 @@ class RiskFilter:
         if len(decisions.side_R) != len(rows):
             raise DataError(f"decisions: {len(decisions.side_R)} for {len(rows)} bars, expected one per bar")
         bars = self._bars(panel, rows)
-        weight_R = np.full(len(rows), np.nan)
+        weight_R, confidence_R = np.full((2, len(rows)), np.nan)
         blocked: list[Blocked] = []
         held = 0.0
         for r in np.flatnonzero(np.abs(np.nan_to_num(decisions.side_R)) == 1).tolist():
@@ -134,9 +138,11 @@ class RiskFilter:
                 held += side * allowed
                 held = 0.0 if abs(held) < DUST else held
                 weight_R[r] = held
+                if side * held > 0:
+                    confidence_R[r] = decisions.confidence_R[r]
         positions = Positions(
             weights_TN=weight_R[:, None],
-            confidence_TN=None if np.isnan(decisions.confidence_R).all() else decisions.confidence_R[:, None],
+            confidence_TN=None if np.isnan(decisions.confidence_R).all() else confidence_R[:, None],
         )
         return positions, tuple(blocked)
 

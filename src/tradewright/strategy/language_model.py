@@ -9,6 +9,7 @@ Legend: R decided bars, B prompts, L = 3 words in the order of ``ACTIONS``.
 import copy
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -36,6 +37,19 @@ SUM_TOLERANCE = 1e-3
 """Probabilities in half precision add up to one only nearly."""
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a language model said, whatever became of it; calibration and accuracy against labels are taken from here.
+
+    Args:
+        row_B: Rows of the panel that were asked about.
+        probabilities_BL: Calibrated probabilities of ``ACTIONS``; a row of NaN where there is no answer.
+    """
+
+    row_B: npt.NDArray[np.int64]
+    probabilities_BL: Float
+
+
 class LanguageModelStrategy:
     """Asks a language model at every few bars.
 
@@ -51,6 +65,7 @@ class LanguageModelStrategy:
 
     Attributes:
         blocked: What ``risk`` blocked in the last call of ``decide``.
+        answers: What the model said in that call, before any filter.
         num_asked, num_undefined, num_unanswered: Prompts of that call, questions left out because a figure was unknown,
             and answers without probabilities.
 
@@ -91,6 +106,7 @@ class LanguageModelStrategy:
         self.temperature = temperature
         self.name = name
         self.blocked: tuple[Blocked, ...] = ()
+        self.answers = Answers(np.zeros(0, dtype=np.int64), np.zeros((0, len(ACTIONS))))
         self.num_asked = self.num_undefined = self.num_unanswered = 0
 
     def calibrated(self, temperature: float) -> "LanguageModelStrategy":
@@ -110,6 +126,7 @@ class LanguageModelStrategy:
         due = due[due % self.every_bars == 0]
         asked = due[prompts.is_defined(due)]
         probabilities_BL = tempered(self._scores([prompts.messages(row) for row in asked.tolist()]), self.temperature)
+        self.answers = Answers(asked, probabilities_BL)
         has_answer_B = ~np.isnan(probabilities_BL).any(axis=1)
         self.num_asked, self.num_undefined = len(asked), len(due) - len(asked)
         self.num_unanswered = int((~has_answer_B).sum())
