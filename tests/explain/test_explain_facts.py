@@ -160,7 +160,14 @@ def test_texts_in_other_words_are_judged_by_what_they_say(monday: State, text: s
 
 
 def test_numbers_are_true_to_their_printed_decimals(monday: State) -> None:
-    for text, is_true in (("28", True), ("28.4", True), ("28.41", True), ("28.40", False), ("29", False), ("28.5", False)):
+    for text, is_true in (
+        ("28", True),
+        ("28.4", True),
+        ("28.41", True),
+        ("28.40", False),
+        ("29", False),
+        ("28.5", False),
+    ):
         assert check(f"RSI(14) is {text}.", monday).is_faithful is is_true, text
 
 

@@ -180,7 +180,9 @@ class Explanations:
         seen: dict[str, str] = {}
         for row in read_rows(self.edits):
             if row.example.id in seen:
-                raise DataError(f"{row.place}: {row.example.id} is edited in {seen[row.example.id]} too; keep one of them")
+                raise DataError(
+                    f"{row.place}: {row.example.id} is edited in {seen[row.example.id]} too; keep one of them"
+                )
             seen[row.example.id] = row.place
             edited = _edited(row, by_state, by_market)
             _place_edit(parts, edited, frozenset(seen))
@@ -325,7 +327,9 @@ def _edited(row: Row, states: Mapping[str, State], markets: Mapping[str, MarketS
         owner, _, rest = example.id.partition("-commentary-")
         if not rest or owner not in markets:
             known = [*states, *markets]
-            raise DataError(f"{row.place}: id {example.id!r} belongs to no decision{suggest(owner, known[:2000])[:160]}")
+            raise DataError(
+                f"{row.place}: id {example.id!r} belongs to no decision{suggest(owner, known[:2000])[:160]}"
+            )
         market = markets[owner]
         faults = check_commentary(example.completion, market).faults
         made = replace(example, known_at=market.known_at, label=None, kind="commentary")

@@ -107,9 +107,7 @@ def check_fractions(train: float, validation: float) -> None:
         raise ValueError(f"validation must leave rows for test: {train} + {validation} must be < 1")
 
 
-def sets_of(
-    parts: dict[str, list[Example]], *, name: str, is_synthetic: bool = False, note: str = ""
-) -> ExampleSets:
+def sets_of(parts: dict[str, list[Example]], *, name: str, is_synthetic: bool = False, note: str = "") -> ExampleSets:
     """Return sets with the fingerprint of their content."""
     digest = hashlib.sha256()
     for split in SPLITS:

@@ -64,7 +64,9 @@ def read_rows(path: Path, *, time_column: str = "known_at", kind: str = "answer"
         raise DataError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    rows = [_row(value, place, path.stem, number, time_column, kind) for number, place, value in _values(text, path.name)]
+    rows = [
+        _row(value, place, path.stem, number, time_column, kind) for number, place, value in _values(text, path.name)
+    ]
     if not rows:
         raise DataError(f"{path.name}: holds no example")
     return rows
@@ -146,7 +148,9 @@ def _prompt_and_answer(value: Mapping[str, Any], place: str) -> tuple[Messages, 
         return _ending_with_user(messages[:-1], place), messages[-1]["content"]
     answers = [key for key in ("completion", "output") if key in value]
     if len(answers) != 1:
-        raise DataError(f"{place}: expected exactly one of completion and output, found {' and '.join(answers) or 'none'}")
+        raise DataError(
+            f"{place}: expected exactly one of completion and output, found {' and '.join(answers) or 'none'}"
+        )
     answer = _text(value[answers[0]], place, answers[0])
     given = value[forms[0]]
     if forms == ["prompt"] and not isinstance(given, str):

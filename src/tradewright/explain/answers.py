@@ -318,7 +318,9 @@ def explained(state: State, question: Question) -> str:
     else:
         head = f"On {state.day} the agent {DONE[state.action]} {state.symbol} (decision {state.id})"
     target = (
-        "its target stayed at {to} of equity" if values["from"] == values["to"] else "its target went from {from} to {to} of equity"
+        "its target stayed at {to} of equity"
+        if values["from"] == values["to"]
+        else "its target went from {from} to {to} of equity"
     )
     parts = [f"{head}; {target.format_map(values)}"]
     if state.confidence is not None:

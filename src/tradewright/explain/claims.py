@@ -154,7 +154,14 @@ class _Sentence:
             return {"value": math.nan, "step": math.nan, "unit": "?"}
         sign, whole, decimals, unit = match.groups()
         value = float(f"{sign}{whole.replace(',', '')}.{decimals or '0'}")
-        short = {"percent": "%", "per cent": "%", "basis points": "bps", "times": "x", "point": "points", "pts": "points"}
+        short = {
+            "percent": "%",
+            "per cent": "%",
+            "basis points": "bps",
+            "times": "x",
+            "point": "points",
+            "pts": "points",
+        }
         unit = "x" if token.data.get("is_times") else short.get(unit, unit)
         return {"value": value, "step": 10.0 ** -len(decimals or ""), "unit": unit}
 
@@ -239,8 +246,14 @@ class _Sentence:
                 ratio = {"value": 1 + sign * facts["value"] / 100, "step": facts["step"] / 100, "unit": "x"}
                 self._add(number, other, kind="value", subject="volume_ratio", **ratio)
             else:
-                subject = self._before(number, lambda found, name=name: found in families().get(name, ()) and found != name)
-                if number and self.kinds[number - 1] == "T" and self._subject(number - 1) not in families().get(name, ()):
+                subject = self._before(
+                    number, lambda found, name=name: found in families().get(name, ()) and found != name
+                )
+                if (
+                    number
+                    and self.kinds[number - 1] == "T"
+                    and self._subject(number - 1) not in families().get(name, ())
+                ):
                     continue  # the number belongs to the term before it
                 own = "close" if subject is None else self._subject(subject)
                 if subject is not None and subject == number - 1 and own.startswith("return"):
@@ -302,7 +315,9 @@ class _Sentence:
     def _comparisons(self) -> None:
         for relation, other in self._matches("(R)w{0,3}(T)"):
             name = self._subject(other)
-            subject = self._before(relation, lambda found, name=name: found in families().get(name, ()) and found != name)
+            subject = self._before(
+                relation, lambda found, name=name: found in families().get(name, ()) and found != name
+            )
             own = "close" if subject is None else self._subject(subject)
             near = self._before(relation)
             if name == "sma_20" and near is not None and self._subject(near) == "volume_ratio":
@@ -332,7 +347,9 @@ class _Sentence:
                 self._add(relation, number, kind="number", reason="belongs to no indicator")
                 continue
             facts = {"relation": self.tokens[relation].data["side"], "is_negated": self._is_negated(relation)}
-            self._add(subject, number, kind="threshold", subject=self._subject(subject), **facts, **self._number(number))
+            self._add(
+                subject, number, kind="threshold", subject=self._subject(subject), **facts, **self._number(number)
+            )
 
     def _spans_with_numbers(self) -> None:
         """``returns of 2.3% over 5 days and -4.1% over 20``; ``up 2.3% over 5 days and 4.1% over 20 days``."""
@@ -492,6 +509,12 @@ def _with_averages(tokens: list[Token]) -> list[Token]:
         span, joint, term = found[at : at + 3]
         is_bare = span.kind == "H" and re.match(r"(?:the |its )?\d+-", span.text) is not None
         is_joined = joint.text in ("and", "or", ",", "&")
-        if is_bare and is_joined and term.kind == "T" and "w" in term.data and "sma_20" in str(term.data.get("windows")):
+        if (
+            is_bare
+            and is_joined
+            and term.kind == "T"
+            and "w" in term.data
+            and "sma_20" in str(term.data.get("windows"))
+        ):
             found[at] = replace(span, kind="T", data={**term.data, **{key: span.data[key] for key in ("w", "u")}})
     return found

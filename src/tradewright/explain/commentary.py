@@ -182,12 +182,7 @@ def score_commentary(text: str, market: MarketState) -> CommentaryScore:
         return CommentaryScore(id=market.id, text=text, values=dict.fromkeys(CRITERIA, 1.0), facts=facts)
     named = {one.claim.symbol or market.states[0].symbol for one in true if one.claim.kind != "breadth"}
     covered = 1.0 if any(one.claim.kind == "breadth" for one in true) else len(named) / len(market.states)
-    horizons = {
-        bars
-        for bars in HORIZONS
-        for one in true
-        if f"return_{bars}" in (one.claim.subject, one.claim.other)
-    }
+    horizons = {bars for bars in HORIZONS for one in true if f"return_{bars}" in (one.claim.subject, one.claim.other)}
     available = [bars for bars in HORIZONS if any(state.value(f"return_{bars}") is not None for state in market.states)]
     values = {
         "market_awareness": 1.0 + 4.0 * facts.claim_precision * covered,

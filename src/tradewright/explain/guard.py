@@ -106,7 +106,9 @@ def validate_call(name: str, arguments: Mapping[str, Any]) -> ToolCall:
         if argument not in arguments:
             raise ToolError(f"{name} needs {argument}")
         if not accepts(arguments[argument]):
-            raise ToolError(f"{name}: {argument} has another form than it must have, was {str(arguments[argument])[:40]!r}")
+            raise ToolError(
+                f"{name}: {argument} has another form than it must have, was {str(arguments[argument])[:40]!r}"
+            )
     return ToolCall(name=name, arguments=dict(arguments))
 
 
@@ -144,7 +146,9 @@ def check_symbol(symbol: str) -> str:
         DataError: It has another form, so that it could carry instructions.
     """
     if SYMBOL.fullmatch(symbol) is None:
-        raise DataError(f"symbol {symbol[:40]!r}: expected up to 32 letters, digits and ._/=^:- ; rename it in the data")
+        raise DataError(
+            f"symbol {symbol[:40]!r}: expected up to 32 letters, digits and ._/=^:- ; rename it in the data"
+        )
     return symbol
 
 

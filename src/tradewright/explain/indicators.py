@@ -43,8 +43,8 @@ def indicators_of(panel: Panel) -> dict[str, Float]:
     factor_TN = panel.signal_factor_TN
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         table = {**_trend(bars), **_oscillators(bars), **_swings(bars)}
-        for name in PRICES if factor_TN is not None else ():
-            table[name] = table[name] / factor_TN
+        if factor_TN is not None:
+            table |= {name: table[name] / factor_TN for name in PRICES}
     return {name: np.where(np.isfinite(x_TN), x_TN, np.nan) for name, x_TN in table.items()}
 
 

@@ -78,7 +78,9 @@ REASON = re.compile(
     r"\b(?:why|explain|reason\w*|rationale|justif\w+|what (?:made|led|caused|drove|prompted)|how come|what (?:was|is) behind"
     r"|motivat\w+|walk me through)\b"
 )
-DECISION = re.compile(r"\b(?:decisions?|trade[ds]?|signals?|actions?|orders?|position|target|what did (?:it|the agent) do)\b")
+DECISION = re.compile(
+    r"\b(?:decisions?|trade[ds]?|signals?|actions?|orders?|position|target|what did (?:it|the agent) do)\b"
+)
 STRATEGY = re.compile(
     r"\b(?:strateg\w+|perform\w*|sharpe|profit\w*|p&l|pnl|beat\w*|outperform\w*|underperform\w*|benchmark|buy[- ]and[- ]hold"
     r"|win rate|how (?:often|many)|activity|track record|how (?:good|well)|worth|earn\w*|made money|lose money|backtest"
@@ -90,14 +92,13 @@ MARKET = re.compile(
     r"|over(?:all)?|prices? (?:do|done|move|develop|go)|happen\w*|going on|calm|volatile|week|month|quarter)\b"
 )
 ELLIPSIS = re.compile(
-    r"^\s*(?:(?:and|but|so|then|what about|how about|what of|also|why so|why not|really)\b|why\s*\??\s*$)", re.IGNORECASE
+    r"^\s*(?:(?:and|but|so|then|what about|how about|what of|also|why so|why not|really)\b|why\s*\??\s*$)",
+    re.IGNORECASE,
 )
 RANGE = re.compile(r"\b(train(?:ing)?|validation|test)(?: range| set| period| data)?\b")
 
 
-def read_question(
-    text: str, *, symbols: Sequence[str], timeframe_s: int, before: Question | None = None
-) -> Question:
+def read_question(text: str, *, symbols: Sequence[str], timeframe_s: int, before: Question | None = None) -> Question:
     """Read one question.
 
     Args:
@@ -219,7 +220,9 @@ def _when(low: str) -> When | None:
     last = re.search(r"\b(?:last|latest|most recent|newest|previous)\b.{0,20}", low)
     if last is not None:
         for action, pattern in ACTIONS:
-            if re.search(rf"(?:last|latest|most recent|newest|previous) (?:time )?(?:it |the agent )?\w{{0,8}} ?{pattern}", low):
+            if re.search(
+                rf"(?:last|latest|most recent|newest|previous) (?:time )?(?:it |the agent )?\w{{0,8}} ?{pattern}", low
+            ):
                 return When("last_action", action)
     for weekday in WEEKDAYS:
         if re.search(rf"\b{weekday}\b", low):

@@ -31,7 +31,9 @@ SHORTEST, LONGEST = 3, 40
 """Words of a readable sentence."""
 NUM_OTHERS = 12
 """Other states that a text is held against."""
-BROKEN = re.compile(r"(.)\1{3,}|\ufffd|[a-z]{25,}|[bcdfghjklmnpqrstvwxz]{6,}|<\||\|>|\[/?inst\]|[^\W\d_]\d[^\W\d_]", re.IGNORECASE)
+BROKEN = re.compile(
+    r"(.)\1{3,}|\ufffd|[a-z]{25,}|[bcdfghjklmnpqrstvwxz]{6,}|<\||\|>|\[/?inst\]|[^\W\d_]\d[^\W\d_]", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,11 @@ def _exclude(first: Checked, second: Checked) -> bool:
         if a.relation == b.relation:
             return a.is_negated != b.is_negated
         return not (a.is_negated or b.is_negated) and frozenset((a.relation, b.relation)) in OPPOSITES
-    if a.kind == b.kind and a.kind in ("comparison", "direction", "sign") and (a.subject, a.other) == (b.subject, b.other):
+    if (
+        a.kind == b.kind
+        and a.kind in ("comparison", "direction", "sign")
+        and (a.subject, a.other) == (b.subject, b.other)
+    ):
         return (a.relation == b.relation) == (a.is_negated != b.is_negated)
     if a.kind == b.kind == "value" and a.subject == b.subject and a.unit == b.unit:
         return abs(a.value - b.value) > 0.5 * (a.step + b.step) + 1e-9

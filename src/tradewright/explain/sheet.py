@@ -61,7 +61,9 @@ def read_sheet(path: Path, ids: Sequence[str]) -> tuple[HumanScore, ...]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason}); save the sheet as CSV UTF-8") from None
     reader = csv.DictReader(io.StringIO(text))
-    missing = [name for name in ("id", *(f"human_{name}" for name in CRITERIA)) if name not in (reader.fieldnames or ())]
+    missing = [
+        name for name in ("id", *(f"human_{name}" for name in CRITERIA)) if name not in (reader.fieldnames or ())
+    ]
     if missing:
         raise DataError(f"{path.name}: no column '{missing[0]}' in the header")
     found: dict[str, HumanScore] = {}
@@ -71,7 +73,9 @@ def read_sheet(path: Path, ids: Sequence[str]) -> tuple[HumanScore, ...]:
             raise DataError(f"{place}: id {row['id']!r} is none of the explanations")
         if row["id"] in found:
             raise DataError(f"{place}: id {row['id']!r} was there before; keep one of them")
-        values = {name: _score(row[f"human_{name}"], f"{place}: human_{name}") for name in CRITERIA if row[f"human_{name}"]}
+        values = {
+            name: _score(row[f"human_{name}"], f"{place}: human_{name}") for name in CRITERIA if row[f"human_{name}"]
+        }
         if values:
             found[row["id"]] = HumanScore(id=row["id"], values=values, comment=row.get("comment") or "")
     return tuple(found.values())
@@ -133,6 +137,8 @@ def read_judgement(answer: str) -> dict[str, float] | None:
     except json.JSONDecodeError:
         return None
     values = {name: content.get(name) for name in CRITERIA}
-    if any(isinstance(v, bool) or not isinstance(v, int | float) or not LOWEST <= v <= HIGHEST for v in values.values()):
+    if any(
+        isinstance(v, bool) or not isinstance(v, int | float) or not LOWEST <= v <= HIGHEST for v in values.values()
+    ):
         return None
     return {name: float(value) for name, value in values.items()}

@@ -19,7 +19,9 @@ UNITS = "day|session|bar|week|hour|minute|month|quarter|year|period"
 WINDOW = rf"(?P<w>\d+)[ -](?P<u>{UNITS})s?"
 AMOUNT = r"(?<![\w.])[-+]?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\w]*\d)"
 NUMBER = rf"{AMOUNT}(?:\s?(?:%|percent\b|per cent\b|bps\b|basis points\b|x\b|times\b|points?\b|pts\b))?(?![\w%])"
-AVERAGE_TIMES = r"(?: (?:its|the|their) (?:(?P<w>\d+)[ -](?:day|bar|session|week|hour) )?(?:average|mean|norm)(?: volume)?)"
+AVERAGE_TIMES = (
+    r"(?: (?:its|the|their) (?:(?P<w>\d+)[ -](?:day|bar|session|week|hour) )?(?:average|mean|norm)(?: volume)?)"
+)
 MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DATE = (
@@ -31,7 +33,14 @@ SPAN = (
     rf"|(?:(?:over|in|during|for|on|across) )?(?:the|a|this|one|its)(?: (?:past|last|previous|prior))? (?P<v>{UNITS})\b"
     r"|today|on the day|weekly|monthly|quarterly|daily"
 )
-PLAIN = {"today": "day", "on the day": "day", "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter"}
+PLAIN = {
+    "today": "day",
+    "on the day": "day",
+    "daily": "day",
+    "weekly": "week",
+    "monthly": "month",
+    "quarterly": "quarter",
+}
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 SMALL = (
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
@@ -44,7 +53,9 @@ SPELLED = re.compile(
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)[\"')\]]*\s+|\n+")
 LIST_MARK = re.compile(r"^[ \t]*(?:\d{1,2}[.)]\s+|[-*•#>]+\s*)", re.MULTILINE)
-PLAIN_SIGNS = str.maketrans({"−": "-", "–": "-", "—": ";", "‑": "-", "‐": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "×": "x"})
+PLAIN_SIGNS = str.maketrans(
+    {"−": "-", "–": "-", "—": ";", "‑": "-", "‐": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "×": "x"}
+)
 LOOK_AHEAD = re.compile(r"\(\?[=!](?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
 OPTIONAL = re.compile(r"\(\?:[^()]*\)\?|\(\?[=!][^()]*\)")
 KINDS = "idMNHTQDRSBAXUkh"
@@ -115,7 +126,13 @@ def _grammar() -> _Grammar:
             entries[kind] += [(pattern, {"side": side}) for pattern in patterns]
     for action, patterns in lexicon["actions"].items():
         entries["A"] += [(pattern, {"action": action}) for pattern in patterns]
-    for kind, group in (("B", "between"), ("X", "negations"), ("U", "forecasts"), ("-", "idioms"), ("|", "stop_breaks")):
+    for kind, group in (
+        ("B", "between"),
+        ("X", "negations"),
+        ("U", "forecasts"),
+        ("-", "idioms"),
+        ("|", "stop_breaks"),
+    ):
         entries[kind] += [(pattern, {}) for pattern in lexicon[group]]
     entries["M"] = [(rf"{AMOUNT}\s?(?:x|times){AVERAGE_TIMES}", {"is_times": True})]
     entries["N"] = [(NUMBER, {})]
