@@ -31,10 +31,13 @@ from tradewright.explain.writer import describe, explain, seeded
 
 TRAIN_FILE, EVAL_FILE = "train_data.json", "eval_data.json"
 KINDS = ("explanation", "commentary")
+NEEDED = ("rsi_14", "macd_histogram", "sma_50_distance", "bollinger_place", "volatility_20", "return_20")
+"""Indicators without which a decision is left out: those of the first bars could be explained by nothing."""
 SYSTEM = {
     "explanation": "You explain the decisions of a trading agent. Use only the facts that are given; state the action.",
     "commentary": "You write market commentary. Use only the facts that are given; cover several horizons and both sides.",
 }
+MIN_MOMENTS = 8
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +51,7 @@ class SetChecks:
         actions: Share of each action among the explanations.
         parsed: Share of the explanations whose text states exactly its label.
         is_faithful: Share of all answers that pass the fact check; NaN-free, since sets are not empty.
-        missing: Ids of explanations that lack an indicator which the lexicon names.
+        missing: Ids of explanations whose decision lacks one of ``NEEDED``, or whose prompt does not give its facts.
         out_of_range: ``id: indicator`` of values outside the range of the lexicon.
         warnings: Sentences for reports.
     """
@@ -124,9 +127,13 @@ class Explanations:
         Raises:
             DataError: There are too few decisions, or an edit is wrong.
         """
-        markets = market_states(states)
-        if len(markets) < 8:
-            raise DataError(f"explanations need decisions of at least 8 moments, had {len(markets)}")
+        usable = [state for state in states if all(name in state.indicators for name in NEEDED)]
+        markets = market_states(usable)
+        if len(markets) < MIN_MOMENTS:
+            raise DataError(
+                f"explanations need decisions of at least {MIN_MOMENTS} moments whose indicators are known, had"
+                f" {len(markets)} of {len(states)} decisions; use more bars"
+            )
         first = min(max(int(len(markets) * self.split_ratio + 0.5), 1), len(markets) - 2)
         second = first + (len(markets) - first + 1) // 2
         num_eval = self.num_samples - self.num_train
@@ -134,8 +141,10 @@ class Explanations:
         cuts = {"train": markets[:first], "validation": markets[first:second], "test": markets[second:]}
         parts = {split: self._examples(cuts[split], sizes[split]) for split in SPLITS}
         if self.edits is not None:
-            self._apply_edits(parts, states, markets)
-        note = "Answers were generated from the decisions and checked against them; people may edit them."
+            self._apply_edits(parts, usable, markets)
+        left_out = len(states) - len(usable)
+        note = "Answers are generated from the decisions and true of them by the fact check, unless people edited them."
+        note += f" {left_out:,} decisions of the first bars are left out." if left_out else ""
         found = sets_of(parts, name=name, is_synthetic=is_synthetic, note=note)
         everything = (*found.train, *found.validation, *found.test)
         for warning in self._warnings(_action_shares(everything)):
@@ -294,11 +303,11 @@ def _checked(example: Example) -> Faithfulness:
 
 
 def _indicator_faults(examples: Sequence[Example]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return explanations whose prompt lacks an indicator that its state has, and values out of range."""
+    """Return explanations without their indicators, and values out of range."""
     missing, outside = [], []
     for example in examples:
         (state,) = states_in(example)
-        if describe(state) not in example.prompt[-1]["content"]:
+        if describe(state) not in example.prompt[-1]["content"] or any(n not in state.indicators for n in NEEDED):
             missing.append(example.id)
         for name, value in state.indicators.items():
             indicator = indicators().get(name)
