@@ -23,7 +23,9 @@ def test_states_are_the_same_however_many_bars_follow(panel_of: Callable[..., Pa
     positions = random_positions(160, 2)
     whole = {state.id: state for state in states_of(panel, positions, Range(260, 420))}
     for stop in rng.integers(262, 420, 4):
-        cut = Positions(weights_TN=positions.weights_TN[: stop - 260], confidence_TN=positions.confidence_TN[: stop - 260])
+        cut = Positions(
+            weights_TN=positions.weights_TN[: stop - 260], confidence_TN=positions.confidence_TN[: stop - 260]
+        )
         states = states_of(panel.slice(0, int(stop)), cut, Range(260, int(stop)))
         assert len(states) > 2
         assert all(whole[state.id] == state for state in states)

@@ -19,8 +19,20 @@ def written(folder: Path, rows: list, name: str = "pairs.jsonl") -> str:
 FORMS = [
     {"prompt": "Say A.", "completion": "A"},
     {"instruction": "Say", "input": "B", "output": "B"},
-    {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "C?"}, {"role": "assistant", "content": "C"}]},
-    {"prompt": [{"role": "user", "content": "D?"}], "completion": "D", "kind": "letter", "label": "D", "facts": {"n": 4}},
+    {
+        "messages": [
+            {"role": "system", "content": "s"},
+            {"role": "user", "content": "C?"},
+            {"role": "assistant", "content": "C"},
+        ]
+    },
+    {
+        "prompt": [{"role": "user", "content": "D?"}],
+        "completion": "D",
+        "kind": "letter",
+        "label": "D",
+        "facts": {"n": 4},
+    },
 ]
 
 

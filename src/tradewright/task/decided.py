@@ -119,7 +119,9 @@ def results_lines(decided: DecidedRun, cutoff: str) -> list[str]:
     metrics = read_metrics(decided.trained.directory)
     names = sorted({key.split("/")[1] for key in metrics if key.startswith("baseline/")})
     if not names:
-        raise RunError(f"{decided.trained.directory / METRICS}: no figures of baselines; expected a run that was judged")
+        raise RunError(
+            f"{decided.trained.directory / METRICS}: no figures of baselines; expected a run that was judged"
+        )
     panel, rows = decided.bench.panel, decided.bench.ranges.test
     first, last = (str(panel.ts_T[t].astype("datetime64[D]")) for t in (rows.start, rows.stop - 1))
     rules = [name for name in names if name not in ("buy_and_hold", "shuffled_labels")]

@@ -159,9 +159,7 @@ class Explain:
             judged=None if self.judge is None else ask_judge(self.judge, scores, facts),
         )
 
-    def _write(
-        self, decided: DecidedRun, chosen: Sequence[State], graded: Graded, figures: dict[str, float]
-    ) -> None:
+    def _write(self, decided: DecidedRun, chosen: Sequence[State], graded: Graded, figures: dict[str, float]) -> None:
         rows = [
             {
                 "id": one.id,
