@@ -1,5 +1,7 @@
 """Prompts that try to make the chat do something else, and ordinary questions about trading that must be answered."""
 
+# ruff: noqa: RUF001 - letters that look like others are the point
+
 import base64
 import codecs
 

@@ -117,7 +117,7 @@ WRITTEN_BY_OTHERS: tuple[tuple[str, bool], ...] = (
     ("20-day volatility is 145 bps.", True),
     ("An RSI of twenty-eight.", True),
     ("An RSI of fifty-eight.", False),
-    ("**RSI(14)**: 28.4\n- %B: 0.08\n- 5-day return: −3.20%", True),
+    ("**RSI(14)**: 28.4\n- %B: 0.08\n- 5-day return: \N{MINUS SIGN}3.20%", True),
     ("RSI(15) is 28.4.", False),
     ("RSI between 25 and 30.", True),
     ("RSI between 40 and 60.", False),

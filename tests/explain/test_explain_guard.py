@@ -1,4 +1,4 @@
-"""Nothing that is asked calls a tool outside the list, whatever a language model makes of it; ordinary questions pass."""
+"""No question calls a tool outside the list, whatever a language model makes of it; ordinary questions pass."""
 
 import json
 from collections.abc import Callable

@@ -13,9 +13,11 @@ from explained import decided
 
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
-from tradewright.errors import DataError
-from tradewright.examples.explanations import EVAL_FILE, NEEDED, TRAIN_FILE, Explanations, states_in, write_sets
+from tradewright.errors import ConfigError, DataError
+from tradewright.examples.explanations import EVAL_FILE, NEEDED, TRAIN_FILE, Explanations, write_sets
 from tradewright.examples.json import JsonExamples
+from tradewright.explain.decision_log import write_decisions
+from tradewright.explain.grades import grade_text, states_in
 from tradewright.explain.phrases import instructions
 from tradewright.explain.state import State, states_of
 from tradewright.explain.writer import describe
@@ -124,7 +126,7 @@ def test_files_load_back_equal(states: tuple[State, ...], tmp_path: Path) -> Non
     sets = Explanations(num_samples=60).sets(states)
     train, evaluation = write_sets(sets, tmp_path)
     assert (train.name, evaluation.name) == (TRAIN_FILE, EVAL_FILE) == ("train_data.json", "eval_data.json")
-    again = JsonExamples(path=[str(train), str(evaluation)], name=sets.name).sets()
+    again = JsonExamples(path=[str(train), str(evaluation)], name=sets.name).read()
     assert (again.train, again.validation, again.test) == (sets.train, sets.validation, sets.test)
     assert again.fingerprint == sets.fingerprint
     rows = json.loads(train.read_text())
@@ -140,7 +142,13 @@ def test_edited_answers_win_over_generated_ones(states: tuple[State, ...], tmp_p
     text = f"An editor's words: the agent {word}, with RSI(14) at {state.indicators['rsi_14']:.1f}."
     rows = [{"id": own.id, "prompt": "Explain.", "completion": text}]
     sampled = {example.id for example in before.train}
-    absent = next(s for s in states if f"{s.id}-explanation-0" not in sampled and set(NEEDED) <= set(s.indicators))
+    absent = next(
+        s
+        for s in states
+        if f"{s.id}-explanation-0" not in sampled
+        and set(NEEDED) <= set(s.indicators)
+        and s.known_at > before.train[0].known_at
+    )
     word = {"BUY": "buys", "SELL": "sells", "HOLD": "holds"}[absent.action]
     rows.append({"id": f"{absent.id}-explanation-7", "prompt": "Explain.", "completion": f"Edited: the agent {word}."})
     path = tmp_path / "edits.jsonl"
@@ -189,3 +197,17 @@ def test_impossible_settings_are_refused(arguments: dict, words: str) -> None:
 def test_too_few_decisions_are_refused(panel_of: Callable[..., Panel]) -> None:
     with pytest.raises(DataError, match="at least 8 moments"):
         Explanations(num_samples=40).sets(decided(panel_of(120, 1), first=100))
+
+
+def test_sets_are_read_from_the_log_and_answers_graded_by_its_facts(states: tuple[State, ...], tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    write_decisions(path, states)
+    made = Explanations(num_samples=40, decisions=str(path))
+    sets = made.read()
+    assert sets == Explanations(num_samples=40).sets(states)
+    for example in sets.test:
+        right, wrong = made.grade(example, example.completion), made.grade(example, "It rose 77.7% over 5 days.")
+        assert (right["faithful"], right["claim_precision"], wrong["faithful"]) == (1.0, 1.0, 0.0)
+    assert grade_text(replace(sets.test[0], facts={}), "x") == {}
+    with pytest.raises(ConfigError, match=r"examples\.decisions must name a decisions\.jsonl"):
+        Explanations().read()

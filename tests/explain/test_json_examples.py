@@ -1,4 +1,4 @@
-"""Examples of one's own from JSON and JSONL: three forms of rows, cut by name, time or order; errors by file and row."""
+"""Examples of one's own from JSON and JSONL: forms of rows, cuts by name, time or order; errors by file and row."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ FORMS = [
 
 @pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.json"])
 def test_every_form_of_row_becomes_an_example(tmp_path: Path, name: str) -> None:
-    sets = JsonExamples(path=written(tmp_path, FORMS * 5, name), train=0.6, validation=0.2).sets()
+    sets = JsonExamples(path=written(tmp_path, FORMS * 5, name), train=0.6, validation=0.2).read()
     assert (len(sets.train), len(sets.validation), len(sets.test)) == (12, 4, 4)
     first = sets.train[:4]
     assert [example.completion for example in first] == ["A", "B", "C", "D"]
@@ -50,7 +50,7 @@ def test_every_form_of_row_becomes_an_example(tmp_path: Path, name: str) -> None
 
 def test_rows_with_time_are_cut_by_it_and_equal_times_stay_together(tmp_path: Path) -> None:
     rows = [{"prompt": "p", "completion": "c", "when": f"2020-01-{1 + n // 3:02d}", "id": str(n)} for n in range(30)]
-    sets = JsonExamples(path=written(tmp_path, rows[::-1]), time_column="when", train=0.5, validation=0.25).sets()
+    sets = JsonExamples(path=written(tmp_path, rows[::-1]), time_column="when", train=0.5, validation=0.25).read()
     assert len(sets.train) == 15
     assert max(e.known_at for e in sets.train) < min(e.known_at for e in sets.validation)
     assert max(e.known_at for e in sets.validation) < min(e.known_at for e in sets.test)
@@ -59,7 +59,7 @@ def test_rows_with_time_are_cut_by_it_and_equal_times_stay_together(tmp_path: Pa
 def test_named_splits_are_kept_over_several_files(tmp_path: Path) -> None:
     first = written(tmp_path, [{"prompt": "p", "completion": "c", "split": "train"}], "a.jsonl")
     second = written(tmp_path, [{"prompt": "p", "completion": "c", "split": "test"}], "b.jsonl")
-    sets = JsonExamples(path=[first, second]).sets()
+    sets = JsonExamples(path=[first, second]).read()
     assert ([e.id for e in sets.train], [e.id for e in sets.test]) == (["a-1"], ["b-1"])
 
 
@@ -87,12 +87,12 @@ GOOD = {"prompt": "p", "completion": "c"}
 )
 def test_faulty_row_is_refused_by_file_and_row(tmp_path: Path, rows: list, words: str) -> None:
     with pytest.raises(DataError, match=words):
-        JsonExamples(path=written(tmp_path, rows)).sets()
+        JsonExamples(path=written(tmp_path, rows)).read()
 
 
 def test_broken_json_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('[\n{"prompt": "p",\n]')
-    with pytest.raises(DataError, match="x.json line 3: not valid JSON"):
-        JsonExamples(path=str(tmp_path / "x.json")).sets()
+    with pytest.raises(DataError, match=r"x\.json line 3: not valid JSON"):
+        JsonExamples(path=str(tmp_path / "x.json")).read()
     with pytest.raises(DataError, match="no such file"):
-        JsonExamples(path=str(tmp_path / "absent.json")).sets()
+        JsonExamples(path=str(tmp_path / "absent.json")).read()

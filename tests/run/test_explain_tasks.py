@@ -30,7 +30,7 @@ def test_text_half_of_a_trained_run(command: Callable[..., Path], tmp_path: Path
 
     assert main(("generate_data", f"run={run}", "task.examples.num_samples=100")) == 0
     printed = capsys.readouterr().out
-    sets = JsonExamples(path=[str(folder / "train_data.json"), str(folder / "eval_data.json")]).sets()
+    sets = JsonExamples(path=[str(folder / "train_data.json"), str(folder / "eval_data.json")]).read()
     assert (len(sets.train), len(sets.validation), len(sets.test)) == (90, 5, 5)
     assert read_json(folder / "data_checks.json")["data/faithful"] == 1.0
     assert "-> " in printed

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tradewright.errors import DataError, suggest
+from tradewright.errors import ConfigError, DataError, suggest
 from tradewright.examples.example import Example, ExampleSets, Message, Messages
 from tradewright.examples.json import sets_of
 from tradewright.examples.rows import SPLITS, Row, read_rows, to_row, write_rows
@@ -23,10 +23,12 @@ from tradewright.explain.commentary import (
     market_states,
     write_commentary,
 )
+from tradewright.explain.decision_log import read_decisions
 from tradewright.explain.facts import Faithfulness, check
+from tradewright.explain.grades import grade_text, states_in
 from tradewright.explain.lexicon import indicators
 from tradewright.explain.phrases import instructions
-from tradewright.explain.state import ACTIONS, State, from_json, to_json
+from tradewright.explain.state import ACTIONS, State, to_json
 from tradewright.explain.writer import describe, explain, seeded
 
 TRAIN_FILE, EVAL_FILE = "train_data.json", "eval_data.json"
@@ -35,7 +37,7 @@ NEEDED = ("rsi_14", "macd_histogram", "sma_50_distance", "bollinger_place", "vol
 """Indicators without which a decision is left out: those of the first bars could be explained by nothing."""
 SYSTEM = {
     "explanation": "You explain the decisions of a trading agent. Use only the facts that are given; state the action.",
-    "commentary": "You write market commentary. Use only the facts that are given; cover several horizons and both sides.",
+    "commentary": "You write market commentary. Use only the facts that are given; cover horizons and both sides.",
 }
 MIN_MOMENTS = 8
 log = logging.getLogger(__name__)
@@ -75,6 +77,7 @@ class Explanations:
         tasks: Weight of each kind of example: ``explanation``, ``commentary``.
         balance: Draw every action equally often, where it occurs; else as often as the agent chose it.
         min_share: Share of an action below which a warning is given, in [0, 1/3].
+        decisions: Log of decisions that ``read`` makes the sets of, ``decisions.jsonl``; None: states are handed over.
         edits: JSON or JSONL file of edited examples, which win by id; None: none.
         seed: Of samples, words and instructions.
 
@@ -90,6 +93,7 @@ class Explanations:
         tasks: dict[str, float] | None = None,
         balance: bool = False,
         min_share: float = 0.1,
+        decisions: str | None = None,
         edits: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -114,7 +118,26 @@ class Explanations:
             raise ValueError(f"split_ratio must leave 2 samples on either side, was {split_ratio} of {num_samples}")
         self.num_samples, self.balance, self.min_share, self.seed = num_samples, balance, min_share, seed
         self.split_ratio = split_ratio
+        self.decisions = None if decisions is None else Path(decisions).expanduser()
         self.edits = None if edits is None else Path(edits).expanduser()
+
+    def read(self) -> ExampleSets:
+        """Return the sets of the logged decisions.
+
+        Raises:
+            ConfigError: No log was named.
+            DataError: The log, or an edit, is wrong.
+        """
+        if self.decisions is None:
+            raise ConfigError(
+                "examples.decisions must name a decisions.jsonl, was null; `tradewright generate_data run=<run>` writes"
+                " it"
+            )
+        return self.sets(read_decisions(self.decisions))
+
+    def grade(self, example: Example, text: str) -> Mapping[str, float]:
+        """Grade a written answer by the facts of its decision; see ``explain.grades``."""
+        return grade_text(example, text)
 
     def sets(self, states: Sequence[State], *, name: str = "explanations", is_synthetic: bool = False) -> ExampleSets:
         """Return the sets.
@@ -284,18 +307,6 @@ def _commentary(market: MarketState, copy: int, seed: int) -> Example:
         kind="commentary",
         facts={"states": [to_json(state) for state in market.states]},
     )
-
-
-def states_in(example: Example) -> tuple[State, ...]:
-    """Return the states that an example's answer is checked against.
-
-    Raises:
-        DataError: The example holds none.
-    """
-    rows = example.facts.get("states")
-    if not isinstance(rows, list) or not rows:
-        raise DataError(f"example {example.id}: holds no states to check its answer against")
-    return tuple(from_json(row, f"example {example.id}") for row in rows)
 
 
 def _checked(example: Example) -> Faithfulness:

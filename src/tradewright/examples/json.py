@@ -6,7 +6,7 @@ no time. What ``task=generate_data`` wrote loads back equal.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from tradewright.errors import DataError
 from tradewright.examples.example import Example, ExampleSets
 from tradewright.examples.rows import SPLITS, Row, read_rows, to_row
+from tradewright.explain.grades import grade_text
 
 
 class JsonExamples:
@@ -50,11 +51,11 @@ class JsonExamples:
         self.train, self.validation = train, validation
         self.name = name or self.paths[0].stem
 
-    def sets(self) -> ExampleSets:
+    def read(self) -> ExampleSets:
         """Read and cut.
 
         Raises:
-            DataError: A file or row is malformed, some rows name a split or time and others do not, or the sets overlap.
+            DataError: A file or row is malformed, only some rows name a split or time, or the sets overlap.
         """
         rows = [row for path in self.paths for row in read_rows(path, time_column=self.time_column, kind=self.kind)]
         named = [row for row in rows if row.split is not None]
@@ -66,6 +67,10 @@ class JsonExamples:
         else:
             parts = self._cut(rows)
         return sets_of(parts, name=self.name)
+
+    def grade(self, example: Example, text: str) -> Mapping[str, float]:
+        """Grade a written answer by the facts that its row carries; see ``explain.grades``."""
+        return grade_text(example, text)
 
     def _cut(self, rows: Sequence[Row]) -> dict[str, list[Example]]:
         timed = [row for row in rows if row.example.known_at is not None]

@@ -33,7 +33,7 @@ PRICES = (
 def indicators_of(panel: Panel) -> dict[str, Float]:
     """Return every indicator as ``[T, N]``, NaN where not enough bars exist yet.
 
-    Units: ``rsi_14`` 0 to 100; ``sma_*``, ``macd*``, bands, ``high_252`` and ``low_252`` (highest and lowest close) prices;
+    Units: ``rsi_14`` 0 to 100; ``sma_*``, ``macd*``, bands, ``high_252`` and ``low_252`` (of the closes) prices;
     ``*_distance``, ``return_*``, ``atr_14`` (of the close), ``bollinger_width``, ``volatility_20`` (deviation of the
     bars' log returns) and ``drawdown_252`` (>= 0, below the highest close) percent; ``bollinger_place`` 0 at the lower
     and 1 at the upper band; ``range_252`` percent, 0 at the lowest and 100 at the highest close; ``volume_ratio`` the

@@ -1,4 +1,4 @@
-"""Five criteria from 1 to 5 for an explanation, each by a formula that anybody can recompute, and the gate over a sample.
+"""Five criteria from 1 to 5 for an explanation, each by a formula to be recomputed, and the gate over a sample.
 
 * factual accuracy: 1 + 4 P, P the share of true claims; at most 2 where the stated action is wrong or missing;
 * technical relevance: 1 + 4 min(1, G / 3), G the kinds of indicator (momentum, trend, volatility, ...) in true claims;
@@ -130,7 +130,8 @@ OPPOSITES = frozenset(
     for pair in (
         ("oversold", "overbought"), ("bullish_macd", "bearish_macd"), ("golden_cross", "death_cross"),
         ("long_uptrend", "long_downtrend"), ("medium_uptrend", "medium_downtrend"), ("heavy_volume", "light_volume"),
-        ("short_uptrend", "short_downtrend"), ("positive_momentum", "negative_momentum"), ("more_volume", "less_volume"),
+        ("short_uptrend", "short_downtrend"), ("positive_momentum", "negative_momentum"),
+        ("more_volume", "less_volume"),
         ("high_volatility", "low_volatility"), ("upper_band", "lower_band"), ("deep_drawdown", "shallow_drawdown"),
         ("near_high", "near_low"), ("long", "flat"), ("long", "short"), ("flat", "short"),
     )

@@ -10,7 +10,8 @@ from typing import ClassVar
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tradewright.explain.answers import Answer, Chat as Conversation, DecisionTools
+from tradewright.explain.answers import Answer, DecisionTools
+from tradewright.explain.answers import Chat as Conversation
 from tradewright.explain.sessions import Rated, mean_ratings, ratings_by_category, read_sessions, run_sessions
 from tradewright.output import write_text
 from tradewright.task.decided import DecidedRun, cutoff_text, decided_run, print_means, results_lines

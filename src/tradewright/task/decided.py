@@ -1,4 +1,4 @@
-"""The decisions of a trained run as states: its policy over its own three ranges, and what it earned beside baselines."""
+"""The decisions of a trained run as states: of its policy over its own three ranges, and what it earned."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
