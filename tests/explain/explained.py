@@ -35,7 +35,13 @@ ACTIONS = [
     ("BUY", "SELL"), ("buys", "sells"), ("buying", "selling"), ("to buy", "to sell"), ("HOLD", "BUY"),
     ("holds", "buys"), ("holding", "selling"), ("to hold", "to sell"), ("SELL", "HOLD"),
 ]  # fmt: skip
-SIDES = [("above", "below"), ("rose", "fell"), ("gained", "lost"), ("climbed", "dropped"), ("is positive", "is negative")]
+SIDES = [
+    ("above", "below"),
+    ("rose", "fell"),
+    ("gained", "lost"),
+    ("climbed", "dropped"),
+    ("is positive", "is negative"),
+]
 WORDS = [
     ("oversold", "overbought"), ("uptrend", "downtrend"), ("bullish", "bearish"), ("heavy volume", "light volume"),
     ("elevated volatility", "low volatility"), ("golden cross", "death cross"), ("upper band", "lower band"),

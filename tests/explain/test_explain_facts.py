@@ -117,7 +117,7 @@ WRITTEN_BY_OTHERS: tuple[tuple[str, bool], ...] = (
     ("20-day volatility is 145 bps.", True),
     ("An RSI of twenty-eight.", True),
     ("An RSI of fifty-eight.", False),
-    ("**RSI(14)**: 28.4\n- %B: 0.08\n- 5-day return: −3.20%", True),
+    ("**RSI(14)**: 28.4\n- %B: 0.08\n- 5-day return: \N{MINUS SIGN}3.20%", True),
     ("RSI(15) is 28.4.", False),
     ("RSI between 25 and 30.", True),
     ("RSI between 40 and 60.", False),
@@ -160,7 +160,14 @@ def test_texts_in_other_words_are_judged_by_what_they_say(monday: State, text: s
 
 
 def test_numbers_are_true_to_their_printed_decimals(monday: State) -> None:
-    for text, is_true in (("28", True), ("28.4", True), ("28.41", True), ("28.40", False), ("29", False), ("28.5", False)):
+    for text, is_true in (
+        ("28", True),
+        ("28.4", True),
+        ("28.41", True),
+        ("28.40", False),
+        ("29", False),
+        ("28.5", False),
+    ):
         assert check(f"RSI(14) is {text}.", monday).is_faithful is is_true, text
 
 

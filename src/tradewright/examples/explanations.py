@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from tradewright.errors import DataError, suggest
+from tradewright.errors import ConfigError, DataError, suggest
 from tradewright.examples.example import Example, ExampleSets, Message, Messages
 from tradewright.examples.json import sets_of
 from tradewright.examples.rows import SPLITS, Row, read_rows, to_row, write_rows
+from tradewright.examples.source import Market
 from tradewright.explain.commentary import (
     MarketState,
     check_commentary,
@@ -23,18 +25,23 @@ from tradewright.explain.commentary import (
     market_states,
     write_commentary,
 )
+from tradewright.explain.decision_log import read_decisions
 from tradewright.explain.facts import Faithfulness, check
+from tradewright.explain.grades import grade_text, states_in
 from tradewright.explain.lexicon import indicators
 from tradewright.explain.phrases import instructions
-from tradewright.explain.state import ACTIONS, State, from_json, to_json
+from tradewright.explain.state import ACTIONS, State, to_json
 from tradewright.explain.writer import describe, explain, seeded
 
 TRAIN_FILE, EVAL_FILE = "train_data.json", "eval_data.json"
 KINDS = ("explanation", "commentary")
+NEEDED = ("rsi_14", "macd_histogram", "sma_50_distance", "bollinger_place", "volatility_20", "return_20")
+"""Indicators without which a decision is left out: those of the first bars could be explained by nothing."""
 SYSTEM = {
     "explanation": "You explain the decisions of a trading agent. Use only the facts that are given; state the action.",
-    "commentary": "You write market commentary. Use only the facts that are given; cover several horizons and both sides.",
+    "commentary": "You write market commentary. Use only the facts that are given; cover horizons and both sides.",
 }
+MIN_MOMENTS = 8
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +55,7 @@ class SetChecks:
         actions: Share of each action among the explanations.
         parsed: Share of the explanations whose text states exactly its label.
         is_faithful: Share of all answers that pass the fact check; NaN-free, since sets are not empty.
-        missing: Ids of explanations that lack an indicator which the lexicon names.
+        missing: Ids of explanations whose decision lacks one of ``NEEDED``, or whose prompt does not give its facts.
         out_of_range: ``id: indicator`` of values outside the range of the lexicon.
         warnings: Sentences for reports.
     """
@@ -72,12 +79,15 @@ class Explanations:
         tasks: Weight of each kind of example: ``explanation``, ``commentary``.
         balance: Draw every action equally often, where it occurs; else as often as the agent chose it.
         min_share: Share of an action below which a warning is given, in [0, 1/3].
+        decisions: Log of decisions that ``read`` makes the sets of, ``decisions.jsonl``; None: states are handed over.
         edits: JSON or JSONL file of edited examples, which win by id; None: none.
         seed: Of samples, words and instructions.
 
     Raises:
         ValueError: A value is out of range.
     """
+
+    needs_market: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -87,6 +97,7 @@ class Explanations:
         tasks: dict[str, float] | None = None,
         balance: bool = False,
         min_share: float = 0.1,
+        decisions: str | None = None,
         edits: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -111,7 +122,26 @@ class Explanations:
             raise ValueError(f"split_ratio must leave 2 samples on either side, was {split_ratio} of {num_samples}")
         self.num_samples, self.balance, self.min_share, self.seed = num_samples, balance, min_share, seed
         self.split_ratio = split_ratio
+        self.decisions = None if decisions is None else Path(decisions).expanduser()
         self.edits = None if edits is None else Path(edits).expanduser()
+
+    def read(self, market: Market | None = None) -> ExampleSets:
+        """Return the sets of the logged decisions.
+
+        Raises:
+            ConfigError: No log was named.
+            DataError: The log, or an edit, is wrong.
+        """
+        if self.decisions is None:
+            raise ConfigError(
+                "examples.decisions must name a decisions.jsonl, was null; `tradewright generate_data run=<run>` writes"
+                " it"
+            )
+        return self.sets(read_decisions(self.decisions))
+
+    def grade(self, example: Example, text: str) -> Mapping[str, float]:
+        """Grade a written answer by the facts of its decision; see ``explain.grades``."""
+        return grade_text(example, text)
 
     def sets(self, states: Sequence[State], *, name: str = "explanations", is_synthetic: bool = False) -> ExampleSets:
         """Return the sets.
@@ -124,9 +154,13 @@ class Explanations:
         Raises:
             DataError: There are too few decisions, or an edit is wrong.
         """
-        markets = market_states(states)
-        if len(markets) < 8:
-            raise DataError(f"explanations need decisions of at least 8 moments, had {len(markets)}")
+        usable = [state for state in states if all(name in state.indicators for name in NEEDED)]
+        markets = market_states(usable)
+        if len(markets) < MIN_MOMENTS:
+            raise DataError(
+                f"explanations need decisions of at least {MIN_MOMENTS} moments whose indicators are known, had"
+                f" {len(markets)} of {len(states)} decisions; use more bars"
+            )
         first = min(max(int(len(markets) * self.split_ratio + 0.5), 1), len(markets) - 2)
         second = first + (len(markets) - first + 1) // 2
         num_eval = self.num_samples - self.num_train
@@ -134,8 +168,10 @@ class Explanations:
         cuts = {"train": markets[:first], "validation": markets[first:second], "test": markets[second:]}
         parts = {split: self._examples(cuts[split], sizes[split]) for split in SPLITS}
         if self.edits is not None:
-            self._apply_edits(parts, states, markets)
-        note = "Answers were generated from the decisions and checked against them; people may edit them."
+            self._apply_edits(parts, usable, markets)
+        left_out = len(states) - len(usable)
+        note = "Answers are generated from the decisions and true of them by the fact check, unless people edited them."
+        note += f" {left_out:,} decisions of the first bars are left out." if left_out else ""
         found = sets_of(parts, name=name, is_synthetic=is_synthetic, note=note)
         everything = (*found.train, *found.validation, *found.test)
         for warning in self._warnings(_action_shares(everything)):
@@ -277,28 +313,16 @@ def _commentary(market: MarketState, copy: int, seed: int) -> Example:
     )
 
 
-def states_in(example: Example) -> tuple[State, ...]:
-    """Return the states that an example's answer is checked against.
-
-    Raises:
-        DataError: The example holds none.
-    """
-    rows = example.facts.get("states")
-    if not isinstance(rows, list) or not rows:
-        raise DataError(f"example {example.id}: holds no states to check its answer against")
-    return tuple(from_json(row, f"example {example.id}") for row in rows)
-
-
 def _checked(example: Example) -> Faithfulness:
     return check(example.completion, states_in(example))
 
 
 def _indicator_faults(examples: Sequence[Example]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return explanations whose prompt lacks an indicator that its state has, and values out of range."""
+    """Return explanations without their indicators, and values out of range."""
     missing, outside = [], []
     for example in examples:
         (state,) = states_in(example)
-        if describe(state) not in example.prompt[-1]["content"]:
+        if describe(state) not in example.prompt[-1]["content"] or any(n not in state.indicators for n in NEEDED):
             missing.append(example.id)
         for name, value in state.indicators.items():
             indicator = indicators().get(name)

@@ -16,6 +16,7 @@ from tradewright.errors import DataError
 from tradewright.examples.example import Example, ExampleSets
 from tradewright.examples.rows import SPLITS, Row, read_rows, to_row
 from tradewright.examples.source import Market
+from tradewright.explain.grades import grade_text
 
 
 class JsonExamples:
@@ -58,7 +59,7 @@ class JsonExamples:
         """Read and cut.
 
         Raises:
-            DataError: A file or row is malformed, some rows name a split or time and others do not, or the sets overlap.
+            DataError: A file or row is malformed, only some rows name a split or time, or the sets overlap.
         """
         rows = [row for path in self.paths for row in read_rows(path, time_column=self.time_column, kind=self.kind)]
         named = [row for row in rows if row.split is not None]
@@ -72,8 +73,8 @@ class JsonExamples:
         return sets_of(parts, name=self.name)
 
     def grade(self, example: Example, text: str) -> Mapping[str, float]:
-        """Return nothing: what makes an answer good is not known of any."""
-        return {}
+        """Grade a written answer by the facts that its row carries; see ``explain.grades``."""
+        return grade_text(example, text)
 
     def _cut(self, rows: Sequence[Row]) -> dict[str, list[Example]]:
         timed = [row for row in rows if row.example.known_at is not None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tradewright.errors import DataError
-from tradewright.explain.claims import Claim
+from tradewright.explain.claim import Claim
 from tradewright.explain.facts import Faithfulness, check
 from tradewright.explain.lexicon import bar_word, bars_in, indicators, value_text, words
 from tradewright.explain.phrases import Factor, factors_of, values_of
@@ -75,7 +75,7 @@ def describe_market(market: MarketState) -> str:
 
 
 def write_commentary(market: MarketState, seed: int = 0) -> str:
-    """Write one true commentary: horizons from short to long, trend and momentum, risk, and what speaks for and against.
+    """Write one true commentary: horizons from short to long, trend, momentum, risk, and what speaks for and against.
 
     Args:
         market: What was known.

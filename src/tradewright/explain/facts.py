@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tradewright.explain.claims import Claim, parse
+from tradewright.explain.claim import Claim
+from tradewright.explain.claims import parse
 from tradewright.explain.lexicon import indicators, value_text, words
 from tradewright.explain.state import State
 from tradewright.explain.tokens import MONTHS, WEEKDAYS

@@ -33,7 +33,7 @@ PRICES = (
 def indicators_of(panel: Panel) -> dict[str, Float]:
     """Return every indicator as ``[T, N]``, NaN where not enough bars exist yet.
 
-    Units: ``rsi_14`` 0 to 100; ``sma_*``, ``macd*``, bands, ``high_252`` and ``low_252`` (highest and lowest close) prices;
+    Units: ``rsi_14`` 0 to 100; ``sma_*``, ``macd*``, bands, ``high_252`` and ``low_252`` (of the closes) prices;
     ``*_distance``, ``return_*``, ``atr_14`` (of the close), ``bollinger_width``, ``volatility_20`` (deviation of the
     bars' log returns) and ``drawdown_252`` (>= 0, below the highest close) percent; ``bollinger_place`` 0 at the lower
     and 1 at the upper band; ``range_252`` percent, 0 at the lowest and 100 at the highest close; ``volume_ratio`` the
@@ -43,8 +43,8 @@ def indicators_of(panel: Panel) -> dict[str, Float]:
     factor_TN = panel.signal_factor_TN
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         table = {**_trend(bars), **_oscillators(bars), **_swings(bars)}
-        for name in PRICES if factor_TN is not None else ():
-            table[name] = table[name] / factor_TN
+        if factor_TN is not None:
+            table |= {name: table[name] / factor_TN for name in PRICES}
     return {name: np.where(np.isfinite(x_TN), x_TN, np.nan) for name, x_TN in table.items()}
 
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tradewright.explain.claims import return_over, subject_of
 from tradewright.explain.lexicon import words
 from tradewright.explain.state import Action
+from tradewright.explain.terms import return_over, subject_of
 from tradewright.explain.tokens import MONTHS, WEEKDAYS, Token, plain_text, tokens_of
 
 Category = Literal["technical_analysis", "signal_explanation", "market_context", "strategy_question", "follow_up"]
@@ -27,8 +27,8 @@ class When:
     """Of which session a question is.
 
     Args:
-        kind: ``latest``; ``back`` (sessions before the newest); ``date``; ``weekday`` (the newest such); ``last_action``;
-            ``shift`` (sessions from the one spoken of before).
+        kind: ``latest``; ``back`` (sessions before the newest); ``date``; ``weekday`` (the newest);
+            ``last_action``; ``shift`` (sessions from the one spoken of before).
         value: Number of sessions, ISO date, weekday or action.
     """
 
@@ -75,16 +75,16 @@ SHIFTS: Sequence[tuple[str, int]] = (
     (r"\b(?:that|the same) (?:day|session|decision)\b|\b(?:then|at that time)\b", 0),
 )
 REASON = re.compile(
-    r"\b(?:why|explain|reason\w*|rationale|justif\w+|what (?:made|led|caused|drove|prompted)|how come|what (?:was|is) behind"
-    r"|motivat\w+|walk me through)\b"
+    r"\b(?:why|explain|reason\w*|rationale|justif\w+|what (?:made|led|caused|drove|prompted)|how come"
+    r"|what (?:was|is) behind|motivat\w+|walk me through)\b"
 )
 DECISION = re.compile(
     r"\b(?:decisions?|trade[ds]?|signals?|actions?|orders?|position|target|what did (?:it|the agent) do)\b"
 )
 STRATEGY = re.compile(
-    r"\b(?:strateg\w+|perform\w*|sharpe|profit\w*|p&l|pnl|beat\w*|outperform\w*|underperform\w*|benchmark|buy[- ]and[- ]hold"
-    r"|win rate|how (?:often|many)|activity|track record|how (?:good|well)|worth|earn\w*|made money|lose money|backtest"
-    r"|baselines?|cost|fees|overfit\w*|equity curve)\b"
+    r"\b(?:strateg\w+|perform\w*|sharpe|profit\w*|p&l|pnl|beat\w*|outperform\w*|underperform\w*|benchmark|win rate"
+    r"|buy[- ]and[- ]hold|how (?:often|many|good|well)|activity|track record|worth|earn\w*|made money|lose money"
+    r"|backtest|baselines?|cost|fees|overfit\w*|equity curve)\b"
 )
 ACTIVITY = re.compile(r"\bhow (?:often|many)\b|\bactivity\b|\bhow frequent\w*|\bdistribution\b|\bhow active\b")
 MARKET = re.compile(

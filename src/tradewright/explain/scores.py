@@ -1,4 +1,4 @@
-"""Five criteria from 1 to 5 for an explanation, each by a formula that anybody can recompute, and the gate over a sample.
+"""Five criteria from 1 to 5 for an explanation, each by a formula to be recomputed, and the gate over a sample.
 
 * factual accuracy: 1 + 4 P, P the share of true claims; at most 2 where the stated action is wrong or missing;
 * technical relevance: 1 + 4 min(1, G / 3), G the kinds of indicator (momentum, trend, volatility, ...) in true claims;
@@ -6,8 +6,9 @@
   repeated sentence, less 2 where no action is stated;
 * specificity: 1 + 4 (S + D) / 2, S the share of sentences with a true number of the state, D the share of other states
   of which the text would not be true: what fits every state says nothing about this one;
-* language quality: 1 + 4 times the mean of: share of sentences of 3 to 40 words; share of unbroken words; share of
-  three-word sequences that occur once; share of sentences that begin with a capital or digit and end with a stop.
+* language quality: 1 + 2 (mean + least) of: share of sentences of 3 to 40 words; fourth power of the share of unbroken
+  words; square of the share of three-word sequences that are new; share of sentences that begin with a capital or digit
+  and end with a stop.
 
 All lie in [1, 5]; a text without words scores 1 everywhere. A judge model or a person may score beside them, never
 instead of them.
@@ -129,7 +130,8 @@ OPPOSITES = frozenset(
     for pair in (
         ("oversold", "overbought"), ("bullish_macd", "bearish_macd"), ("golden_cross", "death_cross"),
         ("long_uptrend", "long_downtrend"), ("medium_uptrend", "medium_downtrend"), ("heavy_volume", "light_volume"),
-        ("short_uptrend", "short_downtrend"), ("positive_momentum", "negative_momentum"), ("more_volume", "less_volume"),
+        ("short_uptrend", "short_downtrend"), ("positive_momentum", "negative_momentum"),
+        ("more_volume", "less_volume"),
         ("high_volatility", "low_volatility"), ("upper_band", "lower_band"), ("deep_drawdown", "shallow_drawdown"),
         ("near_high", "near_low"), ("long", "flat"), ("long", "short"), ("flat", "short"),
     )
@@ -166,7 +168,7 @@ def specificity(facts: Faithfulness, text: str, others: Sequence[State]) -> floa
         if one.verdict is True and one.claim.kind in ("value", "gap") and one.claim.subject != "confidence"
     }
     share = len(numbered) / facts.num_sentences if facts.num_sentences else 0.0
-    compared = [state for state in others[:NUM_OTHERS]]
+    compared = others[:NUM_OTHERS]
     is_there = bool(facts.checked)
     distance = (
         sum(not check(text, state).is_faithful for state in compared) / len(compared)
@@ -190,8 +192,8 @@ def language_quality(text: str) -> float:
     fresh = len(set(triples)) / len(triples) if triples else 1.0
     ended = float(np.mean([part[:1].isupper() or part[:1].isdigit() or part[:1] == "%" for part in parts]))
     ended = 0.5 * ended + 0.5 * float(np.mean([part.rstrip("\"')")[-1:] in ".!?" for part in parts]))
-    # broken words and endless repetition make a text unreadable by themselves, so they weigh by their own share
-    return 1.0 + 4.0 * float(np.mean([readable, unbroken**4, fresh**2, ended]))
+    parts_of = (readable, unbroken**4, fresh**2, ended)
+    return 1.0 + 2.0 * (float(np.mean(parts_of)) + min(parts_of))
 
 
 def gate(scores: Sequence[Score], *, num: int = 15, target: float = 4.0, seed: int = 0) -> Gate:

@@ -171,7 +171,7 @@ def mean_ratings(rated: Sequence[Rated]) -> dict[str, float]:
 
 def ratings_by_category(rated: Sequence[Rated]) -> dict[str, dict[str, float]]:
     """Return the mean ratings of each kind of question that occurred."""
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for category in CATEGORIES:
         own = [one for one in rated if one.answer.question.category == category and not one.answer.is_refused]
         if own:

@@ -29,7 +29,8 @@ DATE = (
     rf"|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?(?:{MONTHS})(?:,? \d{{4}})?|(?:{MONTHS}) \d{{1,2}}\b"
 )
 SPAN = (
-    rf"(?:(?:over|in|during|for|across|within|on|of) )?(?:(?:the|a|its) )?(?:(?:past|last|previous|prior|latest) )?{WINDOW}"
+    rf"(?:(?:over|in|during|for|across|within|on|of) )?(?:(?:the|a|its) )?"
+    rf"(?:(?:past|last|previous|prior|latest) )?{WINDOW}"
     rf"|(?:(?:over|in|during|for|on|across) )?(?:the|a|this|one|its)(?: (?:past|last|previous|prior))? (?P<v>{UNITS})\b"
     r"|today|on the day|weekly|monthly|quarterly|daily"
 )
@@ -47,14 +48,25 @@ SMALL = (
     "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 )  # fmt: skip
 SPELLED = re.compile(
-    rf"\b(?:({'|'.join(TENS)})(?:[- ]({'|'.join(SMALL[:9])}))?|({'|'.join(SMALL)})(?=[ -](?:{UNITS}|percent|times|point)))\b"
-    r"( hundred)?",
+    rf"\b(?:({'|'.join(TENS)})(?:[- ]({'|'.join(SMALL[:9])}))?|({'|'.join(SMALL)})"
+    rf"(?=[ -](?:{UNITS}|percent|times|point)))\b( hundred)?",
     re.IGNORECASE,
 )
 SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)[\"')\]]*\s+|\n+")
 LIST_MARK = re.compile(r"^[ \t]*(?:\d{1,2}[.)]\s+|[-*•#>]+\s*)", re.MULTILINE)
 PLAIN_SIGNS = str.maketrans(
-    {"−": "-", "–": "-", "—": ";", "‑": "-", "‐": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "×": "x"}
+    {
+        "\N{MINUS SIGN}": "-",
+        "\N{EN DASH}": "-",
+        "\N{EM DASH}": ";",
+        "\N{NON-BREAKING HYPHEN}": "-",
+        "\N{HYPHEN}": "-",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "\N{LEFT SINGLE QUOTATION MARK}": "'",
+        "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+        "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+        "\N{MULTIPLICATION SIGN}": "x",
+    }
 )
 LOOK_AHEAD = re.compile(r"\(\?[=!](?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
 OPTIONAL = re.compile(r"\(\?:[^()]*\)\?|\(\?[=!][^()]*\)")
@@ -211,7 +223,7 @@ def _typed(kind: str, text: str, start: int) -> list[Token]:
     return [Token("N" if kind == "M" else kind, text, start, _entry(kind, text))]
 
 
-OTHER = re.compile(r"[a-z%&][\w'’%&.-]*[\w%]|[a-z]|[\w.]*\d[\w.,%-]*|[,;:()]|&")
+OTHER = re.compile(r"[a-z%&][\w'%&.-]*[\w%]|[a-z]|[\w.]*\d[\w.,%-]*|[,;:()]|&")
 
 
 def _rest(low: str, start: int, stop: int) -> list[Token]:

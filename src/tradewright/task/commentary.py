@@ -1,0 +1,114 @@
+"""``task=commentary``: market commentary over several horizons for moments of the test range, checked and scored."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from omegaconf import DictConfig
+from rich.console import Console
+
+from tradewright.errors import ConfigError, DataError
+from tradewright.examples.explanations import commentary_prompt
+from tradewright.explain.commentary import (
+    CRITERIA,
+    CommentaryScore,
+    MarketState,
+    market_states,
+    score_commentary,
+    write_commentary,
+)
+from tradewright.output import write_text
+from tradewright.task.decided import cutoff_text, decided_run, print_means, results_lines
+from tradewright.task.explain import Write, WriterName, check_writer
+from tradewright.task.generate_data import FOLDER
+from tradewright.task.trained import TrainedRun
+
+FILE = "market_commentary.txt"
+
+
+class Commentary:
+    """Writes ``market_commentary.txt``.
+
+    Args:
+        run: A run directory with a trained agent.
+        writer: ``template`` or ``model``.
+        write: The language model, a callable from prompts to texts; None with ``writer=template``.
+        num_commentaries: Moments of the test range, evenly spaced up to the newest, >= 1.
+        knowledge_cutoff: Until when the language model's training data reach, as text; None: unknown.
+        folder: Where the file goes; None: ``explanations`` in the run directory.
+        seed: Of the words.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+
+    needs_run_directory: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        writer: WriterName = "template",
+        write: Write | None = None,
+        num_commentaries: int = 5,
+        knowledge_cutoff: str | None = None,
+        folder: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        check_writer(writer, write)
+        if num_commentaries < 1:
+            raise ValueError(f"num_commentaries must be >= 1, was {num_commentaries}")
+        self.trained = TrainedRun(Path(run))
+        self.writer, self.write, self.seed = writer, write, seed
+        self.num_commentaries = num_commentaries
+        self.cutoff = cutoff_text(knowledge_cutoff, has_model=write is not None)
+        self.folder = self.trained.directory / FOLDER if folder is None else Path(folder)
+
+    def execute(self, cfg: DictConfig) -> dict[str, float]:
+        """Write, check and score; return the figures.
+
+        Raises:
+            DataError: More commentaries are asked for than there are moments.
+        """
+        decided = decided_run(self.trained, cfg)
+        markets = market_states(decided.states_by_range["test"])
+        if len(markets) < self.num_commentaries:
+            raise DataError(f"task.num_commentaries must be <= {len(markets)}, was {self.num_commentaries}")
+        places = np.linspace(len(markets) - 1, 0, self.num_commentaries).round().astype(int)[::-1]
+        chosen = [markets[place] for place in places]
+        scores = [score_commentary(t, m) for t, m in zip(self._texts(chosen), chosen, strict=True)]
+        figures = _figures(scores)
+        results = results_lines(decided, self.cutoff)
+        path = self.folder / FILE
+        write_text(path, "\n".join([*_page(self.writer, scores, chosen), *results]) + "\n")
+        print_means(f"Commentary by {self.writer}, 1 to 5", {name: figures[f"commentary/{name}"] for name in CRITERIA})
+        for line in (*results, str(path)):
+            Console().print(line, soft_wrap=True, markup=False, highlight=False)
+        return figures
+
+    def _texts(self, markets: Sequence[MarketState]) -> list[str]:
+        if self.write is None:
+            return [write_commentary(market, self.seed) for market in markets]
+        texts = self.write([commentary_prompt(market) for market in markets])
+        if len(texts) != len(markets):
+            raise ConfigError(f"task.write: gave {len(texts)} texts for {len(markets)} prompts")
+        return texts
+
+
+def _page(writer: str, scores: Sequence[CommentaryScore], markets: Sequence[MarketState]) -> list[str]:
+    lines = [f"Market commentary, written by: {writer}", ""]
+    for one, market in zip(scores, markets, strict=True):
+        marks = ", ".join(f"{name} {value:.1f}" for name, value in one.values.items())
+        lines += [f"[{one.id}] {market.day}", one.text, f"({marks})"]
+        lines += [f"  fault: {fault}" for fault in one.facts.faults]
+        lines.append("")
+    return lines
+
+
+def _figures(scores: Sequence[CommentaryScore]) -> dict[str, float]:
+    return {
+        "commentary/num_commentaries": float(len(scores)),
+        "commentary/faithful": float(np.mean([one.facts.is_faithful for one in scores])),
+        **{f"commentary/{name}": float(np.mean([one.values[name] for one in scores])) for name in CRITERIA},
+    }
