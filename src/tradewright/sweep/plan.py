@@ -112,10 +112,7 @@ def make_plan(
     sweep: Sweep = build(base.sweep, key="sweep")
     launcher: Launcher = build(base.launcher, key="launcher")
     _require_grace(sweep, launcher)
-    pruner = None if base.pruner is None else OmegaConf.to_container(base.pruner, resolve=True)
-    assert pruner is None or isinstance(pruner, dict)
-    if pruner is not None:
-        build(base.pruner, key="pruner")
+    pruner = _pruner_of(base)
     objectives = Objectives.of(sweep.objective, base)
     constraints = parse_constraints(sweep.constraints)
     warnings = check_fit(
@@ -127,13 +124,7 @@ def make_plan(
         num_trials=sweep.num_trials,
     )
     points = space.grid() if sweep.sampler.has_grid else None
-    if points is None and not space.all_dimensions:
-        raise ConfigError(
-            "sweep: nothing varies; give a key several values (lora.r=8,16), an interval"
-            " ('algorithm.lr=tag(log,interval(1e-5,1e-2))') or a ready space (space=ppo)"
-        )
-    if sweep.seeds > 1 and "seed" in space.keys:
-        raise ConfigError("sweep.seeds: every trial has its own seeds already; drop seed from what varies")
+    _require_search(sweep, space)
     branches = [compose(branch) for branch in space.branches()]
     warnings += pruner_warnings(pruner, branches, varied=space.keys, seeds=sweep.seeds)
     description = describe(base, space, sweep, pruner, objectives)
@@ -151,7 +142,7 @@ def make_plan(
         objectives=objectives,
         constraints=constraints,
         seeds=tuple(range(first, first + sweep.seeds)),
-        pruner=None if pruner is None else {str(key): value for key, value in pruner.items()},
+        pruner=pruner,
         launcher=launcher,
         directory=folder,
         url=storage_url(sweep.storage, folder),
@@ -159,6 +150,27 @@ def make_plan(
         description=description,
         warnings=tuple(warnings),
     )
+
+
+def _pruner_of(base: DictConfig) -> dict[str, Any] | None:
+    """Return the configuration of the pruner, which can be built; None: there is none."""
+    if base.pruner is None:
+        return None
+    build(base.pruner, key="pruner")
+    content = OmegaConf.to_container(base.pruner, resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+def _require_search(sweep: Sweep, space: Space) -> None:
+    """Refuse a sampler that has nothing to choose, and seeds that vary twice."""
+    if not sweep.sampler.has_grid and not space.all_dimensions:
+        raise ConfigError(
+            "sweep: nothing varies; give a key several values (lora.r=8,16), an interval"
+            " ('algorithm.lr=tag(log,interval(1e-5,1e-2))') or a ready space (space=ppo)"
+        )
+    if sweep.seeds > 1 and "seed" in space.keys:
+        raise ConfigError("sweep.seeds: every trial has its own seeds already; drop seed from what varies")
 
 
 def _require_grace(sweep: Sweep, launcher: Launcher) -> None:
