@@ -1,4 +1,4 @@
-"""Fine-tuning against a raw loop and TRL's SFTTrainer: the same adapter, tokens and batch, in processes that run in turns.
+"""Fine-tuning against a raw loop and TRL's SFTTrainer: one adapter, tokens and batch, in processes that run in turns.
 
 ``TRADEWRIGHT_TRL_PYTHON=/path/to/trl/bin/python pytest -m benchmark -s -n 0 tests/benchmark/test_sft_speed.py``
 
