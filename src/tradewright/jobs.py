@@ -28,7 +28,7 @@ from tradewright.config.locate import class_attribute
 from tradewright.config.rules import apply_rules, describe
 from tradewright.config.targets import open_own_folder
 from tradewright.errors import BusyError, ConfigError, MisfitError, PrunedError, RunError, TradewrightError
-from tradewright.output import CONFIG, STATUS, Status, write_text
+from tradewright.output import CONFIG, STATUS, Status, make_folder, write_text
 from tradewright.sweep.space import SETTINGS, is_setting
 
 file_log = logging.getLogger("tradewright.log_file")
@@ -57,6 +57,9 @@ def run_one(composer: Composer, cfg: DictConfig) -> None:
             log_to_terminal()
             execute(without_hydra(cfg), resume=False)
             return
+    directory = Path(cfg.hydra.run.dir)
+    is_below = directory.absolute().is_relative_to(Path(str(cfg.output_dir)).absolute())
+    make_folder(directory, key="output_dir" if is_below else "hydra.run.dir")
     run_in_directory(composer, cfg, lambda _: warnings, resume=False)
 
 
@@ -124,7 +127,7 @@ def record_pruned(cfg: DictConfig | None, error: MisfitError, directory: Path) -
     Status(directory).write("pruned", error=str(error))
     content: Any = OmegaConf.to_container(plain, resolve=True)
     ledger = Ledger(Path(str(cfg.output_dir)) / str(cfg.name))
-    ledger.record(trial=trial_id(content, ""), data_fingerprint="", run=directory.name, state="pruned")
+    ledger.record(trial=trial_id(content, ""), data_fingerprint="", run=ledger.name_of(directory), state="pruned")
 
 
 def record_failure(cfg: DictConfig | None, error: BaseException, directory: Path) -> str:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from tradewright.errors import BusyError, PrunedError, RunError
+from tradewright.errors import BusyError, ConfigError, PrunedError, RunError
 
 State = Literal["running", "done", "failed", "pruned"]
 
@@ -60,6 +60,26 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def make_folder(path: Path, *, key: str) -> None:
+    """Create a folder that is going to be written to; an existing one is fine.
+
+    Args:
+        path: The folder.
+        key: What chose it.
+
+    Raises:
+        ConfigError: It cannot be created, or not be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{key}: {path} cannot be created ({error.strerror or error}); choose a folder that you may write"
+        ) from error
+    if not os.access(path, os.W_OK):
+        raise ConfigError(f"{key}: {path} cannot be written (it is read-only); choose a folder that you may write")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

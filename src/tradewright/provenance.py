@@ -1,14 +1,11 @@
 """Where a run comes from: code, packages, machine, seed, command line and data, for ``provenance.json``."""
 
 import hashlib
-import importlib.util
 import json
-import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +13,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from tradewright.errors import RunError
+from tradewright.ledger import Repeated
 from tradewright.output import PROVENANCE, now, read_json, write_json, write_text
-
-PACKAGES = (
-    "tradewright",
-    "torch",
-    "torchrl",
-    "tensordict",
-    "lightning",
-    "numpy",
-    "duckdb",
-    "hydra-core",
-    "omegaconf",
-    "transformers",
-    "peft",
-)
-DIFF_LIMIT = 1_000_000
-"""Characters of an uncommitted diff that are kept."""
+from tradewright.surroundings import DIFF, code_digests, git_state, machine, own_code_digests, package_versions
 
 NOT_A_CHOICE = (
     "sweep",
@@ -123,8 +106,20 @@ def run_origin(directory: Path, *, is_current: bool = True) -> Origin:
     return Origin(choices, [str(override) for override in overrides])
 
 
+def repeated_run(record: Mapping[str, Any]) -> Repeated | None:
+    """Return the run that a record's run repeats; None where it is no repetition."""
+    found = record.get("replay_of")
+    return None if found is None else Repeated(str(found["run"]), str(found["trial"]))
+
+
 def write_provenance(
-    directory: Path, *, cfg: DictConfig, origin: Origin, data: Mapping[str, Any], resume: bool
+    directory: Path,
+    *,
+    cfg: DictConfig,
+    origin: Origin,
+    data: Mapping[str, Any],
+    resume: bool,
+    repeats: Repeated | None = None,
 ) -> dict[str, Any]:
     """Write ``provenance.json`` (and ``git.diff`` where there are uncommitted changes) and return its content.
 
@@ -136,6 +131,7 @@ def write_provenance(
         origin: What the command line chose.
         data: What is known of the data; ``dataset`` and ``fingerprint`` at least.
         resume: Whether the run continues an earlier one.
+        repeats: The run that this one repeats.
 
     Raises:
         RunError: A resumed run finds other data than it started with.
@@ -152,6 +148,8 @@ def write_provenance(
         record.setdefault("resumed", []).append({"at": now(), "code": code, "git": _git(directory)})
     else:
         record = _new_record(directory, cfg, origin, data)
+        if repeats is not None:
+            record["replay_of"] = asdict(repeats)
     write_json(path, record)
     return record
 
@@ -159,8 +157,8 @@ def write_provenance(
 def _new_record(directory: Path, cfg: DictConfig, origin: Origin, data: Mapping[str, Any]) -> dict[str, Any]:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
-    code = code_digests(list(cfg.get("allow") or []))
-    own_code = {name: digest for name, digest in code.items() if name != "tradewright"}
+    allow = list(cfg.get("allow") or [])
+    code, own_code = code_digests(allow), own_code_digests(allow)
     return {
         "created_at": now(),
         "command_line": ["tradewright", *sys.argv[1:]],
@@ -171,62 +169,15 @@ def _new_record(directory: Path, cfg: DictConfig, origin: Origin, data: Mapping[
         "data": dict(data),
         "code": code,
         "git": _git(directory),
-        "packages": _versions(),
+        "packages": package_versions(),
         "python": platform.python_version(),
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": _cores()},
+        "machine": machine(),
     }
 
 
-def code_digests(allow: list[str]) -> dict[str, str]:
-    """Return a digest of the source of our package and of every allowed one; git may not know where they lie."""
-    found = {}
-    for name in ("tradewright", *(entry.rstrip(".").partition(".")[0] for entry in allow)):
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            continue
-        origin = Path(spec.origin)
-        root = origin.parent if origin.name == "__init__.py" else origin
-        digest = hashlib.sha256()
-        for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
-            digest.update(str(path.relative_to(origin.parent)).encode() + b"\0" + path.read_bytes())
-        found[name] = digest.hexdigest()[:16]
-    return found
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _versions() -> dict[str, str | None]:
-    """Return the installed version of each package, from the names of the dist-info folders on the path.
-
-    Parsing their metadata, as importlib does, would take as long as a backtest of a rule computes.
-    """
-    found: dict[str, str] = {}
-    for folder in filter(os.path.isdir, sys.path):
-        for entry in os.listdir(folder):
-            if entry.endswith(".dist-info"):
-                name, _, version = entry.removesuffix(".dist-info").partition("-")
-                found.setdefault(name.lower().replace("_", "-"), version)
-    return {name: found.get(name) for name in PACKAGES}
-
-
 def _git(directory: Path) -> dict[str, Any] | None:
-    """Describe the repository of the working directory; None where there is none or no git."""
-    sha = _run_git("rev-parse", "HEAD")
-    if sha is None:
-        return None
-    diff = _run_git("diff", "HEAD") or ""
+    """Describe the repository of the working directory and keep its uncommitted changes; None where there is none."""
+    state, diff = git_state()
     if diff:
-        write_text(directory / "git.diff", diff[:DIFF_LIMIT])
-    return {"sha": sha.strip(), "is_dirty": bool(diff), "is_diff_cut": len(diff) > DIFF_LIMIT}
-
-
-def _run_git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, errors="replace", timeout=10, check=False
-        )
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
+        write_text(directory / DIFF, diff)
+    return state

@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from tradewright.callbacks.session import Session, session_group, session_parameters
 from tradewright.config.build import build
 from tradewright.errors import PrunedError
-from tradewright.ledger import Ledger
+from tradewright.ledger import Ledger, Repeated
 from tradewright.output import CONFIG, Status, hold, write_text
-from tradewright.provenance import Origin, run_origin, write_provenance
+from tradewright.provenance import Origin, repeated_run, run_origin, write_provenance
 from tradewright.report.pictures import draw_pictures
 from tradewright.task.context import BaseContext
 from tradewright.task.judging import judge
@@ -29,7 +29,7 @@ def run(
     directory: Path,
     resume: bool = False,
     origin: Origin | None = None,
-    trials_until: str | None = None,
+    repeats: Repeated | None = None,
 ) -> dict[str, float]:
     """Execute one run and return its metrics.
 
@@ -38,7 +38,7 @@ def run(
         directory: The run directory; created if missing.
         resume: Continue from the directory's newest checkpoint.
         origin: What the command line chose; None: the current Hydra job's.
-        trials_until: Name of a run of the experiment: only the trials that it knew of count, as its repetition needs.
+        repeats: The run that this one repeats: only the trials that it knew of count, and it is tried only once.
 
     Returns:
         The content of ``metrics.json``; undefined figures are NaN.
@@ -50,31 +50,37 @@ def run(
         cfg = task.configured(cfg)
         write_text(directory / CONFIG, OmegaConf.to_yaml(cfg, resolve=True))
         context = task.context(cfg, directory=directory, resume=resume, origin=origin)
-        provenance = write_provenance(directory, cfg=cfg, origin=origin, data=context.facts, resume=resume)
+        facts = context.facts
+        provenance = write_provenance(directory, cfg=cfg, origin=origin, data=facts, resume=resume, repeats=repeats)
+        repeats = repeated_run(provenance)  # also of a repetition that is resumed
         report = build(cfg.report, key="report")
         ledger = Ledger(Path(cfg.output_dir) / cfg.name)
-        trial, data = provenance["trial"], context.fingerprint
+        trial, data, name = provenance["trial"], context.fingerprint, ledger.name_of(directory)
         with _session(context, provenance) as session, _wandb(context) as online:
             try:
-                judged = judge(task, context, ledger.trials(data, present=trial, until=trials_until))
+                present = trial if repeats is None else repeats.trial
+                judged = judge(task, context, ledger.trials(data, present=present, until=repeats))
             except PrunedError:  # validation has judged it: whoever looks at the others' figures must count it
-                ledger.record(trial=trial, data_fingerprint=data, run=directory.name, state="pruned")
+                ledger.record(trial=trial, data_fingerprint=data, run=name, state="pruned")
                 raise
             if session is not None:
                 session.metrics = judged.metrics
                 session.pictures = draw_pictures(judged.results)
             if online is not None:
                 online.metrics = judged.metrics
-            if task.is_trial:
+            if task.is_trial and (repeats is None or repeats.trial != trial):
                 sharpe = judged.metrics.get("test/sharpe")
-                ledger.record(trial=trial, data_fingerprint=data, run=directory.name, state="done", sharpe=sharpe)
+                ledger.record(trial=trial, data_fingerprint=data, run=name, state="done", sharpe=sharpe)
             judged.record(provenance, report)
     return judged.metrics
 
 
 def _session(context: BaseContext, provenance: dict[str, Any]) -> Session | nullcontext[None]:
-    """Return the record for TensorBoard's comparison, unless no TensorBoard logger is configured."""
-    if context.cfg.logger.get("tensorboard") is None:
+    """Return the record for TensorBoard's comparison, unless no TensorBoard logger is configured.
+
+    A repetition has none: it would count twice in the mean over seeds.
+    """
+    if context.cfg.logger.get("tensorboard") is None or repeated_run(provenance) is not None:
         return nullcontext()
     origin = context.origin
     parameters = session_parameters(context.cfg, origin.choices, origin.overrides, origin.swept)

@@ -31,15 +31,18 @@ from tradewright.jobs import (
     verify,
     without_hydra,
 )
+from tradewright.output import make_folder
 from tradewright.sweep.job import STORAGE_VARIABLE, Ended, Job
 from tradewright.sweep.plan import Plan, make_plan
 from tradewright.sweep.pruning import pruning
 from tradewright.sweep.space import SETTINGS, parse_space
 from tradewright.sweep.storage import without_secret
+from tradewright.sweep.words import numbers
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+    from tradewright.sweep.queue import Queue
     from tradewright.sweep.worker import Tally
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
@@ -96,6 +99,8 @@ class _Sweeper:
     def sweep(self, config: DictConfig, arguments: list[str], params: dict[str, Any]) -> None:
         """Plan the sweep, work on it, and say how it ended."""
         plan = plan_of(self.composer, config, self.words, params)
+        is_chosen = any(word.startswith("hydra.sweep.dir=") for word in self.words)
+        make_folder(plan.directory, key="hydra.sweep.dir" if is_chosen else "output_dir")
         work(self.composer, plan, has_runs=needs_run_directory(config))
 
 
@@ -178,7 +183,7 @@ def _empty(
     """
     from tradewright.sweep.lease import Worker as Identity
     from tradewright.sweep.queue import Queue, open_study
-    from tradewright.sweep.results import failed_slots, write_results
+    from tradewright.sweep.results import failed_slots
     from tradewright.sweep.worker import Worker
 
     study = open_study(storage, plan.study, plan.objectives.directions, plan.description)
@@ -189,8 +194,9 @@ def _empty(
         points=plan.points,
         sampler_for=plan.sampler_for,
         worker=Identity.current(),
-        grace_s=plan.sweep.grace_s,
+        grace_s=plan.grace_s,
     )
+    _repeat(plan, queue)
     before = sum(queue.counts()[state] for state in ("done", "pruned", "failed"))
     if before:
         _say(f"sweep {plan.directory.name}: {before} of {plan.num_slots} jobs have ended already")
@@ -198,8 +204,35 @@ def _empty(
     worker = Worker(plan, queue, run=run_job, place=place, say=_say)
     with _named_in_environment(plan.url):
         tally = worker.work()
-    write_results(plan, queue)
     return tally, before, queue.counts(), failed_slots(plan, queue)
+
+
+def _repeat(plan: Plan, queue: "Queue") -> None:
+    """Queue again what has ended and is to be run again: jobs without their folders, and failed ones where asked.
+
+    Raises:
+        RunError: This is not the folder that the workers of the sweep share.
+    """
+    from tradewright.sweep.results import gone
+
+    records = queue.records()
+    lost = gone(plan, records)
+    if lost:
+        is_one = len(lost) == 1
+        what = "its folder is gone, it is run again" if is_one else "their folders are gone, they are run again"
+        _say(f"job{'' if is_one else 's'} {numbers(one['slot'] for one in lost)}: {what}")
+        queue.repeat(lost)
+    if not plan.sweep.retry_failed:
+        return
+    known = {one["slot"] for one in lost}
+    failed = [
+        one for one in records if one["state"] == "failed" and one["slot"] not in known and one["slot"] < plan.num_slots
+    ]
+    if failed:
+        is_one = len(failed) == 1
+        what = "it had failed and is tried again" if is_one else "they had failed and are tried again"
+        _say(f"job{'' if is_one else 's'} {numbers(one['slot'] for one in failed)}: {what}")
+        queue.repeat(failed)
 
 
 @contextmanager
@@ -225,8 +258,10 @@ def _compare(directory: Path) -> None:
 
 def _raise_failures(plan: Plan, failures: dict[int, str], num_misfits: int) -> None:
     if failures and len(failures) / plan.num_slots > plan.sweep.max_failure_rate:
-        numbers = ", ".join(str(number) for number in sorted(failures))
-        raise RunError(f"{len(failures)} of {plan.num_slots} jobs failed: {numbers}; see log.txt in their directories")
+        raise RunError(
+            f"{len(failures)} of {plan.num_slots} jobs failed: {numbers(failures)}; see log.txt in their directories;"
+            " sweep.retry_failed=true tries them again"
+        )
     if num_misfits == plan.num_slots:
         raise ConfigError(f"none of the {num_misfits} jobs can run: their options do not fit together, see above")
 

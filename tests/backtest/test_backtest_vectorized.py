@@ -16,6 +16,7 @@ from tradewright.backtest.vectorized import Vectorized
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.errors import MarketError
+from tradewright.market import compiled
 from tradewright.market.positions import Positions
 from tradewright.market.rules import Costs
 
@@ -230,16 +231,26 @@ def test_many_strategies_and_many_instruments_are_scored_like_single_accounts(pa
     assert scored["total_return"][0] == pytest.approx(result.equity_T[-1] / result.equity_T[0] - 1, rel=1e-9)
 
 
-def test_compiled_account_equals_the_plain_one(panel_of) -> None:
-    pytest.importorskip("numba", reason="numba is optional: pip install 'tradewright[numba]'")
+@pytest.mark.parametrize("is_compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_compiled_account_equals_the_plain_one(
+    panel_of, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, is_compiled: bool
+) -> None:
+    """The small form lets Python run what ``numba`` would compile for twenty seconds."""
+    numba = pytest.importorskip("numba", reason="numba is optional: pip install 'tradewright[numba]'")
+    if not is_compiled:
+        as_records = compiled._as_records
+        monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+        monkeypatch.setattr(compiled, "_as_records", lambda book: as_records(book).view(np.recarray))
+    compiled.compiled_machine.cache_clear()
+    request.addfinalizer(compiled.compiled_machine.cache_clear)
     panel = panel_of(200)
     weights = np.where(np.random.default_rng(2).random((200, 1)) < 0.3, 1.0, np.nan)
     weights[::7] = 0.0
     plain, fast = (
-        Vectorized(compiled=compiled, stop_loss=0.02, costs=Costs(fee_bps=2.0)).run(
+        Vectorized(compiled=by_numba, stop_loss=0.02, costs=Costs(fee_bps=2.0)).run(
             panel, Positions(weights_TN=weights), Range(0, 200), name="own"
         )
-        for compiled in (False, True)
+        for by_numba in (False, True)
     )
     np.testing.assert_array_equal(plain.equity_T, fast.equity_T)
     assert plain.fills == fast.fills

@@ -90,7 +90,9 @@ def test_figure_that_is_no_number_fails_its_trial_alone(
     assert answer.code == 2
     assert "job 0 failed: " in answer.err
     assert "validation/sharpe" in answer.err
-    assert answer.err.splitlines()[-1] == "error: 1 of 3 jobs failed: 0; see log.txt in their directories"
+    assert answer.err.splitlines()[-1] == (
+        "error: 1 of 3 jobs failed: 0; see log.txt in their directories; sweep.retry_failed=true tries them again"
+    )
     assert [slot["state"] for slot in read_json(the_sweep(tmp_path) / "sweep.json")["slots"]] == [
         "failed",
         "done",
@@ -104,8 +106,8 @@ def test_failures_up_to_the_rate_are_accepted(cli: Callable, spine: dict[str, An
             raise RunError("no memory")
 
     spine["do"] = fail
-    assert cli("-m", "sweep=random", "sweep.num_trials=4", LR, "sweep.max_failure_rate=0.25").code == 0
-    assert cli("-m", "sweep=random", "sweep.num_trials=4", LR, "sweep.name=again").code == 2
+    assert cli("-m", "sweep=random", "sweep.num_trials=2", LR, "sweep.max_failure_rate=0.5").code == 0
+    assert cli("-m", "sweep=random", "sweep.num_trials=2", LR, "sweep.name=again").code == 2
 
 
 def test_no_job_starts_after_the_time_is_over_and_the_rest_is_done_later(cli: Callable, spine: dict[str, Any]) -> None:
@@ -120,7 +122,7 @@ def test_no_job_starts_after_the_time_is_over_and_the_rest_is_done_later(cli: Ca
 
 def test_best_can_be_run_again_from_its_file(cli: Callable, spine: dict[str, Any], tmp_path: Path) -> None:
     spine["figure"] = lambda cfg: -abs(math.log10(cfg.algorithm.lr) + 3.0)
-    assert cli("-m", "sweep=random", "sweep.num_trials=6", LR, "env.window=7").code == 0
+    assert cli("-m", "sweep=random", "sweep.num_trials=3", LR, "env.window=7").code == 0
     best = min(rates(spine), key=lambda lr: abs(math.log10(lr) + 3.0))
     file = the_sweep(tmp_path) / "best.yaml"
     assert yaml.safe_load(file.read_text())["overrides"] == ["env.window=7", f"algorithm.lr={best!r}"]
@@ -226,7 +228,7 @@ def test_best_under_constraints_keeps_its_checkpoint(cli: Callable, spine: dict[
     spine["do"] = save
     spine["figure"] = lambda cfg: float(cfg.seed)
     limit = 'sweep.constraints={validation/sharpe:"<= 1"}'
-    assert cli("-m", "seed=0,1,2,3", limit, "sweep.keep_checkpoints=1").code == 0
+    assert cli("-m", "seed=0,1,2", limit, "sweep.keep_checkpoints=1").code == 0
     sweep = the_sweep(tmp_path)
     assert "seed=1" in yaml.safe_load((sweep / "best.yaml").read_text())["overrides"]
     assert {path.parents[1].name for path in sweep.glob("*/checkpoints/last.ckpt")} == {"1"}

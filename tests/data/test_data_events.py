@@ -334,7 +334,7 @@ def test_split_adjusted_panel_pays_dividends_per_share_of_today(tmp_path: Path) 
 DAYS = {"first": "2020-01-04", "split": "2020-01-06", "last": "2020-01-08"}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
 def test_garbage_beside_the_bars_is_refused_in_one_line_and_leaves_the_store(
     bars: Path, tmp_path: Path, seed: int
 ) -> None:

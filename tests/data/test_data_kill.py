@@ -41,9 +41,9 @@ def in_child(work, *arguments):
 
 random.seed(seed)
 seen, left_over = [], 0
-for _ in range(kills):
+while len(seen) < kills or (left_over == 0 and len(seen) < 10 * kills):  # a busy machine begins to write late
     pid = in_child(load_for_ever)
-    time.sleep(random.uniform(0.0, 0.12))
+    time.sleep(random.uniform(0.0, 0.12 * (1 + len(seen) // kills)))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     left_over += any(name.startswith(".mine") for name in os.listdir(os.path.join(store, "bars")))
@@ -73,8 +73,8 @@ def kill_loads(tmp_path: Path, kills: int, seed: int) -> None:
         capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
     found = json.loads(done.stdout)
-    print(f"seed {seed}: {found['left_over']} of {kills} kills left temporary files behind")
-    assert len(found["seen"]) == kills
+    print(f"seed {seed}: {found['left_over']} of {len(found['seen'])} kills left temporary files behind")
+    assert len(found["seen"]) >= kills
     assert set(found["seen"]) <= expected
     assert found["left_over"] > 0, "no kill met a writer at work"
     Csv(store=store, dataset="mine", path=str(paths[1])).ingest(force=True)

@@ -62,7 +62,7 @@ def test_every_leak_planted_in_an_environment_is_caught() -> None:
 def test_clean_functions_are_not_blamed() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        blamed, num_checks = alarms(CLEAN, range(2))
+        blamed, num_checks = alarms(CLEAN, range(1))
     assert len(blamed) <= MAX_FALSE_ALARMS * num_checks, blamed
 
 

@@ -25,6 +25,7 @@ TINY = (
     "report=none",
     "logger=none",
     "evaluate.shuffled_control=false",
+    "evaluate.analytic_reference=false",
 )
 MINE = """
 import numpy as np

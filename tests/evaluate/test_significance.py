@@ -14,7 +14,7 @@ from tradewright.backtest.result import BacktestResult
 from tradewright.errors import RunError
 from tradewright.evaluate.evidence import Trials
 from tradewright.evaluate.significance import SignificanceTest
-from tradewright.ledger import NAME, Ledger
+from tradewright.ledger import NAME, Ledger, Repeated
 from tradewright.metrics import ratios, returns
 from tradewright.metrics.calendar import daily_marks
 from tradewright.metrics.deflated import noise_ceiling
@@ -210,3 +210,26 @@ def test_damaged_line_is_refused_by_number(tmp_path: Path, line: str) -> None:
         file.write(line + "\n")
     with pytest.raises(RunError, match=r"trials\.jsonl: line 2 is not a trial record; mend or remove that line$"):
         Ledger(tmp_path).trials("d", present="me")
+
+
+def test_repetition_knows_the_trials_that_were_recorded_before_its_run(tmp_path: Path) -> None:
+    """Records of older versions name the job of a sweep by its last folder alone."""
+    ledger = Ledger(tmp_path)
+    assert ledger.name_of(tmp_path / "run") == "run"
+    assert ledger.name_of(tmp_path / "sweep" / "0" / "7") == "sweep/0/7"
+    assert ledger.name_of(tmp_path.parent / "elsewhere" / "0") == "0"
+    entries = [("a", "0"), ("b", "0"), ("c", "1"), ("d", "new/0"), ("e", "new/1"), ("f", "alone"), ("g", "later")]
+    for trial, run in entries:
+        ledger.record(trial=trial, data_fingerprint="d", run=run, state="done")
+
+    def known(run: str, trial: str) -> str:
+        return "".join(ledger.sharpes("d", until=Repeated(run, trial)))
+
+    assert known("old/0", "b") == "ab"
+    assert known("old/1", "c") == "abc"
+    assert known("new/0", "d") == "abcd"
+    assert known("new/1", "e") == "abcde"
+    assert known("alone", "f") == "abcdef"
+    assert known("alone", "changed code") == "abcdef"
+    assert known("0", "b") == "a"  # a run outside of its experiment's folder is known by its last folder alone
+    assert known("old/0", "unknown") == "abcdefg"

@@ -17,11 +17,17 @@ from tradewright.market.rules import Reason
 from tradewright.market.scalar import run_account
 from tradewright.market.wide import run_wide
 
-NUM_CASES = 240
+NUM_CASES = 120
 NUM_CASES_SLOW = 20_000
-NUM_TORCH = 30
+NUM_TORCH = 15
 NUM_TORCH_SLOW = 2_000
-FORMS = [pytest.param(run_account, 80, id="scalar"), pytest.param(run_wide, 25, id="step")]
+FORMS = [
+    pytest.param(run_account, 40, id="scalar"),
+    pytest.param(run_wide, 12, id="step"),
+    pytest.param(run_account, 800, id="scalar-800", marks=pytest.mark.slow),
+    pytest.param(run_wide, 250, id="step-250", marks=pytest.mark.slow),
+]
+"""Both forms with the number of cases, by default few."""
 
 
 def assert_same(seed: int, first: Ledger, second: Ledger) -> None:
@@ -78,10 +84,11 @@ def test_torch_agrees_bit_for_bit_on_a_large_corpus() -> None:
     check_torch(range(NUM_CASES, NUM_CASES + NUM_TORCH_SLOW))
 
 
+@pytest.mark.parametrize("num_cases", [20, pytest.param(450, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("num", [1, 3])
-def test_full_form_equals_specialised_form(num: int) -> None:
+def test_full_form_equals_specialised_form(num: int, num_cases: int) -> None:
     """Leaving out unused rules changes nothing; with one instrument the leverage cap is a clip, equal to 1e-12."""
-    for seed in range(1000, 1045):
+    for seed in range(1000, 1000 + num_cases):
         case = random_case(seed, num=num, has_steps=True)
         rules = case.rules if seed % 3 else type(case.rules)(allow_short=bool(seed % 2), costs=case.rules.costs)
         special = run_wide(case.quotes, case.decided, rules, **case.contract)

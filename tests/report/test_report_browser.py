@@ -122,7 +122,7 @@ def test_report_of_episodes_draws_every_chart(tmp_path: Path) -> None:
         notes=(),
         curves=judged.curves or {"train/episode_return": ([100, 200], [20.0, 40.0])},
     )
-    page = HtmlReport().write_episodes(tmp_path, content)
+    page = HtmlReport().write_plain(tmp_path, content)
     document, console = look(page, tmp_path / "profile")
     assert "Error" not in console, console
     wanted = len(re.findall(r'class="plot[ "]', page.read_text()))

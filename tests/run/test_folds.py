@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import TINY
+from tiny import BRIEF
 
 from tradewright.cli import main
 from tradewright.output import read_json, read_metrics
 from tradewright.task.train import Train
 
-FOLDED = (*TINY, "evaluate=walk_forward", "evaluate.folds.num_folds=3", "trainer.max_epochs=2", "report=markdown")
+FOLDED = (*BRIEF, "evaluate=walk_forward", "evaluate.folds.num_folds=3", "report=markdown", "seed=5")
 
 
 @contextmanager
@@ -30,8 +30,8 @@ def stopped_at(fold: str) -> Iterator[None]:
         yield
 
 
-def test_walk_forward_trains_once_per_fold_and_judges_the_joined_blocks(command) -> None:
-    run = command(*FOLDED)
+def test_walk_forward_trains_once_per_fold_and_judges_the_joined_blocks(copied) -> None:
+    run = copied(*FOLDED)
     folds = sorted(path.name for path in (run / "fits").iterdir())
     assert folds == ["fold_1", "fold_2", "fold_3"]
     assert all((run / "fits" / fold / "checkpoints" / "best.json").is_file() for fold in folds)
@@ -44,10 +44,10 @@ def test_walk_forward_trains_once_per_fold_and_judges_the_joined_blocks(command)
     assert "fold_3" in (run / "report.md").read_text()
 
 
-def test_interrupted_folds_are_resumed_without_training_finished_ones_again(command) -> None:
-    whole = read_metrics(command(*FOLDED, "seed=5"))
+def test_interrupted_folds_are_resumed_without_training_finished_ones_again(copied) -> None:
+    whole = read_metrics(copied(*FOLDED))
     with stopped_at("fold_3"):
-        assert main((*FOLDED, "seed=5")) == 130
+        assert main(FOLDED) == 130
     run = max(Path("outputs").glob("*/*/status.json"), key=lambda path: path.stat().st_mtime_ns).parent
     finished = {
         path: path.stat().st_mtime_ns for path in run.glob("fits/*/checkpoints/*.ckpt") if path.name.startswith("best")
@@ -60,35 +60,34 @@ def test_interrupted_folds_are_resumed_without_training_finished_ones_again(comm
 
 
 def test_trained_agents_have_a_control_trained_on_shuffled_features(command) -> None:
-    run = command(*TINY, "evaluate.shuffled_control=true", "trainer.max_epochs=2")
+    run = command(*BRIEF, "evaluate.shuffled_control=true")
     metrics = read_metrics(run)
     assert "baseline/shuffled_labels/sharpe" in metrics
     assert (run / "fits" / "shuffled_labels" / "checkpoints" / "best.json").is_file()
     assert metrics["baseline/shuffled_labels/total_return"] != metrics["test/total_return"]
 
 
-def test_single_agent_of_folds_cannot_be_evaluated_or_predicted_with(command, capsys) -> None:
-    run = command(*FOLDED)
+def test_single_agent_of_folds_cannot_be_evaluated_or_predicted_with(copied, capsys) -> None:
+    run = copied(*FOLDED)
     assert main(("evaluate", f"run={run}")) == 2
     assert f"{run}: keeps one agent per fold or control in fits/" in capsys.readouterr().err
 
 
-def test_run_stopped_before_its_report_is_checked_for_leaks_when_it_is_resumed(command) -> None:
-    run = command(*FOLDED)
+def test_run_stopped_before_its_report_is_checked_for_leaks_when_it_is_resumed(copied) -> None:
+    run = copied(*FOLDED)
     (run / "summary.txt").unlink()
     (run / "status.json").write_text('{"state": "running", "started_at": "2020-01-01", "duration_s": 1}')
     assert main((f"resume={run}",)) == 0
     assert "No leak in" in (run / "summary.txt").read_text()
 
 
-def test_evaluation_of_a_trained_run_refuses_folds(command, capsys) -> None:
-    run = command(*TINY, "trainer.max_epochs=1")
-    assert main(("evaluate", f"run={run}", "evaluate=walk_forward")) == 2
+def test_evaluation_of_a_trained_run_refuses_folds(trained, capsys) -> None:
+    assert main(("evaluate", f"run={trained}", "evaluate=walk_forward")) == 2
     assert "evaluate.folds trains one agent per fold" in capsys.readouterr().err
 
 
 def test_evaluation_takes_single_keys_over_the_trained_runs_own(command, capsys) -> None:
-    run = command(*TINY, "trainer.max_epochs=1", "backtest.costs.slippage_bps=7")
+    run = command(*BRIEF, "backtest.costs.slippage_bps=7")
     again = command("evaluate", f"run={run}", "backtest.costs.fee_bps=9")
     config = (again / "config.yaml").read_text()
     assert "fee_bps: 9" in config

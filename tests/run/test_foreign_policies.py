@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import TINY
 
 from tradewright.cli import main
 from tradewright.output import read_metrics
@@ -61,13 +60,12 @@ def test_checkpoint_file_is_refused_in_favour_of_its_run_directory(tmp_path: Pat
 
 @pytest.mark.row("T5")
 def test_agent_is_loaded_elsewhere_and_never_runs_what_a_checkpoint_pickles(
-    command, tmp_path: Path, monkeypatch, capsys
+    trained, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    run = command(*TINY, "trainer.max_epochs=1")
-    metrics = read_metrics(run)
+    metrics = read_metrics(trained)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    copy = shutil.copytree(run, elsewhere / "agent")
+    copy = shutil.copytree(trained, elsewhere / "agent")
     shutil.rmtree(tmp_path / "outputs")
     monkeypatch.chdir(elsewhere)
     assert main(("evaluate", "run=agent")) == 0

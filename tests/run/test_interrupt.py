@@ -7,7 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from tiny import TINY
+
+from tradewright.cli import main
 
 
 def heed_interrupts() -> None:
@@ -15,7 +18,7 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def test_interrupted_training_exits_130_and_can_be_resumed(tmp_path: Path) -> None:
+def test_interrupted_training_exits_130_and_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [sys.executable, "-m", "tradewright", *TINY, "algorithm.total_frames=200000", "report=none"]
     process = subprocess.Popen(
         words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
@@ -30,6 +33,6 @@ def test_interrupted_training_exits_130_and_can_be_resumed(tmp_path: Path) -> No
     assert f"tradewright resume={run}" in errors
     status = json.loads((run / "status.json").read_text())
     assert (status["state"], status["error"]) == ("failed", "interrupted")
-    words = [sys.executable, "-m", "tradewright", f"resume={run}", "trainer.max_epochs=3"]
-    assert subprocess.run(words, cwd=tmp_path, capture_output=True).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    assert main((f"resume={run}", "trainer.max_epochs=3")) == 0
     assert json.loads((run / "status.json").read_text())["state"] == "done"

@@ -13,3 +13,9 @@ TINY = (
     "evaluate.analytic_reference=false",
 )
 """A training of a few seconds: eight epochs of 256 frames."""
+
+TRAINED = (*TINY, "seed=5")
+"""The training that many tests share (fixture ``trained``); not the default seed, as what repeats it must find it."""
+
+BRIEF = (*TINY, "trainer.max_epochs=2")
+"""For tests of what does not depend on how long the training is."""

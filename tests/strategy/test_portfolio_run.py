@@ -10,7 +10,7 @@ from tradewright.cli import main
 TINY = (
     "data=universe", "data.num_symbols=3", "data.num_bars=400", "env.window=3", "algorithm.total_frames=256",
     "algorithm.num_envs=8", "algorithm.rollout_steps=16", "algorithm.iterations_per_epoch=1",
-    "evaluate.shuffled_control=false", "report=markdown",
+    "evaluate.shuffled_control=false", "report=markdown", "trainer.max_epochs=1",
 )  # fmt: skip
 OWN_ACCOUNTS = "The agent saw each of the 3 instruments in an account of its own"
 

@@ -85,7 +85,7 @@ def work(folder: Path) -> None:
         points=None,
         sampler_for=plan.sampler_for,
         worker=Identity.current(),
-        grace_s=plan.sweep.grace_s,
+        grace_s=plan.grace_s,
     )
     place = {"conf": "", "extra": None, "cwd": str(folder)}
     tally = Worker(plan, queue, run=do, place=place, say=lambda _: None).work()

@@ -53,6 +53,7 @@ def work(
     job_s: float = 0.0,
     grace_s: float = GRACE_S,
     die_at: int | None = None,
+    has_repeats: bool = False,
 ) -> None:
     """Do what a worker does until the queue is finished; write a line per begun and ended job.
 
@@ -63,6 +64,7 @@ def work(
         job_s: Seconds of a job.
         grace_s: Silence after which a worker counts as dead; of a dead process without a lease it is all there is.
         die_at: Number of the write to the database before which the process kills itself; None: never.
+        has_repeats: Every slot that has ended for the first time is run a second time.
     """
     queue = make_queue(url, num_slots, grace_s=grace_s)
     if die_at is not None:
@@ -72,6 +74,8 @@ def work(
         def say(*words: object) -> None:
             file.write((" ".join(map(str, [*words, os.getpid()])) + "\n").encode())
 
+        if has_repeats:
+            queue.repeat([one for one in queue.records() if one["state"] == "done" and not one["num_repeats"]])
         queue.fill()
         while not queue.is_finished:
             claim = queue.claim()
@@ -170,17 +174,21 @@ def at_every_write(options: dict[str, Any]) -> dict[str, Any]:
     some of the writes are tried.
     """
     folder, codes = Path(options["folder"]), []
-    blank = folder / "blank.db"
-    if _code(fork(lambda: make_queue(f"sqlite:///{blank}", 0) and None)):  # in a process, so that the file is closed
+    blank, has_repeats = folder / "blank.db", options.get("has_repeats", False)
+    begun = {"url": f"sqlite:///{blank}", "num_slots": options["num_slots"] if has_repeats else 0}
+    if _code(fork(lambda: work(**begun, events=f"{blank}.events"))):  # in a process that has ended
         raise AssertionError("no storage")
     for number in range(options["first"], 1000, options["step"]):
         path = folder / f"{number}.db"
-        path.write_bytes(blank.read_bytes())
+        for source in folder.glob("blank.db*"):  # its log too
+            if not source.name.endswith((".events", "-shm")):
+                Path(f"{path}{source.name.removeprefix('blank.db')}").write_bytes(source.read_bytes())
         common = {
             "url": f"sqlite:///{path}",
             "num_slots": options["num_slots"],
             "events": f"{path}.events",
             "grace_s": 1.0,
+            "has_repeats": has_repeats,
         }
         first = _code(fork(lambda common=common, number=number: work(**common, die_at=number)))
         if first == 0:

@@ -84,7 +84,7 @@ def check_killed(url: str, folder: Path, seed: int, *, num_slots: int, num_kills
 @pytest.mark.parametrize("kind", KINDS)
 def test_four_workers_claim_every_slot_once(kind: str, tmp_path: Path) -> None:
     """Trap 1: two processes can claim one trial of a SQLite file whose readers take no lock."""
-    check_together(url_of(kind, tmp_path), tmp_path, num_slots=30 if kind == "sqlite" else 120, num_workers=4)
+    check_together(url_of(kind, tmp_path), tmp_path, num_slots=24 if kind == "sqlite" else 60, num_workers=4)
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_eight_workers_claim_three_hundred_slots_once(kind: str, tmp_path: Path)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_workers_killed_at_random_moments_lose_and_repeat_no_slot(kind: str, tmp_path: Path) -> None:
-    lost = check_killed(url_of(kind, tmp_path), tmp_path, 11, num_slots=20, num_kills=15)
+    lost = check_killed(url_of(kind, tmp_path), tmp_path, 11, num_slots=14, num_kills=10)
     assert lost > 0, "no kill hit a running slot: the test proves nothing"
 
 

@@ -3,8 +3,6 @@
 import itertools
 import math
 import random
-import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -293,115 +291,12 @@ def test_glob_is_expanded_by_the_options_of_the_group() -> None:
     assert dimension.texts == ("mlp", "tcn")
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["a=choice(null,1)"], r"^a=choice\(null,1\): not in Hydra's grammar"),  # trap 11
-        (["a=interval(2,1)"], r"^a: interval\(2.0, 1.0\) is empty; give the lower bound first"),
-        (["a=interval(1,1)"], "is empty"),
-        (["a=interval(0,inf)"], "has no bound; both must be finite"),
-        (["a=tag(log,interval(0,1))"], "^a: a logarithmic interval must begin above 0, was 0.0"),
-        (["a=tag(lgo,interval(1,2))"], "^a: unknown tag lgo; the only one is log"),
-        (["a=tag(log,range(1,9,2))"], "^a: a logarithmic range has step 1, was 2; use a list of values"),
-        (["a=shuffle(1,2,3)"], r"^a=shuffle\(1,2,3\): every worker needs the same order"),
-        (["a=shuffle(range(9))"], "every worker needs the same order"),
-        (["a=1,2,1"], "^a=1,2,1: a value stands twice"),
-        (["a=range(3,3)"], r"^a=range\(3,3\): there is no value to choose"),
-        (["a=1,2", "a=3,4"], "^a: varied twice; give its values once"),
-        (["a=1,2", "++a=3,4"], "^a: varied twice"),
-        (["a=1,2", "a=3"], "^a: given one value and several; give it once"),
-        (["~a=1,2"], "^~a=1,2: a deletion cannot be varied"),
-        (["sweep=grid,tpe"], "^sweep: says how a sweep runs and cannot be varied by it"),
-        (["sweep.num_trials=1,2"], "^sweep.num_trials: says how a sweep runs"),
-        (["pruner=none,median"], "^pruner: says how a sweep runs"),
-        (["launcher=process,ray"], "^launcher: says how a sweep runs"),
-        (["space=ppo,sac"], "^space: says how a sweep runs"),
-        (["hydra.run.dir=a,b"], "^hydra.run.dir: says how a sweep runs"),
-        (["output_dir=a,b"], "^output_dir: says how a sweep runs"),
-    ],
-)
-def test_what_cannot_be_varied_is_refused_in_one_line_by_its_key(words: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message) as caught:
-        parse_space(words)
-    assert "\n" not in str(caught.value)
-
-
-def test_empty_list_of_yaml_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^a\.b: there is no value to choose, the list is empty"):
-        parse_space([], params={"a.b": []})
-
-
-def test_grid_refuses_what_has_no_end() -> None:
-    with pytest.raises(ConfigError, match=r"^lr: floats 0.1 to 0.2 has no grid; use sweep=tpe .* lr=range"):
-        parse_space(["lr=interval(0.1,0.2)"]).grid()
-    with pytest.raises(ConfigError, match=r"^sweep=grid: 1,000,000 combinations, at most 100,000"):
-        parse_space(["a=range(1000)", "b=range(1000)"]).grid()
-    conditional = [{"when": {"a": 1}, "params": {"b": [1, 2]}}]
-    with pytest.raises(ConfigError, match=r"^sweep=grid: a conditional parameter has no place in a grid"):
-        parse_space(["a=1,2"], conditional=conditional).grid()
-    assert parse_space([]).grid() == [{}]
-
-
 def test_settings_of_the_sweep_reach_no_job() -> None:
     settings = ["sweep=tpe", "sweep.seed=3", "pruner=median", "launcher=inline", "space=ppo", "hydra.sweep.dir=x"]
     space = parse_space(["algorithm=ppo", *settings, "seed=1,2", "+sweeper=4"])
     assert space.fixed == ("algorithm=ppo", "+sweeper=4")
     assert all(is_setting(text) for text in settings)
     assert not any(is_setting(text) for text in ("algorithm=ppo", "+sweeper=4", "hydra.job.chdir=true", "spaces=1"))
-
-
-CONDITIONAL: list[dict[str, Any]] = [
-    {"when": {"algorithm": "sac"}, "params": {"algorithm.tau": "tag(log,interval(1e-3,1e-1))"}},
-    {"when": {"algorithm": "sac", "twice": True}, "params": {"algorithm.n_step": [1, 3]}},
-]
-
-
-def test_branches_use_every_key_once() -> None:
-    space = parse_space(["algorithm=ppo,sac", "twice=false,true", "name=x"], conditional=CONDITIONAL)
-    assert list(space.branches()) == [
-        ["name=x", "algorithm=ppo", "twice=false"],
-        ["name=x", "algorithm=sac", "twice=false", "algorithm.tau=0.001"],
-        ["name=x", "algorithm=sac", "twice=true", "algorithm.n_step=1"],
-    ]
-    assert space.keys == ("algorithm", "twice", "algorithm.tau", "algorithm.n_step")
-
-
-def test_descriptions_differ_where_spaces_do() -> None:
-    def describe(*words: str, conditional: list[dict[str, Any]] = CONDITIONAL) -> dict[str, str]:
-        return parse_space(["twice=false,true", *words], conditional=conditional).describe()
-
-    base = describe("algorithm=ppo,sac")
-    assert base == describe("algorithm=choice(ppo,sac)", "name=other")
-    assert base["algorithm.tau if algorithm=sac"] == "floats 0.001 to 0.1, logarithmic"
-    for words in (["algorithm=sac,ppo"], ["algorithm=ppo,sac,td3"], ["algorithm=ppo,sac", "lr=interval(0,1)"]):
-        assert base != describe(*words)
-    changed = [CONDITIONAL[0], {**CONDITIONAL[1], "params": {"algorithm.n_step": [1, 5]}}]
-    assert base != describe("algorithm=ppo,sac", conditional=changed)
-
-
-@pytest.mark.parametrize(
-    ("entry", "message"),
-    [
-        ({"when": {"a": 1}}, r"^space.conditional\[0\]: expected the keys when and params, was when"),
-        ({"when": {"a": 1}, "params": {"b": [1, 2]}, "x": 1}, "expected the keys when and params, was when, params, x"),
-        ({"when": {"a": 1}, "params": {"b": 3}}, r"^space.conditional\[0\]: b=3 does not vary"),
-        ({"when": {"aa": 1}, "params": {"b": [1, 2]}}, r"^space.conditional\[0\].when: aa neither varies .*mean 'a'\?"),
-        ({"when": {"a": 7}, "params": {"b": [1, 2]}}, r"^space.conditional\[0\].when: a is never 7; it is one of 1, 2"),
-        ({"when": {"a": 1}, "params": {"sweep.seed": [1, 2]}}, "^sweep.seed: says how a sweep runs"),
-    ],
-)
-def test_condition_that_could_never_hold_is_refused(entry: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        parse_space(["a=1,2"], conditional=[entry])
-
-
-def test_value_of_the_command_line_settles_a_condition() -> None:
-    """A ready space is used with one of its parameters fixed."""
-    params = {"flag": [False, True], "x": [1, 2]}
-    conditional = [{"when": {"flag": True}, "params": {"y": [3, 4], "z": [5, 6]}}]
-    assert parse_space(["flag=False"], params=params, conditional=conditional).keys == ("x",)
-    assert parse_space(["flag=True"], params=params, conditional=conditional).keys == ("x", "y", "z")
-    assert parse_space(["y=3"], params=params, conditional=conditional).keys == ("flag", "x", "z")
 
 
 @pytest.mark.parametrize(
@@ -420,17 +315,3 @@ def test_value_of_the_command_line_settles_a_condition() -> None:
 def test_values_are_compared_as_hydra_reads_them(one: str, other: str, expected: bool) -> None:
     assert is_same(one, other) is expected
     assert is_same(other, one) is expected
-
-
-def test_unreadable_words_name_themselves() -> None:
-    for word in ("a=[1,2", "a=1,,2", "a", "a={x"):
-        with pytest.raises(ConfigError, match=rf"^{re.escape(word)}: not in Hydra's grammar"):
-            parse_space([word])
-
-
-def test_choice_refuses_a_value_that_it_does_not_have() -> None:
-    (dimension,) = parse_space(["k=1,2"]).dimensions
-    check: Callable[[Any], str] = dimension.text
-    for value in (3, True, "1", 1.0):
-        with pytest.raises(ConfigError, match=r"^k: .* is not one of 1, 2"):
-            check(value)

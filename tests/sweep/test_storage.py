@@ -81,11 +81,50 @@ def test_server_out_of_reach_is_one_line_without_the_password(monkeypatch: pytes
     assert "\n" not in str(caught.value)
 
 
-def test_file_that_is_no_database_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "ATTEMPTS", 1)
+def test_file_that_is_no_database_is_told_at_once_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_text("hello, this is a text and no database at all" * 30)
-    with pytest.raises(RunError, match=r"study.db cannot be opened: file is not a database$"):
+    started = time.monotonic()
+    with pytest.raises(RunError) as caught:
         open_storage(storage_url(None, tmp_path))
+    assert time.monotonic() - started < 2
+    assert str(caught.value) == (
+        f"sweep.storage: {tmp_path}/study.db is no database of a sweep, or is damaged (file is not a database): move it"
+        " away, and the same command adopts what has ended; sweep.name=<another> begins anew"
+    )
+
+
+def test_database_with_damaged_pages_is_told_at_once(tmp_path: Path) -> None:
+    url, path = storage_url(None, tmp_path), tmp_path / "study.db"
+    storage.close_storage(open_storage(url))
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"A" * (len(content) - 4096))
+    started = time.monotonic()
+    with pytest.raises(RunError, match=r"study.db is no database of a sweep, or is damaged \(.*malformed"):
+        open_storage(url)
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no journal\n", b"torn", b"\x00\xff\n", b'{"op_code": 99}\n', b'{"a": 1}\n', b"42\n", b'{"op_code": 0,\n{}\n'],
+)
+def test_file_that_is_no_journal_is_refused_and_left_alone(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="log is no journal of a sweep, or is damaged") as caught:
+        open_storage(f"journal://{path}")
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", ["journal://", "sqlite:///"])
+def test_storage_below_a_file_is_one_line(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"^sweep.storage: .*/file/sub/queue cannot be opened \("):
+        open_storage(f"{kind}{tmp_path}/file/sub/queue")
 
 
 def test_sqlite_appends_to_a_log_on_a_drive_of_this_machine_only(

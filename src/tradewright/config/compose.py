@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -20,6 +19,7 @@ from omegaconf import DictConfig, open_dict
 from tradewright import paths
 from tradewright.config.experiments import Experiments, find_experiments, register_experiments
 from tradewright.config.explain import HYDRA_ERRORS, explain
+from tradewright.config.loader import Loader
 from tradewright.config.root import register_root
 from tradewright.errors import ConfigError
 
@@ -88,7 +88,7 @@ def open_hydra(*, conf: str | os.PathLike[str] | None = None, extra: str | os.Pa
             raise ConfigError(f"--config-dir: no folder {extra}")
         search_path.prepend(provider="command-line", path=f"file://{folder}", anchor=SearchPathQuery(provider="schema"))
     further = None if extra is None else str(Path(extra).resolve())
-    return Composer(Hydra("tradewright", ConfigLoaderImpl(search_path)), experiments, main, further)
+    return Composer(Hydra("tradewright", Loader(search_path)), experiments, main, further)
 
 
 def compose(overrides: list[str]) -> DictConfig:

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 from tradewright.config.experiments import GROUP, Experiments, explain_yaml, show
+from tradewright.config.grammar import explain_grammar
 from tradewright.config.root import root_keys
 from tradewright.errors import ConfigError, suggest
 
@@ -36,13 +37,7 @@ def explain(error: Exception, *, overrides: list[str], experiments: Experiments,
         name = error.problem_mark.name if error.problem_mark is not None else "YAML"
         return ConfigError(f"{name}: {explain_yaml(error)}")
     if isinstance(error, OverrideParseException):
-        key, is_pair, value = str(error.override).partition("=")
-        if is_pair and re.fullmatch(r"[+~]*[\w./@-]+", key) and not value.startswith(("'", '"')):
-            quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-            advice = f"""quote the value: "{key}='{quoted}'\""""
-        else:
-            advice = str(error.message).splitlines()[0]
-        return ConfigError(f"{error.override!r} is not key=value: {advice}")
+        return ConfigError(explain_grammar(str(error.override), str(error.message)))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return ConfigError(_missing_option(error, overrides, experiments))
     text = str(error)

@@ -36,3 +36,17 @@ class Unused:
     """Nothing: a part of the market that an environment without a market has no use for."""
 
     is_unused: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class NoStrategy:
+    """No positions: what is trained answers, and its answers are judged."""
+
+    is_learned: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class NoWorld:
+    """No world to act in."""
+
+    is_market: ClassVar[bool] = False

@@ -43,6 +43,8 @@ class Root:
     task: Any = None
     data: Any = None
     features: Any = None
+    target: Any = None
+    examples: Any = None
     model: Any = None
     lora: Any = None
     quant: Any = None
@@ -50,6 +52,8 @@ class Root:
     reward: Any = None
     algorithm: Any = None
     strategy: Any = None
+    risk: Any = None
+    generate: Any = None
     backtest: Any = None
     evaluate: Any = None
     trainer: Any = None

@@ -5,18 +5,17 @@ needs (``action_kind``, ``is_language_model``) are class attributes, read from s
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
 
 from tradewright.config.check import plain
-from tradewright.config.locate import class_attribute
+from tradewright.config.choice import Choice as Choice
+from tradewright.config.choice import Finding, advise
 from tradewright.config.root import root_keys
+from tradewright.config.text_rules import TEXT_RULES
 from tradewright.paths import shipped
 
 JUDGED_BY_VALIDATION = "validation/"
@@ -27,80 +26,8 @@ LARGEST_SEED = 2**32 - 1
 """NumPy's and Lightning's largest."""
 FORKING = "ddp_fork"
 """Lightning's strategy that starts its processes from the run itself; others start the command line once more."""
-LANGUAGE_MODEL_GROUPS = ("lora", "quant")
 MARKET_GROUPS = ("data", "features", "reward", "backtest")
 """Groups that an environment without a market switches off."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a rule found: an error stops the run, a warning is printed.
-
-    Args:
-        message: Starts with a key.
-        is_error: Whether the run cannot start.
-        is_misfit: Whether two options, each right by itself, do not fit together; a sweep leaves such a job out.
-    """
-
-    message: str
-    is_error: bool = True
-    is_misfit: bool = False
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A composed configuration and how it came about.
-
-    Args:
-        content: Plain dicts, lists and scalars, resolved.
-        options: Group -> chosen option.
-        overridden: Keys and groups given on the command line.
-        folders: Configuration folders, for the options that would have fitted.
-    """
-
-    content: dict[str, Any]
-    options: dict[str, str] = field(default_factory=dict)
-    overridden: tuple[str, ...] = ()
-    folders: tuple[Path, ...] = ()
-
-    def fact(self, group: str, name: str) -> Any:
-        """Return a key of a group's node or else the class attribute of its target; None where neither exists."""
-        node = self.content.get(group)
-        if not isinstance(node, dict):
-            return None
-        return node[name] if name in node else class_attribute(str(node.get("_target_", "")), name)
-
-    def named(self, group: str) -> str:
-        """Return ``group=option`` as one would type it."""
-        return f"{group}={self.options.get(group, '?')}"
-
-    def targets(self, group: str) -> dict[str, str]:
-        """Return the class that each option of a group names, by option; options that extend another have none."""
-        files = {path.stem: path for folder in self.folders for path in (folder / group).glob("*.yaml")}
-        return {option: target for option, path in sorted(files.items()) if (target := _target(path, group))}
-
-    def fitting(self, group: str, accepts: Callable[[Any], bool], name: str, cures: str = "") -> list[str]:
-        """Return ``group=option`` for every option that would do.
-
-        Args:
-            group: Whose options.
-            accepts: Whether the class attribute ``name`` of an option is acceptable.
-            name: Of the attribute.
-            cures: The rule that must accept it then; no other one may refuse it that refuses nothing yet.
-        """
-        targets = self.targets(group)
-        allowed = _faults(self) - {cures} if targets else set()
-        found = []
-        for option, target in targets.items():
-            value = class_attribute(target, name)
-            if value is not None and accepts(value) and _faults(self.with_option(group, option, target)) <= allowed:
-                found.append(f"{group}={option}")
-        return found
-
-    def with_option(self, group: str, option: str, target: str) -> "Choice":
-        """Return the choice with another option of a group; it gives no advice of its own."""
-        content = {**self.content, group: {"_target_": target}}
-        return Choice(content, {**self.options, group: option}, self.overridden)
 
 
 def describe(cfg: DictConfig, hydra: Any) -> Choice:
@@ -128,17 +55,6 @@ def nothing_needed_is_deleted(choice: Choice) -> Iterator[Finding]:
             yield Finding(f"{key}: must be given, it was deleted")
 
 
-def language_model_keys_have_effect(choice: Choice) -> Iterator[Finding]:
-    """Warn of ``lora`` and ``quant`` settings from the command line when the model is no language model."""
-    if choice.fact("model", "is_language_model") is True:
-        return
-    for key in choice.overridden:
-        group = key.partition(".")[0]
-        if group in LANGUAGE_MODEL_GROUPS and not (key == group and choice.options.get(group) == "none"):
-            given = choice.named(group) if key == group else key
-            yield Finding(f"{given} has no effect: {choice.named('model')} is not a language model", is_error=False)
-
-
 def algorithm_fits_environment(choice: Choice) -> Iterator[Finding]:
     """Refuse an environment whose actions the algorithm cannot choose, or without the market that it learns from."""
     kinds, kind = choice.fact("algorithm", "action_kinds"), choice.fact("env", "action_kind")
@@ -156,7 +72,7 @@ def algorithm_fits_environment(choice: Choice) -> Iterator[Finding]:
         "algorithm", lambda others: kind is None or kind in others, "action_kinds", "algorithm_fits_environment"
     )
     message = f"{choice.named('algorithm')} needs {needs}; {choice.named('env')} {' and '.join(has)}."
-    yield Finding(message + _use(fitting), is_misfit=True)
+    yield Finding(message + advise(fitting), is_misfit=True)
 
 
 def environment_fits_task_and_judge(choice: Choice) -> Iterator[Finding]:
@@ -165,16 +81,16 @@ def environment_fits_task_and_judge(choice: Choice) -> Iterator[Finding]:
     env, task = choice.named("env"), choice.named("task")
     if is_market is False and choice.fact("task", "needs_market") is True:
         fitting = choice.fitting("task", lambda needs: needs is False, "needs_market")
-        message = f"{task} needs a market; {env} has none.{_use(fitting)}"
+        message = f"{task} needs a market; {env} has none.{advise(fitting)}"
         yield Finding(message, is_misfit=True)
     elif is_market is False and judges == "market":
         fitting = choice.fitting("evaluate", lambda other: other == "episodes", "judges")
-        message = f"{choice.named('evaluate')} needs a market; {env} has none.{_use(fitting)}"
+        message = f"{choice.named('evaluate')} needs a market; {env} has none.{advise(fitting)}"
         yield Finding(message, is_misfit=True)
     elif is_market is True and judges == "episodes" and choice.fact("task", "learns") is True:
         fitting = choice.fitting("env", lambda other: other is False, "is_market")
         fitting += choice.fitting("evaluate", lambda other: other == "market", "judges")
-        message = f"{choice.named('evaluate')} needs an env without a market; {env} trades one.{_use(fitting)}"
+        message = f"{choice.named('evaluate')} needs an env without a market; {env} trades one.{advise(fitting)}"
         yield Finding(message, is_misfit=True)
 
 
@@ -227,7 +143,7 @@ def memory_fits_algorithm(choice: Choice) -> Iterator[Finding]:
         fitting = choice.fitting("algorithm", lambda value: value is True, "carries_memory", "memory_fits_algorithm")
         fitting += choice.fitting("model", lambda value: value is False, "is_recurrent", "memory_fits_algorithm")
         message = f"{choice.named('algorithm')} learns from single steps and cannot train the memory of"
-        yield Finding(f"{message} {choice.named('model')}.{_use(fitting)}")
+        yield Finding(f"{message} {choice.named('model')}.{advise(fitting)}")
 
 
 def encoder_has_bars(choice: Choice) -> Iterator[Finding]:
@@ -235,7 +151,7 @@ def encoder_has_bars(choice: Choice) -> Iterator[Finding]:
     is_agent = bool(choice.fact("algorithm", "action_kinds"))
     if is_agent and choice.fact("model", "needs_window") is True and choice.fact("env", "is_market") is False:
         fitting = choice.fitting("model", lambda value: value is False, "needs_window", "encoder_has_bars")
-        yield Finding(f"{choice.named('model')} encodes bars and {choice.named('env')} has none.{_use(fitting)}")
+        yield Finding(f"{choice.named('model')} encodes bars and {choice.named('env')} has none.{advise(fitting)}")
 
 
 def choices_are_made_on_validation(choice: Choice) -> Iterator[Finding]:
@@ -299,7 +215,6 @@ def several_processes_suit_the_algorithm(choice: Choice) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     nothing_needed_is_deleted,
-    language_model_keys_have_effect,
     algorithm_fits_environment,
     memory_fits_algorithm,
     encoder_has_bars,
@@ -312,6 +227,7 @@ RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     name_stays_in_the_output_folder,
     strategy_fits_task,
     several_processes_suit_the_algorithm,
+    *TEXT_RULES,
 )
 
 COMBINATIONS = (
@@ -325,27 +241,17 @@ COMBINATIONS = (
 groups of the market off by itself."""
 
 
-def _faults(choice: Choice) -> set[str]:
-    """Return the names of the rules for combinations that refuse a choice."""
-    return {rule.__name__ for rule in COMBINATIONS if any(rule(replace(choice, folders=())))}
-
-
 def fitting_algorithms(action_kind: str, *, is_market: bool) -> str:
     """Return ``" Use algorithm=a or algorithm=b."``, the shipped ones that learn in an environment built by now."""
     env = {"action_kind": action_kind, "is_market": is_market}
     choice = Choice({"env": env}, folders=(shipped("conf"),))
-    return _use(choice.fitting("algorithm", lambda kinds: action_kind in kinds, "action_kinds"))
+    return advise(choice.fitting("algorithm", lambda kinds: action_kind in kinds, "action_kinds"))
 
 
 def shipped_option(group: str, target: str) -> str:
     """Return the shipped option that names a class, or the class where none does."""
     options = Choice({}, folders=(shipped("conf"),)).targets(group)
     return next((option for option, named in options.items() if named == target), target)
-
-
-def _use(fitting: list[str]) -> str:
-    """Return the advice that ends a message."""
-    return f" Use {' or '.join(fitting)}." if fitting else ""
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:
@@ -365,16 +271,3 @@ def _names(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     return [name for name in value if isinstance(name, str)] if isinstance(value, list | dict) else []
-
-
-@cache
-def _target(path: Path, group: str) -> str:
-    """Return the class that an option names, at the top of its file or, in a ``_global_`` one, under its group."""
-    try:
-        content = OmegaConf.load(path)
-    except (YAMLError, OSError, ValueError):
-        return ""  # choosing that option will say what is wrong with it
-    if not isinstance(content, DictConfig):
-        return ""
-    node = content if "_target_" in content else content.get(group)
-    return str(node.get("_target_", "")) if isinstance(node, DictConfig) else ""

@@ -133,6 +133,18 @@ class Source(ABC):
         """Return a hex digest of the raw input's content and of the parameters that change the stored rows."""
         return digest([self.kind, self._parameters(), self._content(), *hash_files(self._beside())])
 
+    def identity(self) -> str:
+        """Return the fingerprint of the raw input as it is now, from the store where that has it already.
+
+        A file that was only touched keeps it, also in another place; nothing is loaded.
+
+        Raises:
+            DataError: The input is missing.
+        """
+        store = self._store()
+        meta = store.meta() if store.path.is_file() else None
+        return meta["fingerprint"] if meta and self._is_current(meta) else self.fingerprint()
+
     def _beside(self) -> list[Path]:
         """Return the files of the tables beside the bars.
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from tradewright.env.classic import StateEnv
-from tradewright.evaluate.evidence import Interval
+from tradewright.evaluate.intervals import mean_interval
 from tradewright.strategy.policy import Policy
 
 MAX_EPISODES = 500_000
@@ -183,15 +183,3 @@ def figures(played: Played) -> dict[str, float]:
         "std_return": float(played.return_E.std(ddof=1)) if has_two else float("nan"),
         "mean_length": float(played.length_E.mean()),
     }
-
-
-def mean_interval(value_E: Float, num_resamples: int, confidence: float, seed: int) -> Interval:
-    """Return the mean with the percentile interval of the bootstrap; episodes are independent.
-
-    Source: Efron, "Bootstrap methods: another look at the jackknife", 1979.
-    """
-    rng = np.random.default_rng(seed)
-    index_RE = rng.integers(0, len(value_E), (num_resamples, len(value_E)))
-    tail = 50.0 * (1.0 - confidence)
-    low, high = np.percentile(value_E[index_RE].mean(axis=1), [tail, 100.0 - tail])
-    return Interval(value=float(value_E.mean()), low=float(low), high=float(high))

@@ -111,11 +111,28 @@ PLAYED: dict[str, Figure] = {
 }
 """What judging by episodes returns; these returns are sums of rewards."""
 
+ANSWERED: dict[str, Figure] = {
+    "loss": Figure("Loss per token, nats", "ratio", -1, short="Loss"),
+    "perplexity": Figure("Perplexity per token", "ratio", -1, short="Perplexity"),
+    "accuracy": Figure("Accuracy", "fraction", 1),
+    "accuracy_low": Figure("Accuracy, lower bound", "fraction", 1, short="Accuracy low"),
+    "accuracy_high": Figure("Accuracy, upper bound", "fraction", 1, short="Accuracy high"),
+    "balanced_accuracy": Figure("Balanced accuracy", "fraction", 1, short="Balanced"),
+    "majority_accuracy": Figure("Accuracy of always the most frequent label", "fraction", short="Majority"),
+    "log_loss": Figure("Log loss of the label, nats", "ratio", -1, short="Log loss"),
+    "calibration_error": Figure("Expected calibration error", "fraction", -1, short="ECE"),
+    "parse_rate": Figure("Answers that can be read", "fraction", 1, short="Readable"),
+    "written_accuracy": Figure("Accuracy of written answers", "fraction", 1, short="Written right"),
+    "exact_match": Figure("Answers equal to the expected text", "fraction", 1, short="Exact"),
+}
+"""What judging by answers returns."""
+
 
 def describe(key: str) -> Figure:
     """Return how ``key`` is shown; prefixes (``test/``) are ignored, an unknown key is a plain ratio under its name."""
     name = key.rsplit("/", 1)[-1]
-    return FIGURES.get(name) or JUDGED.get(name) or PLAYED.get(name) or Figure(name.replace("_", " "), "ratio")
+    found = next((known[name] for known in (FIGURES, JUDGED, PLAYED, ANSWERED) if name in known), None)
+    return found or Figure(name.replace("_", " "), "ratio")
 
 
 def show(key: str, value: float) -> str:

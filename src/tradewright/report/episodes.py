@@ -3,17 +3,15 @@
 Legend: E episodes.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tradewright.metrics.figures import describe, show
+from tradewright.metrics.figures import show
 from tradewright.report.axes import STRATEGY_COLOUR, Chart, blank
-from tradewright.report.content import Curve, figures_under
+from tradewright.report.plain_content import PlainContent
 from tradewright.report.sections import figures
 from tradewright.report.sections.section import Grid, Section
 
@@ -22,38 +20,20 @@ ROWS = ("mean_return", "mean_return_low", "mean_return_high", "std_return", "mea
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpisodeContent:
+class EpisodeContent(PlainContent):
     """What a report of episodes shows.
 
     Args:
-        title: Heading.
-        experiment: Name of the experiment.
-        run: Name of the run directory.
-        command: How the run was started.
-        config_yaml: Its configuration.
-        provenance: Content of ``provenance.json``.
-        metrics: Content of ``metrics.json``.
         seeds: Of the test episodes.
         return_E: Their returns.
         length_E: Their lengths in steps.
         confidence: Level of the interval of the mean return.
-        notes: Sentences that must be shown.
-        curves: Learning curves.
     """
 
-    title: str
-    experiment: str
-    run: str
-    command: str
-    config_yaml: str
-    provenance: Mapping[str, Any]
-    metrics: Mapping[str, float]
     seeds: tuple[int, ...]
     return_E: npt.NDArray[np.float64]
     length_E: npt.NDArray[np.int64]
     confidence: float
-    notes: tuple[str, ...]
-    curves: Mapping[str, Curve]
 
     @property
     def headline(self) -> str:
@@ -63,20 +43,15 @@ class EpisodeContent:
             f"Mean return {mean} over {len(self.seeds)} test episodes, {self.confidence:.0%} interval {low} to {high}."
         )
 
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Mean return with its interval, deviation and length."""
+        return ROWS
 
-def episode_sections(content: EpisodeContent) -> tuple[Section, ...]:
-    """Return the sections: figures, learning curves, and the episodes one by one."""
-    sections = (_figures(content), figures.build_learning(content.curves), _episodes(content))
-    return tuple(section for section in sections if section)
-
-
-def summary_rows(content: EpisodeContent) -> tuple[tuple[str, str, str], ...]:
-    """Return label, test and validation value of every figure."""
-    test, validation = (figures_under(content.metrics, prefix) for prefix in ("test/", "validation/"))
-    return tuple(
-        (describe(key).label, show(key, test[key]), show(key, validation[key]) if key in validation else "")
-        for key in ROWS
-    )
+    def sections(self) -> tuple[Section, ...]:
+        """Return figures, learning curves, and the episodes one by one."""
+        sections = (_figures(self), figures.build_learning(self.curves), _episodes(self))
+        return tuple(section for section in sections if section)
 
 
 def _figures(content: EpisodeContent) -> Section:
@@ -87,7 +62,7 @@ def _figures(content: EpisodeContent) -> Section:
             "Whole episodes on Gymnasium's own environment. The validation episodes chose the checkpoint; the test"
             " episodes have other seeds and were played once. Returns are undiscounted sums of rewards.",
         ),
-        grids=(Grid(titles=("Figure", "Test", "Validation"), rows=summary_rows(content), kind="narrow"),),
+        grids=(Grid(titles=("Figure", "Test", "Validation"), rows=content.summary_rows(), kind="narrow"),),
         draw=partial(_distribution, content),
     )
 

@@ -13,8 +13,8 @@ from tradewright.report import tables
 from tradewright.report.axes import Chart, fill_rows, payload
 from tradewright.report.content import BUY_AND_HOLD, ReportContent
 from tradewright.report.conventions import CONVENTIONS
-from tradewright.report.episodes import EpisodeContent, episode_sections
 from tradewright.report.page import plotly_script, render
+from tradewright.report.plain_content import PlainContent
 from tradewright.report.report import Report
 from tradewright.report.sections.gather import gather
 from tradewright.report.sections.section import Section
@@ -56,16 +56,12 @@ class HtmlReport(Report):
             **_parts(gather(content, self.max_trades), content.provenance, script),
         )
 
-    def write_episodes(self, directory: Path, content: EpisodeContent) -> Path:
-        """Write the page of a run without a market and return its path."""
+    def write_plain(self, directory: Path, content: PlainContent) -> Path:
+        """Write the page of a run without backtests and return its path."""
         path = directory / REPORT
         script = plotly_script(directory, shared=self.plotly == "shared")
-        write_text(
-            path,
-            render(
-                "episodes.html.j2", content=content, **_parts(episode_sections(content), content.provenance, script)
-            ),
-        )
+        parts = _parts(content.sections(), content.provenance, script)
+        write_text(path, render("plain.html.j2", content=content, **parts))
         return path
 
 

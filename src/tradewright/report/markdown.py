@@ -7,8 +7,8 @@ from tradewright.output import write_text
 from tradewright.report import tables
 from tradewright.report.content import ReportContent, readable
 from tradewright.report.conventions import CONVENTIONS
-from tradewright.report.episodes import EpisodeContent, episode_sections
 from tradewright.report.page import render
+from tradewright.report.plain_content import PlainContent
 from tradewright.report.report import Report
 from tradewright.report.sections.gather import gather
 from tradewright.report.verdict import judge
@@ -45,8 +45,8 @@ class MarkdownReport(Report):
             readable=readable,
         )
 
-    def write_episodes(self, directory: Path, content: EpisodeContent) -> Path:
-        """Write the report of a run without a market and return its path."""
+    def write_plain(self, directory: Path, content: PlainContent) -> Path:
+        """Write the report of a run without backtests and return its path."""
         path = directory / REPORT
-        write_text(path, render("episodes.md.j2", content=content, sections=episode_sections(content)))
+        write_text(path, render("plain.md.j2", content=content, sections=content.sections()))
         return path

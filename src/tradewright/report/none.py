@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tradewright.report.content import ReportContent
-from tradewright.report.episodes import EpisodeContent
+from tradewright.report.plain_content import PlainContent
 from tradewright.report.report import Report
 
 
@@ -14,6 +14,6 @@ class NoReport(Report):
         """Return None without writing anything."""
         return None
 
-    def write_episodes(self, directory: Path, content: EpisodeContent) -> Path | None:
+    def write_plain(self, directory: Path, content: PlainContent) -> Path | None:
         """Return None without writing anything."""
         return None

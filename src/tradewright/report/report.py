@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from tradewright.report.content import ReportContent
-from tradewright.report.episodes import EpisodeContent
 from tradewright.report.export import check_formats
+from tradewright.report.plain_content import PlainContent
 
 Plotly = Literal["inline", "shared"]
 
@@ -49,5 +49,5 @@ class Report(ABC):
         """
 
     @abstractmethod
-    def write_episodes(self, directory: Path, content: EpisodeContent) -> Path | None:
-        """Write the report of a run that was judged by episodes; see ``write``."""
+    def write_plain(self, directory: Path, content: PlainContent) -> Path | None:
+        """Write the report of a run that was not judged by a backtest; see ``write``."""

@@ -39,6 +39,7 @@ class RunRecord:
         calendar: Bar length in seconds and trading days per year of its data, None if unknown.
         trial: Identity of its configuration without the seed, and its data; empty if unknown.
         commit: Git commit of the code, empty if unknown.
+        replay_of: Name of the run that it repeats; empty for a run of its own.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class RunRecord:
     calendar: tuple[int, float] | None = None
     trial: str = ""
     commit: str = ""
+    replay_of: str = ""
 
 
 def find_runs(paths: Iterable[str | Path]) -> list[Path]:
@@ -118,6 +120,7 @@ def read_run(path: Path) -> RunRecord:
             calendar=_calendar(provenance),
             trial=str(provenance.get("trial") or ""),
             commit=str(_nested(provenance, "git", "sha")),
+            replay_of=str(_nested(provenance, "replay_of", "run")),
         )
     except (RunError, OSError, ValueError, TypeError, AttributeError) as error:
         return RunRecord(path=path, state="unreadable", error=str(error))

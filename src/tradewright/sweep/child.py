@@ -181,7 +181,9 @@ class Child:
             return self._told
         if self._is_unwanted or is_lost:
             self.before.interrupted()
-            return Ended("interrupted", "" if self._is_unwanted else "the fork server was killed")
+            if self._is_unwanted:
+                return Ended("interrupted")
+            return Ended("interrupted", "the fork server was killed", is_lost=True)
         return self.before.died(describe_exit(code))
 
     def _lost_server(self) -> bool:

@@ -112,8 +112,18 @@ class Number(Dimension):
         if self.step is None:
             return None
         low, step = Decimal(repr(self.low)), Decimal(repr(self.step))
-        num = round((self.high - self.low) / self.step) + 1
-        return tuple(self.text(low + number * step) for number in range(num))
+        return tuple(self.text(low + number * step) for number in range(self.num))
+
+    @property
+    def num(self) -> int:
+        """The number of values of a range.
+
+        Raises:
+            ValueError: An interval has infinitely many.
+        """
+        if self.step is None:
+            raise ValueError(f"{self.name}: an interval has no number of values")
+        return round((self.high - self.low) / self.step) + 1
 
     def distribution(self) -> "BaseDistribution":
         """Return a float or integer distribution."""

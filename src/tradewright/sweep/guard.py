@@ -113,10 +113,42 @@ class Before:
                 write_json(path, {**status, **changes})
             else:
                 Status(self.directory).write("failed", error=error)
-            with (self.directory / LOG).open("a", encoding="utf-8") as file:
-                file.write(f"[{now()}][tradewright.sweep][ERROR] {error}\n")
+            append_to_log(self.directory, error)
         except OSError as problem:
             log.warning("%s: cannot be written (%s); the job's end: %s", self.directory, problem.strerror, error)
+
+
+def fail(directory: Path, error: str) -> None:
+    """Record in ``status.json`` and in the log that a job was ended from outside; what is known of its start stays.
+
+    A full disk keeps it from the directory but not from the sweep.
+
+    Args:
+        directory: Its run directory.
+        error: Why, one line.
+    """
+    try:
+        write_json(directory / STATUS, {**_read(directory), "state": "failed", "ended_at": now(), "error": error})
+        append_to_log(directory, error)
+    except OSError as problem:
+        log.warning("%s: cannot be written (%s); the job's end: %s", directory, problem.strerror, error)
+
+
+def reopen(directory: Path) -> None:
+    """Let a run that has failed be continued from its checkpoint, or begun again without one; its log stays.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    status = _read(directory)
+    write_json(directory / STATUS, {**status, "state": "failed", "error": INTERRUPTED})
+    append_to_log(directory, f"tried again; it had failed: {status.get('error') or 'without a word'}", "INFO")
+
+
+def append_to_log(directory: Path, text: str, level: str = "ERROR") -> None:
+    """Add a line to the log of a run whose own process cannot."""
+    with (directory / LOG).open("a", encoding="utf-8") as file:
+        file.write(f"[{now()}][tradewright.sweep][{level}] {text}\n")
 
 
 def _written(directory: Path) -> int | None:

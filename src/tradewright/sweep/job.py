@@ -71,12 +71,14 @@ class Ended:
         error: One line; empty where it is done.
         warnings: Of the configuration.
         is_misfit: Its options do not fit together: it never saw data.
+        is_lost: The machine took it away while nobody wanted it to end: that counts against ``sweep.max_attempts``.
     """
 
     state: State
     error: str = ""
     warnings: tuple[str, ...] = ()
     is_misfit: bool = False
+    is_lost: bool = False
 
 
 Run = Callable[[Job], Ended]
@@ -122,6 +124,8 @@ class Launcher(ABC):
 
     is_isolated: ClassVar[bool] = True
     """Whether jobs run in other processes, which Ctrl-C does not reach."""
+    least_grace_s: ClassVar[float] = 0.0
+    """Seconds for which a job may outlive the worker that started it; nobody may take it over before."""
 
     @abstractmethod
     def open(self, run: Run, num_jobs: int) -> Session:

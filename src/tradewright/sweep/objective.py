@@ -14,7 +14,7 @@ from typing import Literal
 from omegaconf import DictConfig, OmegaConf
 
 from tradewright.errors import ConfigError, RunError, suggest
-from tradewright.metrics.figures import FIGURES, JUDGED, PLAYED, describe
+from tradewright.metrics.figures import ANSWERED, FIGURES, JUDGED, PLAYED, describe
 from tradewright.output import METRICS, STATUS, read_json, read_metrics
 
 VALIDATION = "validation/"
@@ -225,6 +225,6 @@ def _require_validation(key: str, metric: object) -> None:
     """Refuse what is no figure of the validation range, and a name that is nearly one."""
     if not isinstance(metric, str) or not metric.startswith(VALIDATION):
         raise ConfigError(f"{key}: must be a validation/* metric, was {metric!r}; the test range is scored once")
-    known = [VALIDATION + name for name in (*FIGURES, *JUDGED, *PLAYED)]
+    known = [VALIDATION + name for name in (*FIGURES, *JUDGED, *PLAYED, *ANSWERED)]
     if metric not in known and get_close_matches(metric, known, n=1, cutoff=0.85):
         raise ConfigError(f"{key}: no metric {metric!r}{suggest(metric, known)}")

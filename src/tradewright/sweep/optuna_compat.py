@@ -13,16 +13,19 @@ from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 PATIENCE_S, PAUSE_S = 60.0, 0.25
 """How long, and how often, a storage is tried that cannot be reached."""
+FIXED = "fixed_params"
+"""Attribute of a queued trial, Optuna's own: the parameters that it must have."""
 
 T = TypeVar("T")
 
 
-def _patiently(call: Callable[[], T]) -> T:
+def patiently(call: Callable[[], T]) -> T:
     """Return what a call on a storage returns, trying again while the storage cannot be reached."""
     end = time.monotonic() + PATIENCE_S
     while True:
@@ -44,6 +47,12 @@ def take(study: Study, trial: FrozenTrial) -> bool:
 
 def begin(study: Study, trial: FrozenTrial) -> Trial:
     """Return a claimed trial for its parameters to be chosen by the study's present sampler."""
+    storage = study._storage
+    if isinstance(storage, _CachedStorage):  # which can only change what it has seen
+        with storage._lock:
+            if trial._trial_id not in storage._trial_id_to_study_id_and_number:
+                storage._studies.setdefault(study._study_id, _StudyInfo())
+                storage._add_trials_to_cache(study._study_id, [trial])
     return Trial(study, trial._trial_id)
 
 
@@ -54,7 +63,7 @@ def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
 
 def waiting_params(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters that a trial was queued with."""
-    params: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
+    params: dict[str, Any] = trial.system_attrs.get(FIXED, {})
     return dict(params)
 
 
@@ -69,7 +78,7 @@ def finish(study: Study, trial: FrozenTrial | Trial, state: TrialState, values: 
     """
     try:
         return bool(
-            _patiently(lambda: study._storage.set_trial_state_values(trial._trial_id, state=state, values=values))
+            patiently(lambda: study._storage.set_trial_state_values(trial._trial_id, state=state, values=values))
         )
     except UpdateFinishedTrialError:
         return False
@@ -77,13 +86,13 @@ def finish(study: Study, trial: FrozenTrial | Trial, state: TrialState, values: 
 
 def enqueue(study: Study, params: dict[str, Any], attributes: dict[str, Any]) -> None:
     """Queue a trial with given parameters and user attributes."""
-    _patiently(lambda: study.enqueue_trial(params, user_attrs=attributes))
+    patiently(lambda: study.enqueue_trial(params, user_attrs=attributes))
 
 
 def set_attribute(study: Study, trial: FrozenTrial | Trial, key: str, value: Any) -> bool:
     """Set a user attribute of a trial of any process; False if it has ended."""
     try:
-        _patiently(lambda: study._storage.set_trial_user_attr(trial._trial_id, key, value))
+        patiently(lambda: study._storage.set_trial_user_attr(trial._trial_id, key, value))
     except UpdateFinishedTrialError:
         return False
     return True
@@ -92,4 +101,4 @@ def set_attribute(study: Study, trial: FrozenTrial | Trial, key: str, value: Any
 def trials(study: Study) -> list[FrozenTrial]:
     """Return all trials as they are in the storage now, in the order of their numbers; they must not be changed."""
     study._thread_local.cached_all_trials = None
-    return _patiently(lambda: study.get_trials(deepcopy=False))
+    return patiently(lambda: study.get_trials(deepcopy=False))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tradewright.sweep.dimensions import Choice, Dimension, Number
-from tradewright.sweep.slots import is_lost
+from tradewright.sweep.slots import is_lost, replaced
 from tradewright.sweep.space import Condition, Space, is_same
 
 if TYPE_CHECKING:
@@ -39,12 +39,13 @@ class Parameters:
         self.space, self.points = space, points
         self.known = tuple(_named(space))
 
-    def bound(self, slot: int, trials: Sequence["FrozenTrial"]) -> dict[str, Any]:
-        """Return the parameters that a slot must have: those of its grid point and of its lost attempts.
+    def bound(self, slot: int, trials: Sequence["FrozenTrial"], again: int | None = None) -> dict[str, Any]:
+        """Return the parameters that a slot must have: those of its grid point and of its earlier attempts.
 
         Args:
             slot: Its number.
             trials: Its trials so far.
+            again: Number of the one that is about to be replaced.
         """
         from tradewright.sweep import optuna_compat
 
@@ -52,8 +53,9 @@ class Parameters:
         if self.points is not None:
             point = self.points[slot]
             params = {one.name: _value(one.dimension, point[one.dimension.name]) for one in self.known}
+        gone = replaced(trials) | {again}
         for trial in trials:
-            if is_lost(trial):
+            if is_lost(trial) or trial.number in gone:
                 params |= {**optuna_compat.waiting_params(trial), **trial.params}
         return params
 

@@ -1,7 +1,8 @@
 """``Plan``: a sweep before it starts: what varies, where it lies, and everything that is refused before anything runs.
 
-A sweep is known by what it searches: the configuration that all jobs share, the space, the sampler, the objective. Its
-name, unless given, is a hash of that, so the same command continues what was begun.
+A sweep is known by what it searches: the configuration that all jobs share, the space, the sampler, the objective, and
+by what it rests on: the code of one's own packages and the content of the bars. Its name, unless given, is a hash of
+that, so the same command continues what was begun.
 """
 
 import hashlib
@@ -19,10 +20,12 @@ from tradewright.config.root import new_run_id
 from tradewright.errors import ConfigError
 from tradewright.sweep.job import Launcher
 from tradewright.sweep.objective import Constraint, Objectives, parse_constraints
+from tradewright.sweep.origin import bars_of, code_of
+from tradewright.sweep.pruners import pruner_warnings
 from tradewright.sweep.samplers import check_fit
 from tradewright.sweep.space import SETTINGS, Space
-from tradewright.sweep.storage import storage_url
-from tradewright.sweep.sweep import Sweep
+from tradewright.sweep.storage import FILE, storage_url
+from tradewright.sweep.sweep import GRACE_S, Sweep
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -68,6 +71,17 @@ class Plan:
     description: dict[str, dict[str, str]]
     warnings: tuple[str, ...] = ()
 
+    @property
+    def grace_s(self) -> float:
+        """Seconds without a sign of life after which a worker's jobs are taken over."""
+        least = self.launcher.least_grace_s
+        return self.sweep.grace_s or (least + GRACE_S if least else GRACE_S)
+
+    @property
+    def is_queue_apart(self) -> bool:
+        """Whether the queue lies elsewhere, so that it outlives the folder and other machines may know it."""
+        return self.url != f"sqlite:///{(self.directory / FILE).absolute()}"
+
     def slot_directories(self, slot: int) -> list[Path]:
         """Return the run directories of a slot, one per seed."""
         folder = self.directory / str(slot)
@@ -97,6 +111,7 @@ def make_plan(
     """
     sweep: Sweep = build(base.sweep, key="sweep")
     launcher: Launcher = build(base.launcher, key="launcher")
+    _require_grace(sweep, launcher)
     pruner = None if base.pruner is None else OmegaConf.to_container(base.pruner, resolve=True)
     assert pruner is None or isinstance(pruner, dict)
     if pruner is not None:
@@ -119,9 +134,11 @@ def make_plan(
         )
     if sweep.seeds > 1 and "seed" in space.keys:
         raise ConfigError("sweep.seeds: every trial has its own seeds already; drop seed from what varies")
-    for branch in space.branches():
-        compose(branch)
+    branches = [compose(branch) for branch in space.branches()]
+    warnings += pruner_warnings(pruner, branches, varied=space.keys, seeds=sweep.seeds)
     description = describe(base, space, sweep, pruner, objectives)
+    if has_runs:
+        description |= {"code": code_of(branches[0]), "bars": bars_of(branches, space, compose)}
     known = f"sweep-{hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:8]}"
     name = sweep.name or (known if has_runs else new_run_id())
     folder = Path(directory or Path(str(base.output_dir)) / str(base.name) / name).absolute()
@@ -142,6 +159,16 @@ def make_plan(
         description=description,
         warnings=tuple(warnings),
     )
+
+
+def _require_grace(sweep: Sweep, launcher: Launcher) -> None:
+    """Refuse a takeover of jobs that may still run: two processes would write to one run directory."""
+    least = launcher.least_grace_s
+    if sweep.grace_s is not None and sweep.grace_s <= least:
+        raise ConfigError(
+            f"sweep.grace_s must be > {least:g} with launcher={type(launcher).__name__.lower()}, was"
+            f" {sweep.grace_s:g}: a job may run that long after its worker has died; drop it or raise it"
+        )
 
 
 def describe(

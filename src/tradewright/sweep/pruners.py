@@ -1,7 +1,12 @@
 """Pruners: the nodes of group ``pruner``, which end a job whose validation figure falls behind that of the others."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+
+from tradewright.config.locate import class_attribute
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -94,3 +99,32 @@ class Hyperband(Pruner):
         from optuna.pruners import HyperbandPruner
 
         return HyperbandPruner(self.min_resource, self.max_resource, self.reduction_factor, self.bootstrap_count)
+
+
+def pruner_warnings(
+    pruner: Mapping[Any, Any] | None, jobs: Sequence[DictConfig], *, varied: Sequence[str], seeds: int
+) -> list[str]:
+    """Return what a pruner does less than one would think, one line each.
+
+    Only a training on the run's own ranges reports while it runs. Of several seeds of a trial the first alone reports:
+    a trial has one figure per epoch in the queue, the median of the others' first seeds is no yardstick for another
+    seed, and a trial whose mean is good would be lost to one unlucky seed.
+
+    Args:
+        pruner: Its configuration; None: there is none.
+        jobs: Configurations of jobs, one per branch of the space.
+        varied: Keys that the sweep varies.
+        seeds: Runs per trial.
+    """
+    if pruner is None:
+        return []
+    own = f"pruner={str(pruner.get('_target_', '')).rpartition('.')[2].lower()}"
+    trained = [job for job in jobs if class_attribute(str(job.task.get("_target_", "")), "learns") is True]
+    if not trained and "task" not in varied:
+        return [f"{own} has no effect: nothing is trained, so that no job reports a figure before its end"]
+    folded = [job for job in trained if OmegaConf.select(job, "evaluate.folds") is not None]
+    if trained and len(folded) == len(trained) and not {"evaluate", "evaluate.folds"} & set(varied):
+        return [f"{own} has no effect: the fits of a cross-validated run (evaluate.folds) are compared with nothing"]
+    if seeds > 1:
+        return [f"{own} stops a trial during its first seed only; the others of sweep.seeds={seeds} run to their end"]
+    return []

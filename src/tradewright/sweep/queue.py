@@ -1,22 +1,26 @@
 """``Queue``: the slots of a sweep as trials of an Optuna study, for any number of workers on any number of machines.
 
 A slot 0..n-1 is one job. It owns a trial: its first *live* one, where a trial is live unless it was *lost* (its worker
-died or gave it back) or a *duplicate* (two workers queued a slot at the same moment). Both marks count only together
-with the state FAIL, which exactly one process can set, so that every judgement hangs on one atomic step and a worker
-may be killed between any two writes: what it left half done, the next one finishes.
+died or gave it back), a *duplicate* (two workers queued a slot at the same moment) or *replaced* (it had ended and a
+command queued the slot again). The first two marks count only together with the state FAIL, which exactly one process
+can set, and what replaces a trial comes to be in one step, so that every judgement hangs on one atomic step and a
+worker may be killed between any two writes: what it left half done, the next one finishes.
 
 A worker's calls are ``fill`` (queue the slots that own no trial), ``claim``, ``beat``, ``tell`` or ``release``, and
-``reclaim`` (take over what dead workers hold), until ``is_finished``.
+``reclaim`` (take over what dead workers hold), until ``is_finished``; a command begins with ``repeat`` where something
+that has ended is to be run again.
 """
 
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from tradewright.sweep.claim import Claim as Claim
+from tradewright.sweep.claim import Verdict, fault
 from tradewright.sweep.lease import Stale, Worker
 from tradewright.sweep.parameters import Parameters
 from tradewright.sweep.slots import (
@@ -26,50 +30,33 @@ from tradewright.sweep.slots import (
     LOST,
     OVERRIDES,
     REASON,
+    REPLACES,
+    RETURNED,
     SLOT,
     Record,
     Slots,
-    best_of,
     by_slot,
-    count,
+    num_losses,
     num_lost,
     owner_of,
-    record,
+    replaced,
 )
 from tradewright.sweep.space import Space
 from tradewright.sweep.study import open_study as open_study
+from tradewright.sweep.view import View
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
-Verdict = Literal["done", "pruned", "failed"]
-
 FILL_PAUSE_S = 0.2
 """How long a worker watches whether another is filling the queue, before it does so itself."""
+MAX_MISSES = 4
+"""Waiting trials that others may take before our eyes, one after another, until we look again what waits."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A slot that this worker has to run.
-
-    Args:
-        slot: Its number.
-        trial: Its trial, RUNNING.
-        point: Texts of what varies, by name of the dimension.
-        overrides: The command line of the job.
-        attempt: How often the slot was lost before.
-    """
-
-    slot: int
-    trial: "Trial"
-    point: dict[str, str]
-    overrides: list[str]
-    attempt: int
-
-
-class Queue:
+class Queue(View):
     """The slots of a sweep.
 
     Args:
@@ -98,12 +85,13 @@ class Queue:
     ) -> None:
         if points is not None and len(points) < num_slots:
             raise ValueError(f"points must be one per slot, were {len(points)} for {num_slots} slots")
-        self.study, self.space, self.num_slots, self.points = study, space, num_slots, points
-        self.sampler_for, self.worker = sampler_for, worker
+        super().__init__(study, Parameters(space, points), num_slots)
+        self.space, self.points, self.sampler_for, self.worker = space, points, sampler_for, worker
         self._stale = Stale(worker, grace_s)
-        self._parameters = Parameters(space, points)
         self._held: set[int] = set()
         self._num_beats = 0
+        self._waiting: deque[FrozenTrial] = deque()
+        self._known: Slots = {}
 
     def fill(self) -> None:
         """Queue every slot that owns no trial, unless another worker is just doing so."""
@@ -112,27 +100,33 @@ class Queue:
             time.sleep(random.uniform(0.5, 1.0) * FILL_PAUSE_S)
             left = self._missing()
             if len(left) == len(missing):
-                left = self._queue_some(left)
+                left = self._queue_some()
             missing = left
 
     def claim(self) -> Claim | None:
         """Return a slot to run, with its parameters; None if none waits now.
 
-        A slot whose parameters cannot be chosen fails with the reason, and the next one is claimed.
+        What waits is looked up once for many claims: the look need not be fresh to tell a duplicate, for no trial comes
+        to life again. A slot whose parameters cannot be chosen fails with the reason, and the next one is claimed.
         """
         from tradewright.sweep import optuna_compat
 
-        is_over = False
-        while not is_over:
-            is_over = True
-            trials = optuna_compat.trials(self.study)
-            slots = by_slot(trials)
-            for trial in trials:
-                if trial.state.name == "WAITING" and optuna_compat.take(self.study, trial):
-                    is_over = False  # what follows may queue a slot again
-                    claim = self._take(trial, slots)
-                    if claim is not None:
-                        return claim
+        num_misses, is_fresh = 0, False
+        while self._waiting or not is_fresh:
+            if not self._waiting or num_misses > MAX_MISSES:
+                num_misses, is_fresh = 0, True
+                trials = self._trials.read()
+                self._known = by_slot(trials)
+                self._waiting = deque(trial for trial in trials if trial.state.name == "WAITING")
+                continue
+            trial = self._waiting.popleft()
+            if not optuna_compat.take(self.study, trial):
+                num_misses += 1
+                continue
+            claim = self._take(trial, self._known)
+            if claim is not None:
+                return claim
+            is_fresh = False  # a slot may have been queued again
         return None
 
     def beat(self, claims: Sequence[Claim]) -> list[Claim]:
@@ -140,9 +134,30 @@ class Queue:
         self._num_beats += 1
         return [claim for claim in claims if not self._set(claim.trial, LEASE, self.worker.lease(self._num_beats))]
 
-    def release(self, claim: Claim, reason: str) -> bool:
-        """Give a slot back to be run again; False if another worker has taken it over already."""
+    def repeat(self, records: Iterable[Record]) -> None:
+        """Queue slots that have ended again, with the same parameters.
+
+        Args:
+            records: Of the slots; one that another worker has queued again since is left to it.
+        """
+        known = self._slots()
+        for one in records:
+            trials = known[one["slot"]]
+            owner = owner_of(trials)
+            if owner is not None and owner.number == one["trial"] and owner.state.is_finished():
+                self._queue(one["slot"], trials, again=owner.number)
+
+    def release(self, claim: Claim, reason: str, *, is_lost: bool = False) -> bool:
+        """Give a slot back to be run again; False if another worker has taken it over already.
+
+        Args:
+            claim: The slot.
+            reason: Why, one line.
+            is_lost: The machine took the job away: that counts as an attempt, an interruption by the user does not.
+        """
         self._held.discard(claim.trial.number)
+        if not is_lost and not self._set(claim.trial, RETURNED, True):
+            return False
         if not self._drop(claim.trial, LOST, reason):
             return False
         self._queue_if_missing(claim.slot)
@@ -193,9 +208,9 @@ class Queue:
         numbers = [float(value) for value in values or ()]
         bounds = {name: float(value) for name, value in (constraints or {}).items()}
         if state == "done":
-            fault = _fault(numbers, len(self.study.directions), bounds)
-            if fault:
-                state, reason = "failed", fault if not reason else f"{reason} ({fault})"
+            why = fault(numbers, len(self.study.directions), bounds)
+            if why:
+                state, reason = "failed", why if not reason else f"{reason} ({why})"
         self._held.discard(claim.trial.number)
         if not self._note(claim.trial, state, reason, bounds):
             return False
@@ -205,49 +220,19 @@ class Queue:
             self.study, claim.trial, TrialState.PRUNED if state == "pruned" else TrialState.FAIL
         )
 
-    def counts(self) -> dict[str, int]:
-        """Return slots by state (``missing``: to be queued yet), and how many attempts were ``lost``."""
-        return count(self._slots(), self.num_slots)
+    def _queue_some(self) -> list[int]:
+        """Queue missing slots until all are or another worker is seen to do the same; return what is missing then."""
+        from tradewright.sweep import optuna_bulk
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether every slot has ended, and nothing is left of dead workers."""
-        slots = self._slots()
-        if any(not trial.state.is_finished() for trials in slots.values() for trial in trials):
-            return False
-        return all(owner_of(slots.get(slot, [])) is not None for slot in range(self.num_slots))
-
-    def records(self) -> list[Record]:
-        """Return every slot that owns a trial, see ``slots.record``."""
-        return [
-            record(slot, trials, owner, self._parameters.point(owner.params))
-            for slot, trials in sorted(self._slots().items())
-            if (owner := owner_of(trials)) is not None
-        ]
-
-    def best(self) -> list[Record]:
-        """Return the best done slot that fulfils its constraints, or the Pareto front, see ``slots.best_of``."""
-        return best_of(self.records(), [way.name == "MAXIMIZE" for way in self.study.directions])
-
-    def _slots(self) -> Slots:
-        from tradewright.sweep import optuna_compat
-
-        return by_slot(optuna_compat.trials(self.study))
-
-    def _missing(self) -> list[int]:
-        slots = self._slots()
-        return [slot for slot in range(self.num_slots) if owner_of(slots.get(slot, [])) is None]
-
-    def _queue_some(self, slots: Sequence[int]) -> list[int]:
-        """Queue slots until all are or another worker is seen to do the same; return what is missing then."""
-        known, looked = self._slots(), time.monotonic()
-        num_before = sum(map(len, known.values()))
-        for num_queued, slot in enumerate(slots, 1):
-            self._queue(slot, known.get(slot, []))
-            if time.monotonic() - looked > FILL_PAUSE_S / 2:
-                looked = time.monotonic()
-                if sum(map(len, self._slots().values())) > num_before + num_queued:
-                    break
+        trials = self._trials.read()
+        known, num_known = by_slot(trials), len(trials)
+        missing = [slot for slot in range(self.num_slots) if owner_of(known.get(slot, [])) is None]
+        for first in range(0, len(missing), optuna_bulk.BATCH):
+            batch = missing[first : first + optuna_bulk.BATCH]
+            entries = [self._entry(slot, known.get(slot, [])) for slot in batch]
+            if not optuna_bulk.enqueue(self.study, entries, num_known):
+                break
+            num_known += len(batch)
         return self._missing()
 
     def _queue_if_missing(self, slot: int) -> None:
@@ -255,11 +240,25 @@ class Queue:
         if owner_of(trials) is None:
             self._queue(slot, trials)
 
-    def _queue(self, slot: int, trials: Sequence["FrozenTrial"]) -> None:
+    def _queue(self, slot: int, trials: Sequence["FrozenTrial"], again: int | None = None) -> None:
         from tradewright.sweep import optuna_compat
 
-        attributes = {SLOT: slot, ATTEMPT: num_lost(trials)}
-        optuna_compat.enqueue(self.study, self._parameters.bound(slot, trials), attributes)
+        optuna_compat.enqueue(self.study, *self._entry(slot, trials, again))
+
+    def _entry(
+        self, slot: int, trials: Sequence["FrozenTrial"], again: int | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return parameters and attributes of a slot's next trial.
+
+        Args:
+            slot: Its number.
+            trials: Its trials so far.
+            again: Number of the one that it replaces.
+        """
+        attributes = {SLOT: slot, ATTEMPT: _num_before(trials) + (again is not None)}
+        if again is not None:
+            attributes[REPLACES] = again
+        return self._parameters.bound(slot, trials, again), attributes
 
     def _take(self, trial: "FrozenTrial", slots: Slots) -> Claim | None:
         """Make a trial that was just taken ours; None if it is a duplicate or cannot get its parameters.
@@ -287,7 +286,7 @@ class Queue:
             self._queue_if_missing(slot)
             return None
         try:
-            return self._choose(slot, trial, num_lost(trials))
+            return self._choose(slot, trial, trials)
         except StorageInternalError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a sampler raises is the slot's failure
@@ -295,7 +294,7 @@ class Queue:
             optuna_compat.finish(self.study, trial, TrialState.FAIL)
             return None
 
-    def _choose(self, slot: int, popped: "FrozenTrial", attempt: int) -> Claim | None:
+    def _choose(self, slot: int, popped: "FrozenTrial", trials: Sequence["FrozenTrial"]) -> Claim | None:
         """Choose the parameters of a slot; None if another worker has taken it over."""
         from optuna.exceptions import UpdateFinishedTrialError
 
@@ -311,7 +310,9 @@ class Queue:
         if not self._set(trial, OVERRIDES, overrides):
             return None
         self._held.add(trial.number)
-        return Claim(slot, trial, point, overrides, attempt)
+        return Claim(
+            slot, trial, point, overrides, _num_before(trials), num_losses(trials), num_repeats=len(replaced(trials))
+        )
 
     @contextmanager
     def _sampler(self, slot: int) -> Iterator[None]:
@@ -361,14 +362,6 @@ class Queue:
         return lease is not None and lease.get("worker") == self.worker.uid
 
 
-def _fault(values: Sequence[float], num: int, bounds: Mapping[str, float]) -> str:
-    """Return why a done job has no result; empty if it has."""
-    if len(values) != num:
-        return f"{len(values)} objective values, expected {num}" if values else "no objective value"
-    for value in values:
-        if not math.isfinite(value):
-            return f"the objective is {value}"
-    for name, value in bounds.items():
-        if not math.isfinite(value):
-            return f"the constraint on {name} is {value}"
-    return ""
+def _num_before(trials: Sequence["FrozenTrial"]) -> int:
+    """Return how many attempts of a slot were lost or replaced."""
+    return num_lost(trials) + len(replaced(trials))

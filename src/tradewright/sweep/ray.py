@@ -16,8 +16,9 @@ from typing import Any
 
 from tradewright.errors import ConfigError
 from tradewright.sweep.child import Child
-from tradewright.sweep.guard import Before, one_line
-from tradewright.sweep.job import Ended, Job, Launcher, Run, Session
+from tradewright.sweep.cluster import ClusterHandle, ClusterSession, import_library
+from tradewright.sweep.guard import one_line
+from tradewright.sweep.job import Ended, Job, Launcher, Run
 from tradewright.sweep.machine import VISIBLE, num_cores
 
 PAUSE_S = 0.1
@@ -26,19 +27,6 @@ OBJECT_STORE_BYTES = 80_000_000
 """Of a local cluster: results are a line of text, and Ray's default is a third of the memory."""
 OF_NODE = ("RAY_", VISIBLE)
 """Beginnings of variables that say where a task runs; those of the node stay."""
-
-
-def import_ray() -> Any:
-    """Return the library.
-
-    Raises:
-        ConfigError: It is not installed.
-    """
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError(f"launcher=ray: {error}; install the extra: pip install 'tradewright[ray]'") from None
-    return ray
 
 
 class Ray(Launcher):
@@ -84,7 +72,7 @@ class Ray(Launcher):
         Raises:
             ConfigError: Ray is missing, the cluster cannot be reached, or no node of it has room for a job.
         """
-        ray = import_ray()
+        ray = import_library("ray", extra="ray")
         is_ours = not ray.is_initialized()
         if is_ours:
             self._connect(ray)
@@ -144,7 +132,7 @@ def on_node(run: bytes, job: Job, environment: Mapping[str, str], search: list[s
     return ended
 
 
-class RaySession(Session):
+class RaySession(ClusterSession["RayHandle"]):
     """The jobs of one worker on a cluster.
 
     Args:
@@ -156,20 +144,17 @@ class RaySession(Session):
     """
 
     def __init__(self, launcher: Ray, ray: Any, run: Run, capacity: int, *, is_ours: bool) -> None:
+        super().__init__(capacity)
         self.launcher, self.ray, self.is_ours = launcher, ray, is_ours
-        self.capacity = capacity
         self._run = pickle.dumps(run)
         # max_calls=1: a process of its own for each job; lost ones are started again here, where they can be resumed.
         self._remote = ray.remote(
             num_cpus=launcher.cpus_per_job, num_gpus=launcher.gpus_per_job, max_calls=1, max_retries=0
         )(on_node)
-        self._handles: list[RayHandle] = []
 
-    def start(self, job: Job) -> "RayHandle":
-        """Submit a job."""
-        handle = RayHandle(self, job)
-        self._handles = [one for one in self._handles if one.ended is None] + [handle]
-        return handle
+    def hand_over(self, job: Job) -> "RayHandle":
+        """Submit a job and return what follows it."""
+        return RayHandle(self, job)
 
     def submit(self, job: Job) -> Any:
         """Return the reference of a job that has been handed to the cluster."""
@@ -177,22 +162,17 @@ class RaySession(Session):
 
     def close(self) -> None:
         """Cancel what still runs; end the cluster, or leave it."""
-        for one in self._handles:
-            one.cancel()
-        for one in self._handles:
-            one.kill()
+        super().close()
         if self.is_ours:
             self.ray.shutdown()
 
 
-class RayHandle:
-    """A submitted job; a ``Handle``."""
+class RayHandle(ClusterHandle):
+    """A submitted job."""
 
     def __init__(self, session: RaySession, job: Job) -> None:
-        self.session, self.job = session, job
-        self.before = Before.of(job)
-        self.num_lost = 0
-        self.ended: Ended | None = None
+        super().__init__(job)
+        self.session = session
         self._reference = session.submit(job)
 
     def poll(self) -> Ended | None:
@@ -222,11 +202,6 @@ class RayHandle:
         if self.ended is None:
             self.session.ray.cancel(self._reference)
 
-    def kill(self) -> None:
-        """End it; returns when it is gone."""
-        if self.poll() is not None:
-            return
-        self.cancel()
+    def wait(self) -> None:
+        """Return when it is gone."""
         self.session.ray.wait([self._reference])
-        self.before.interrupted()
-        self.ended = Ended("interrupted")

@@ -1,5 +1,7 @@
 """What a sweep leaves beside its jobs: ``sweep.json``, ``best.yaml``, and no more checkpoints than were asked for."""
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,87 @@ from tradewright.errors import RunError
 from tradewright.output import BEST, CHECKPOINTS, STATUS, now, read_json, write_json, write_text
 from tradewright.sweep.plan import Plan
 from tradewright.sweep.queue import Queue
-from tradewright.sweep.slots import best_of
+from tradewright.sweep.slots import Record, best_of
+from tradewright.sweep.storage import without_secret
 
 SWEEP_FILE, BEST_FILE = "sweep.json", "best.yaml"
+
+
+ENDED = ("done", "pruned", "failed")
+LEAST_S = 1.0
+"""Between two versions of ``sweep.json``."""
+SHARE = 10
+"""Times what the last look or version took that must pass before the next: ten thousand slots take a second."""
+
+
+class Results:
+    """What one worker writes about the sweep, no more often than its size allows.
+
+    Args:
+        plan: The sweep.
+        queue: Its slots.
+    """
+
+    def __init__(self, plan: Plan, queue: Queue) -> None:
+        self.plan, self.queue = plan, queue
+        self._write_at = self._count_at = 0.0
+        self._num_ended = 0
+
+    def update(self, *, is_last: bool = False) -> None:
+        """Write ``sweep.json`` and ``best.yaml``, and delete the checkpoints that are not kept, if it is time."""
+        begun = time.monotonic()
+        if begun < self._write_at and not is_last:
+            return
+        write_results(self.plan, self.queue)
+        if self.plan.sweep.keep_checkpoints is not None:
+            keep_best_checkpoints(self.plan, self.queue, self.plan.sweep.keep_checkpoints)
+        end = time.monotonic()
+        self._write_at = end + max(LEAST_S, SHARE * (end - begun))
+
+    def num_ended(self) -> int:
+        """Return how many slots have ended, after this worker has ended one more; of others' a little late."""
+        begun = time.monotonic()
+        if begun < self._count_at:
+            self._num_ended += 1
+            return self._num_ended
+        counts = self.queue.counts()
+        self._num_ended = sum(counts[state] for state in ENDED)
+        end = time.monotonic()
+        self._count_at = end + SHARE * (end - begun)
+        return self._num_ended
+
+
+def gone(plan: Plan, records: Sequence[Record]) -> list[Record]:
+    """Return the jobs that have ended but whose run directories are not there any more.
+
+    Jobs that never had one (their parameters could not be chosen) are not among them.
+
+    Args:
+        plan: The sweep; its folder is there.
+        records: Of its slots.
+
+    Raises:
+        RunError: Not one is there although the queue lies elsewhere: this is not the folder that its workers share.
+    """
+    names = {path.name for path in plan.directory.iterdir() if path.is_dir()}
+    ended = [one for one in records if one["state"] in ENDED and one["overrides"] and one["slot"] < plan.num_slots]
+    missing = [one for one in ended if str(one["slot"]) not in names or _lacks_seed(plan, one)]
+    if missing and len(missing) == len(ended) and plan.is_queue_apart:
+        raise RunError(
+            f"{plan.directory}: expected the folders of the {len(ended)} jobs that have ended in the queue"
+            f" {without_secret(plan.url)}, found none; all workers share one output_dir: restore or mount it, or begin"
+            " anew with sweep.name=<another>"
+        )
+    return missing
+
+
+def _lacks_seed(plan: Plan, one: Record) -> bool:
+    """Whether a job of several seeds is done but lacks one of its runs; of others the later ones never began."""
+    return (
+        len(plan.seeds) > 1
+        and one["state"] == "done"
+        and not all(path.is_dir() for path in plan.slot_directories(one["slot"]))
+    )
 
 
 def write_results(plan: Plan, queue: Queue) -> None:
@@ -59,7 +139,7 @@ def keep_best_checkpoints(plan: Plan, queue: Queue, num: int) -> None:
     """
     (way, *_) = plan.objectives.metrics.values()
     records = queue.records()
-    ended = [one for one in records if one["state"] in ("done", "failed", "pruned")]
+    ended = [one for one in records if one["state"] in ENDED]
     sign = -1.0 if way == "maximize" else 1.0
     ranked = sorted(
         (one for one in ended if one["state"] == "done"),

@@ -1,7 +1,9 @@
 """The trials of a study, read as slots: which trial a slot owns, what is lost, what came out, and what is best.
 
-A trial is *live* unless it was *lost* or is a *duplicate*; a slot owns its first live one. Both marks count only
-together with the state FAIL, which exactly one process can set.
+A trial is *live* unless it was *lost*, is a *duplicate* or was *replaced*; a slot owns its first live one. The first
+two marks count only together with the state FAIL, which exactly one process can set. A trial that has ended cannot be
+changed any more; it is replaced by a later one that names it, which comes to be in one step, name and all. Two workers
+that replace one trial make a duplicate like any other.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +18,12 @@ Slots = dict[int, list["FrozenTrial"]]
 """Trials by slot, in the order of their numbers."""
 
 SLOT, LEASE, ATTEMPT, LOST, DUPLICATE = "slot", "lease", "attempt", "lost", "duplicate"
+RETURNED = "returned"
+"""Beside ``LOST``: the worker gave the slot back in good order, which says nothing about the job."""
+REPLACES = "replaces"
+"""Number of the trial, ended, in whose place this one runs."""
 REASON, OVERRIDES = "reason", "overrides"
-OWN = (SLOT, LEASE, ATTEMPT, LOST, DUPLICATE, REASON, OVERRIDES)
+OWN = (SLOT, LEASE, ATTEMPT, LOST, DUPLICATE, RETURNED, REPLACES, REASON, OVERRIDES)
 """User attributes of a trial that belong to the queue."""
 STATES = {"WAITING": "waiting", "RUNNING": "running", "COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed"}
 
@@ -33,7 +39,15 @@ def by_slot(trials: Iterable["FrozenTrial"]) -> Slots:
 
 def owner_of(trials: Sequence["FrozenTrial"]) -> "FrozenTrial | None":
     """Return the trial that a slot owns; None if it has to be queued."""
-    return next((trial for trial in trials if not _is_dropped(trial)), None)
+    if len(trials) == 1:  # nearly always
+        return None if _is_dropped(trials[0]) else trials[0]
+    gone = replaced(trials)
+    return next((trial for trial in trials if trial.number not in gone and not _is_dropped(trial)), None)
+
+
+def replaced(trials: Sequence["FrozenTrial"]) -> set[int]:
+    """Return the numbers of the trials of a slot that had ended and were queued again."""
+    return {trial.user_attrs[REPLACES] for trial in trials if REPLACES in trial.user_attrs}
 
 
 def is_lost(trial: "FrozenTrial") -> bool:
@@ -48,6 +62,12 @@ def _is_dropped(trial: "FrozenTrial") -> bool:
 def num_lost(trials: Sequence["FrozenTrial"]) -> int:
     """Return how many attempts of a slot were lost."""
     return sum(is_lost(trial) for trial in trials)
+
+
+def num_losses(trials: Sequence["FrozenTrial"]) -> int:
+    """Return how many attempts a slot has lost with their worker since a command last queued it."""
+    begin = max(replaced(trials), default=-1)
+    return sum(is_lost(one) and not one.user_attrs.get(RETURNED) and one.number > begin for one in trials)
 
 
 def count(slots: Slots, num_slots: int) -> dict[str, int]:
@@ -83,6 +103,7 @@ def record(slot: int, trials: Sequence["FrozenTrial"], trial: "FrozenTrial", poi
         "reason": "" if state == "done" else attributes.get(REASON, ""),
         "constraints": dict(trial.constraints),
         "num_lost": num_lost(trials),
+        "num_repeats": len(replaced(trials)),
         "attributes": {key: value for key, value in attributes.items() if key not in OWN},
     }
 

@@ -17,13 +17,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tradewright.errors import ConfigError, RunError
 from tradewright.output import read_json
 from tradewright.sweep import slurm_node
-from tradewright.sweep.guard import Before, one_line
-from tradewright.sweep.job import Ended, Job, Launcher, Run, Session
+from tradewright.sweep.cluster import ClusterHandle, ClusterSession, import_library
+from tradewright.sweep.guard import one_line
+from tradewright.sweep.job import Ended, Job, Launcher, Run
 
 FOLDER = "submitit"
 LOOK_S = 0.5
@@ -46,19 +47,6 @@ GONE_S = 60.0
 """How long a cancelled job may take to end; SLURM itself kills it after half a minute."""
 
 
-def import_submitit() -> Any:
-    """Return the library.
-
-    Raises:
-        ConfigError: It is not installed.
-    """
-    try:
-        import submitit
-    except ImportError as error:
-        raise ConfigError(f"launcher=slurm: {error}; install the extra: pip install 'tradewright[slurm]'") from None
-    return submitit
-
-
 class Slurm(Launcher):
     """Runs jobs as jobs of SLURM.
 
@@ -76,6 +64,8 @@ class Slurm(Launcher):
     Raises:
         ValueError: A number is out of range.
     """
+
+    least_grace_s: ClassVar[float] = slurm_node.SILENT_S + slurm_node.DRIVE_LAG_S
 
     def __init__(
         self,
@@ -122,7 +112,7 @@ class Slurm(Launcher):
         Raises:
             ConfigError: submitit is missing, SLURM is not here, or it takes no such parameter.
         """
-        submitit = import_submitit()
+        submitit = import_library("submitit", extra="slurm")
         with TemporaryDirectory() as folder:
             self.executor(submitit, Path(folder))
         return SlurmSession(self, submitit, run, min(self.jobs, num_jobs))
@@ -137,7 +127,7 @@ class Slurm(Launcher):
         return executor
 
 
-class SlurmSession(Session):
+class SlurmSession(ClusterSession["SlurmHandle"]):
     """The jobs that one worker has submitted.
 
     Args:
@@ -148,19 +138,17 @@ class SlurmSession(Session):
     """
 
     def __init__(self, launcher: Slurm, submitit: Any, run: Run, capacity: int) -> None:
-        self.launcher, self.submitit, self.capacity = launcher, submitit, capacity
+        super().__init__(capacity)
+        self.launcher, self.submitit = launcher, submitit
         self._run = pickle.dumps(run)
-        self._handles: list[SlurmHandle] = []
 
-    def start(self, job: Job) -> "SlurmHandle":
-        """Submit a job.
+    def hand_over(self, job: Job) -> "SlurmHandle":
+        """Submit a job and return what follows it.
 
         Raises:
             RunError: SLURM does not take it.
         """
-        handle = SlurmHandle(self, job)
-        self._handles = [one for one in self._handles if one.ended is None] + [handle]
-        return handle
+        return SlurmHandle(self, job)
 
     def submit(self, job: Job, letters: slurm_node.Letters) -> Any:
         """Hand a job over and return what submitit knows it by."""
@@ -171,22 +159,13 @@ class SlurmSession(Session):
         except (OSError, RuntimeError) as error:
             raise RunError(f"job {job.number}: SLURM does not take it ({one_line(error)})") from error
 
-    def close(self) -> None:
-        """Cancel what is still there."""
-        for one in self._handles:
-            one.cancel()
-        for one in self._handles:
-            one.kill()
 
-
-class SlurmHandle:
-    """A submitted job; a ``Handle``."""
+class SlurmHandle(ClusterHandle):
+    """A submitted job."""
 
     def __init__(self, session: SlurmSession, job: Job) -> None:
-        self.session, self.job = session, job
-        self.before = Before.of(job)
-        self.num_lost = 0
-        self.ended: Ended | None = None
+        super().__init__(job)
+        self.session = session
         self._submit(job)
 
     def _submit(self, job: Job) -> None:
@@ -243,16 +222,11 @@ class SlurmHandle:
         if self.ended is None:
             self._submitted.cancel(check=False)
 
-    def kill(self) -> None:
-        """End it; returns when it is gone, or when SLURM should have killed it."""
-        if self.poll() is not None:
-            return
-        self.cancel()
+    def wait(self) -> None:
+        """Return when it is gone, or when SLURM should have killed it."""
         until = time.monotonic() + GONE_S
         while self._may_run() and time.monotonic() < until:
             time.sleep(slurm_node.PAUSE_S)
-        self.before.interrupted()
-        self.ended = Ended("interrupted")
 
     def _may_run(self) -> bool:
         if self._is_local:

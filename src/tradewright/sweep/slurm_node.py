@@ -22,8 +22,10 @@ log = logging.getLogger("tradewright.sweep")
 PAUSE_S = 0.1
 BEAT_S = 10.0
 """Between signs of life, of a node and of the sweep."""
+DRIVE_LAG_S = 60.0
+"""Network drives show changes up to that late."""
 SILENT_S = 120.0
-"""Without a sign of life the other side is lost; network drives show changes up to a minute late."""
+"""Without a sign of life the other side is lost: well above ``DRIVE_LAG_S``."""
 
 
 @dataclass(frozen=True)

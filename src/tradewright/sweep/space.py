@@ -19,11 +19,13 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
+from tradewright.config.grammar import explain_grammar
 from tradewright.errors import ConfigError, suggest
 from tradewright.sweep.dimensions import Choice, Dimension, Number, Value, first_value
+from tradewright.sweep.faults import count_range, fault, require_interval
 
 SETTINGS = ("sweep", "launcher", "pruner", "space")
 """Groups that say how a sweep runs; they never reach a job, so that they are part of no trial."""
@@ -82,6 +84,8 @@ class Space:
             raise ConfigError("sweep=grid: a conditional parameter has no place in a grid; use sweep=tpe or random")
         columns: list[list[tuple[str, str]]] = []
         for one in self.dimensions:
+            if isinstance(one, Number) and one.step is not None and one.num > MAX_GRID:
+                raise ConfigError(f"{one.name}: {one.num:,} values, a grid takes {MAX_GRID:,}; use sweep=tpe or random")
             texts = one.texts
             if texts is None:
                 raise ConfigError(
@@ -187,7 +191,7 @@ def _parse(text: str, loader: ConfigLoader | None) -> Override:
     try:
         return OverridesParser.create(config_loader=loader).parse_overrides([text])[0]
     except HydraException as error:
-        raise ConfigError(f"{text}: not in Hydra's grammar ({str(error).splitlines()[0]})") from error
+        raise ConfigError(explain_grammar(text, str(error))) from error
 
 
 def _text(key: str, value: Any) -> str:
@@ -221,7 +225,7 @@ def _require_sweepable(one: Override) -> None:
     if own in NOT_SWEPT and not (one.key_or_group == "name"):
         raise ConfigError(f"{one.key_or_group}: says how a sweep runs and cannot be varied by it; give it one value")
     if one.is_delete():
-        raise ConfigError(f"{one.input_line}: a deletion cannot be varied")
+        raise ConfigError(f"{one.key_or_group}: a deletion cannot be varied")
 
 
 def _require_once(names: Sequence[str], fixed: Sequence[str]) -> None:
@@ -258,19 +262,25 @@ def _is_possible(condition: Condition, number: int, space: Space) -> bool:
 def _dimension(one: Override) -> Dimension:
     key, swept = one.get_key_element(), one._value
     if isinstance(swept, IntervalSweep):
+        require_interval(one, swept)
         return _interval(key, swept)
     if isinstance(swept, ChoiceSweep | RangeSweep) and swept.shuffle:
-        raise ConfigError(f"{one.input_line}: every worker needs the same order; list the values without shuffle")
+        raise fault(one, "every worker needs the same order; list the values without shuffle")
+    if isinstance(swept, RangeSweep):
+        num = count_range(one, swept)
+        if num > 1 and swept.step > 0:
+            return _range(key, swept, num)
+    elif isinstance(swept, ChoiceSweep) and swept.tags:
+        raise fault(one, "a tag is for an interval or a range; a choice has no scale")
     words = tuple(one.sweep_string_iterator())
     if not words:
-        raise ConfigError(f"{one.input_line}: there is no value to choose")
-    if isinstance(swept, RangeSweep) and len(words) > 1 and swept.step is not None and swept.step > 0:
-        return _range(key, swept, len(words))
+        hint = "; no option of this group matches" if isinstance(swept, Glob) else ""
+        raise fault(one, f"there is no value to choose{hint}")
     elements = _elements(one)
     words = tuple(_word(value, word) for value, word in zip(elements, words, strict=True))
     values = tuple(_scalar(value, word) for value, word in zip(elements, words, strict=True))
     if len({(type(value), value) for value in values}) < len(values):
-        raise ConfigError(f"{one.input_line}: a value stands twice")
+        raise fault(one, "a value stands twice")
     # Optuna tells categories apart by ==, to which 1, 1.0 and true are one
     return Choice(key, words, values if len(set(values)) == len(values) else words)
 
@@ -304,25 +314,14 @@ def _range(key: str, swept: RangeSweep, num: int) -> Number:
     """Return a range of ``num`` values, its last one without the errors of repeated addition."""
     low, step = Decimal(str(swept.start)), Decimal(str(swept.step))
     is_int = isinstance(swept.start, int) and isinstance(swept.step, int)
-    if "log" in swept.tags and step != 1:
-        raise ConfigError(f"{key.lstrip('+~')}: a logarithmic range has step 1, was {step}; use a list of values")
     return Number(key, float(low), float(low + (num - 1) * step), is_int, "log" in swept.tags, float(step))
 
 
 def _interval(key: str, swept: IntervalSweep) -> Number:
     assert swept.start is not None
     assert swept.end is not None
-    name, is_log = key.lstrip("+~"), "log" in swept.tags
-    if unknown := swept.tags - {"log"}:
-        raise ConfigError(f"{name}: unknown tag {', '.join(sorted(unknown))}; the only one is log")
-    if not (math.isfinite(swept.start) and math.isfinite(swept.end)):
-        raise ConfigError(f"{name}: interval({swept.start}, {swept.end}) has no bound; both must be finite")
-    if not swept.start < swept.end:
-        raise ConfigError(f"{name}: interval({swept.start}, {swept.end}) is empty; give the lower bound first")
-    if is_log and not swept.start > 0:
-        raise ConfigError(f"{name}: a logarithmic interval must begin above 0, was {swept.start}")
     is_int = isinstance(swept.start, int) and isinstance(swept.end, int)
-    return Number(key, float(swept.start), float(swept.end), is_int, is_log)
+    return Number(key, float(swept.start), float(swept.end), is_int, "log" in swept.tags)
 
 
 def _condition(entry: Mapping[str, Any], number: int, named: Set[str], loader: ConfigLoader | None) -> Condition:

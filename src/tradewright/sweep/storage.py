@@ -27,6 +27,10 @@ BUSY_S = 60.0
 """How long a writer of SQLite waits for the others."""
 LOCAL_DRIVES = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "overlay"})
 """File systems of one machine, where SQLite may share memory between processes (its write-ahead log)."""
+DAMAGED = ("file is not a database", "disk image is malformed", "unsupported file format", "readonly database")
+"""What SQLite says of a file that no second try will open."""
+RECORD = b"{"
+"""How every line of a journal begins."""
 POLL_S = 0.002
 """Between two tries to lock a journal file."""
 BLOCK_BYTES = 4096
@@ -67,11 +71,23 @@ def open_storage(url: str) -> "BaseStorage":
     Raises:
         RunError: It cannot be opened.
     """
-    if url.startswith("journal://"):
-        return _journal(Path(url.removeprefix("journal://")))
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return _database(url)
+    kind, _, place = url.partition(":///" if url.startswith("sqlite") else "://")
+    if kind not in ("journal", "sqlite"):
+        return _database(url)
+    path = Path(place)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _journal(path) if kind == "journal" else _database(url)
+    except OSError as error:
+        raise RunError(f"sweep.storage: {path} cannot be opened ({error.strerror or error})") from error
+
+
+def _refuse(path: Path, kind: str, error: object) -> RunError:
+    """Return the error of a file that holds something else; what to do follows from how a sweep goes on."""
+    return RunError(
+        f"sweep.storage: {path} is no {kind} of a sweep, or is damaged ({' '.join(str(error).split())[:120]}): move it"
+        " away, and the same command adopts what has ended; sweep.name=<another> begins anew"
+    )
 
 
 def close_storage(storage: "BaseStorage") -> None:
@@ -111,10 +127,22 @@ def _journal(path: Path) -> "BaseStorage":
             finally:
                 lock.release()
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _require_journal(path)
     lock = Lock()
     held: Any = lock  # has the two methods that Optuna calls
-    return JournalStorage(Backend(str(path), lock_obj=held))
+    try:
+        return JournalStorage(Backend(str(path), lock_obj=held))
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:  # Optuna reads all records
+        raise _refuse(path, "journal", f"{type(error).__name__}: {error}") from error
+
+
+def _require_journal(path: Path) -> None:
+    """Refuse a file of something else before a record is appended to it, which would cut off its last line."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        if (first := file.read(1)) not in (b"", RECORD):
+            raise _refuse(path, "journal", f"begins with {first!r}")
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -147,6 +175,8 @@ def _database(url: str) -> "BaseStorage":
                 _prepare(Path(url.removeprefix("sqlite:///")))
             storage = RDBStorage(url, engine_kwargs=options, skip_compatibility_check=False)
         except (SQLAlchemyError, sqlite3.Error, RuntimeError) as problem:
+            if is_sqlite and any(text in str(problem) for text in DAMAGED):
+                raise _refuse(Path(url.removeprefix("sqlite:///")), "database", problem) from problem
             error = problem  # the tables are being created by another process
             time.sleep(PAUSE_S * (1 + attempt) * random.uniform(0.5, 1.5))
             continue

@@ -2,6 +2,9 @@
 
 from tradewright.sweep.samplers import Sampler
 
+GRACE_S = 60.0
+"""Silence after which a worker counts as dead, where the launcher's jobs end with it."""
+
 
 class Sweep:
     """Settings of a sweep.
@@ -18,12 +21,18 @@ class Sweep:
         constraints: ``{validation/max_drawdown: "<= 0.25"}``.
         seeds: Trainings per trial, from the run's seed on, whose mean objective counts; >= 1.
         seed: Of the sampler, >= 0.
+        retry_failed: Jobs that had failed before the command are tried once more, with the same parameters: from their
+            checkpoint if there is one, else from the beginning; their logs stay. A run that ended without a figure is
+            only read again.
+        max_attempts: How often a job may be lost with its worker (killed, out of memory, silent) before it counts as
+            failed, >= 1. What the user interrupts does not count.
         timeout_s: Seconds after which no further job starts; None: no limit.
         trial_timeout_s: Seconds after which a job is ended and counts as failed; None: no limit.
         keep_checkpoints: Jobs whose checkpoints are kept, the best ones, >= 1; None: all.
         max_failure_rate: Share of failed jobs up to which the command still succeeds, in [0, 1].
         heartbeat_s: Seconds between two signs of life of a worker, > 0.
-        grace_s: Seconds without one after which another worker takes a job over, > ``heartbeat_s``.
+        grace_s: Seconds without one after which another worker takes a job over, > ``heartbeat_s``. None: what the
+            launcher needs, at least 60.
 
     Raises:
         ValueError: A value is out of range.
@@ -40,14 +49,17 @@ class Sweep:
         constraints: dict[str, str] | None = None,
         seeds: int = 1,
         seed: int = 0,
+        retry_failed: bool = False,
+        max_attempts: int = 5,
         timeout_s: float | None = None,
         trial_timeout_s: float | None = None,
         keep_checkpoints: int | None = None,
         max_failure_rate: float = 0.0,
         heartbeat_s: float = 10.0,
-        grace_s: float = 60.0,
+        grace_s: float | None = None,
     ) -> None:
-        for key, value in {"num_trials": num_trials, "seeds": seeds, "keep_checkpoints": keep_checkpoints}.items():
+        counts = {"num_trials": num_trials, "seeds": seeds, "max_attempts": max_attempts}
+        for key, value in {**counts, "keep_checkpoints": keep_checkpoints}.items():
             if value is not None and value < 1:
                 raise ValueError(f"{key} must be >= 1, was {value}")
         for key, limit in {"timeout_s": timeout_s, "trial_timeout_s": trial_timeout_s}.items():
@@ -57,8 +69,9 @@ class Sweep:
             raise ValueError(f"seed must be >= 0, was {seed}")
         if not 0 <= max_failure_rate <= 1:
             raise ValueError(f"max_failure_rate must be in [0, 1], was {max_failure_rate}")
-        if not 0 < heartbeat_s < grace_s:
-            raise ValueError(f"heartbeat_s must be > 0 and below grace_s = {grace_s:g}, was {heartbeat_s:g}")
+        longest = GRACE_S if grace_s is None else grace_s
+        if not 0 < heartbeat_s < longest:
+            raise ValueError(f"heartbeat_s must be > 0 and below grace_s = {longest:g}, was {heartbeat_s:g}")
         if name is not None and (not name or any(mark in name for mark in "/\\") or name.startswith(".")):
             raise ValueError(f"name must be the name of a folder, was {name!r}")
         if num_trials is None and not sampler.has_grid:
@@ -66,6 +79,7 @@ class Sweep:
         self.sampler, self.name, self.storage, self.num_trials = sampler, name, storage, num_trials
         self.objective, self.constraints = objective, constraints or {}
         self.seeds, self.seed = seeds, seed
+        self.retry_failed, self.max_attempts = retry_failed, max_attempts
         self.timeout_s, self.trial_timeout_s = timeout_s, trial_timeout_s
         self.keep_checkpoints, self.max_failure_rate = keep_checkpoints, max_failure_rate
         self.heartbeat_s, self.grace_s = heartbeat_s, grace_s

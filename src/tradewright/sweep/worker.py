@@ -16,12 +16,14 @@ from types import FrameType
 from typing import Any
 
 from tradewright.errors import RunError
-from tradewright.output import STATUS, now, read_json, write_json
+from tradewright.output import STATUS, read_json, write_json
+from tradewright.sweep.guard import fail, reopen
 from tradewright.sweep.job import Ended, Handle, Job, Pruning, Run, Session
 from tradewright.sweep.objective import Outcome, read_outcome
 from tradewright.sweep.plan import Plan
 from tradewright.sweep.queue import Claim, Queue
-from tradewright.sweep.results import keep_best_checkpoints, status_of, write_results
+from tradewright.sweep.results import Results, status_of
+from tradewright.sweep.words import duration, short
 
 log = logging.getLogger("tradewright.sweep")
 
@@ -30,7 +32,7 @@ TIMEOUT = "sweep.trial_timeout_s"
 LOOK_S = 1.0
 """Between two looks at a queue in which nothing waits."""
 SLOT_FILE = "slot.json"
-"""In a slot's folder: the parameters that it belongs to."""
+"""In a slot's folder: the parameters that it belongs to, and how many of its repetitions have begun there."""
 
 
 @dataclass
@@ -82,6 +84,7 @@ class Worker:
         self._beaten = self._begun = time.monotonic()
         self._look_at = 0.0
         self._told: set[str] = set()
+        self._results = Results(plan, queue)
 
     def work(self) -> Tally:
         """Work until the sweep has ended or was stopped, and return what was seen."""
@@ -93,6 +96,8 @@ class Worker:
             except BaseException:
                 self._give_back("the worker ended")
                 raise
+            finally:
+                self._results.update(is_last=True)
         return self.tally
 
     def _turn(self, session: Session) -> bool:
@@ -154,26 +159,43 @@ class Worker:
             self.tally.num_adopted += 1
         if not waiting or any(status_of(path) != "done" for path in ended):
             self._conclude(claim)
-            return True
-        self._start(claim, waiting, session)
+        elif claim.num_losses >= self.plan.sweep.max_attempts:
+            self._give_up(claim, waiting)
+        else:
+            self._start(claim, waiting, session)
         return True
 
+    def _give_up(self, claim: Claim, waiting: list[Path]) -> None:
+        """Fail a slot whose job takes its worker with it each time, as where the machine's memory runs out."""
+        limit = self.plan.sweep.max_attempts
+        reason = f"lost {claim.num_losses} times: its worker died or fell silent (sweep.max_attempts = {limit})"
+        for path in waiting:
+            if (path / STATUS).is_file():
+                fail(path, reason)
+        self._tell(claim, Outcome.failed(reason))
+
     def _own(self, claim: Claim) -> None:
-        """Note in the slot's folder which parameters it belongs to.
+        """Note in the slot's folder which parameters it belongs to; where it is tried again, let it go on.
+
+        Runs of it that failed before its newest repetition are reopened, once: the folder knows which it has seen.
 
         Raises:
             RunError: It belongs to others.
         """
         path = self.plan.directory / str(claim.slot) / SLOT_FILE
         try:
-            if not path.is_file():
-                write_json(path, {"point": claim.point, "overrides": claim.overrides})
-                return
-            known = read_json(path)["point"]
-        except (OSError, TypeError, KeyError) as error:
+            known: dict[str, Any] = read_json(path) if path.is_file() else {"point": claim.point, "repeats": -1}
+            point, num_repeats = known["point"], int(known.get("repeats", 0))
+            if point == claim.point and num_repeats < claim.num_repeats:
+                for directory in self.plan.slot_directories(claim.slot):
+                    if claim.num_repeats and status_of(directory) == "failed":
+                        reopen(directory)
+                content = {"point": claim.point, "overrides": claim.overrides, "repeats": claim.num_repeats}
+                write_json(path, content)
+        except (OSError, TypeError, KeyError, ValueError, AttributeError) as error:
             raise RunError(f"{path}: is no record of a slot ({error}); move its folder away") from error
-        if known != claim.point:
-            own, other = (" ".join(f"{key}={text}" for key, text in point.items()) for point in (claim.point, known))
+        if point != claim.point:
+            own, other = (" ".join(f"{key}={text}" for key, text in each.items()) for each in (claim.point, point))
             raise RunError(f"{path.parent}: belongs to {other}, not to {own}; move it away")
 
     def _start(self, claim: Claim, waiting: list[Path], session: Session) -> None:
@@ -216,14 +238,16 @@ class Worker:
                 else Ended("failed", f"took longer than {TIMEOUT} = {limit:g} s")
             )
             if ended.state == "failed":
-                _write_failed(one.directory, ended.error)
+                fail(one.directory, ended.error)
         if ended is None:
             return
         self._running.remove(one)
         self._look_at = 0.0
         self._warn(ended)
+        if ended.state == "failed" and status_of(one.directory) == "interrupted":
+            fail(one.directory, ended.error)  # it ended before it wrote a status of its own
         if ended.state == "interrupted":
-            self.queue.release(one.claim, "interrupted")
+            self.queue.release(one.claim, ended.error or "interrupted", is_lost=ended.is_lost)
         elif ended.state == "done" and one.waiting:
             self._start(one.claim, one.waiting, session)
         else:
@@ -251,6 +275,7 @@ class Worker:
 
     def _tell(self, claim: Claim, outcome: Outcome, *, is_done: bool = False, is_misfit: bool = False) -> None:
         self.queue.tell(claim, outcome.values, outcome.state, outcome.reason, outcome.constraints)
+        num_ended = self._results.num_ended()
         if outcome.state == "pruned":
             self.tally.num_pruned += 1
             if not is_misfit:
@@ -260,19 +285,15 @@ class Worker:
             self.say(f"job {claim.slot} failed: {' '.join(outcome.reason.split()) or 'without a word'}")
         else:
             self.tally.num_done += 1
-            self.say(self._line(claim, outcome))
-        write_results(self.plan, self.queue)
-        if self.plan.sweep.keep_checkpoints is not None:
-            keep_best_checkpoints(self.plan, self.queue, self.plan.sweep.keep_checkpoints)
+            self.say(self._line(claim, outcome, num_ended))
+        self._results.update()
 
-    def _line(self, claim: Claim, outcome: Outcome) -> str:
-        counts = self.queue.counts()
-        ended = sum(counts[state] for state in ("done", "pruned", "failed"))
-        names = " ".join(f"{key.rpartition('.')[2]}={_short(text)}" for key, text in claim.point.items())
+    def _line(self, claim: Claim, outcome: Outcome, ended: int) -> str:
+        names = " ".join(f"{key.rpartition('.')[2]}={short(text)}" for key, text in claim.point.items())
         metrics = list(self.plan.objectives.metrics) if outcome.values else []
         figures = ", ".join(f"{key} {value:.4g}" for key, value in zip(metrics, outcome.values or (), strict=True))
         left = self.plan.num_slots - ended
-        time_left = f", about {_duration(self._pace() * left)} left" if left else ""
+        time_left = f", about {duration(self._pace() * left)} left" if left else ""
         return f"job {claim.slot} done ({ended} of {self.plan.num_slots}{time_left}): {figures or 'no figure'}; {names}"
 
     def _pace(self) -> float:
@@ -306,28 +327,3 @@ class Worker:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _short(text: str) -> str:
-    """Return a number with three digits, anything else as it is."""
-    try:
-        return text if text.lstrip("-").isdigit() else f"{float(text):.3g}"
-    except ValueError:
-        return text
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
-
-
-def _write_failed(directory: Path, error: str) -> None:
-    """Record that a job was ended; what is known of its start stays."""
-    path = directory / STATUS
-    known = read_json(path) if path.is_file() else {}
-    write_json(path, {**known, "state": "failed", "ended_at": now(), "error": error})

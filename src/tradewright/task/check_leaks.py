@@ -102,7 +102,7 @@ class CheckLeaks:
     def _policy_checks(self, cfg: DictConfig, bench: Bench, feature_set: Any) -> list[Check]:
         from tradewright.env.trading import MarketEnv
         from tradewright.evaluate.leak_rollout import check_policy
-        from tradewright.task.train import build_algorithm
+        from tradewright.task.agent_learner import build_algorithm
 
         origin = run_origin(Path(cfg.output_dir))
         evaluation = build(cfg.evaluate, key="evaluate")

@@ -108,7 +108,8 @@ class Compare:
             raise RunError("runs: name a folder of runs, e.g. `tradewright compare runs=outputs/default`")
         found = find_runs(self.runs)
         folder = page_folder(self.runs, found)
-        records = [read_run(path) for path in found]
+        everything = [read_run(path) for path in found]
+        records = self._without_replays(everything)
         sort, metrics = self._figures(records)
         comparison = compare(
             records,
@@ -132,6 +133,14 @@ class Compare:
         if section is not None:
             write_text_report(comparison, section, folder / TEXT_REPORT)
         print_comparison(comparison, max_rows=self.max_rows, page=page, section=section)
+        if num := len(everything) - len(records):
+            print(f"Left out: {num} replay{'s' if num > 1 else ''} of these runs; name one in task.runs to compare it.")
+
+    def _without_replays(self, records: Sequence[RunRecord]) -> list[RunRecord]:
+        """Return the runs without repetitions, which would count a seed twice; one that was named stays."""
+        named = {Path(path).absolute() for path in self.runs}
+        kept = [record for record in records if not record.replay_of or record.path.absolute() in named]
+        return kept or list(records)
 
     def _figures(self, records: Sequence[RunRecord]) -> tuple[str, tuple[str, ...]]:
         """Return the figure to sort by and those to show: of episodes where every run was judged by episodes."""

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from tradewright.backtest.vectorized import Vectorized
 from tradewright.config.build import build
 from tradewright.config.locate import class_attribute
+from tradewright.data.panel import Panel
 from tradewright.evaluate.backtest import BacktestEvaluation
 from tradewright.evaluate.bench import Bench
 from tradewright.features.pipeline import build_features
@@ -79,18 +80,7 @@ class Context(BaseContext):
     @property
     def facts(self) -> dict[str, Any]:
         """The panel's."""
-        panel = self.bench.panel
-        return {
-            "dataset": panel.dataset,
-            "fingerprint": panel.fingerprint,
-            "num_bars": panel.num_bars,
-            "timeframe_s": panel.timeframe_s,
-            "periods_per_year": panel.periods_per_year,
-            "num_symbols": len(panel.symbols),
-            "first": str(panel.ts_T[0]),
-            "last": str(panel.ts_T[-1]),
-            "is_synthetic": panel.is_synthetic,
-        }
+        return panel_facts(self.bench.panel)
 
     def validate(self, strategy: Strategy) -> dict[str, float]:
         """Return the figures of a backtest on the validation range."""
@@ -100,6 +90,21 @@ class Context(BaseContext):
         """Keep the scaler that the strategy's model expects beside the run's checkpoints."""
         if self.bench.scaler is not None:
             self.bench.scaler.save(self.directory / SCALER)
+
+
+def panel_facts(panel: Panel) -> dict[str, Any]:
+    """Return what the provenance says of a panel."""
+    return {
+        "dataset": panel.dataset,
+        "fingerprint": panel.fingerprint,
+        "num_bars": panel.num_bars,
+        "timeframe_s": panel.timeframe_s,
+        "periods_per_year": panel.periods_per_year,
+        "num_symbols": len(panel.symbols),
+        "first": str(panel.ts_T[0]),
+        "last": str(panel.ts_T[-1]),
+        "is_synthetic": panel.is_synthetic,
+    }
 
 
 def has_market(cfg: DictConfig) -> bool:

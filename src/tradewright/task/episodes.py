@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from omegaconf import DictConfig
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from tradewright.config.build import build
 from tradewright.evaluate.episodes import EpisodeBench, EpisodeEvaluation, EpisodeJudgement
 from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_curves, write_json, write_manifest, write_text
-from tradewright.report.episodes import EpisodeContent, summary_rows
+from tradewright.report.episodes import EpisodeContent
+from tradewright.report.plain_terminal import summarise_plain
 from tradewright.report.report import Report
-from tradewright.report.terminal import SUMMARY, SUMMARY_COLUMNS
 from tradewright.strategy.policy import Policy
 from tradewright.task.context import BaseContext
 
@@ -92,24 +89,7 @@ def record_episodes(
         curves=task.curves,
     )
     write_curves(directory, task.curves)
-    path = report.write_episodes(directory, content)
+    path = report.write_plain(directory, content)
     write_json(directory / METRICS, judgement.metrics)
-    lines = Console(file=io.StringIO(), width=SUMMARY_COLUMNS, color_system=None, force_terminal=False, record=True)
-    for console in (Console(), lines):
-        _summarise(console, content)
-        if path:
-            console.print(f"Report: {path}", overflow="fold", soft_wrap=True)
-    write_text(directory / SUMMARY, lines.export_text())
+    summarise_plain(directory, content, report=path)
     write_manifest(directory, {"checkpoints": CHECKPOINTS, "report": path.name if path else ""})
-
-
-def _summarise(console: Console, content: EpisodeContent) -> None:
-    table = Table("", box=box.SIMPLE_HEAD, pad_edge=False, title=content.title, title_justify="left")
-    for column in ("test", "validation"):
-        table.add_column(column, justify="right")
-    for row in summary_rows(content):
-        table.add_row(*row)
-    console.print(table)
-    console.print(content.headline)
-    for note in content.notes:
-        console.print(f"Note: {note}")

@@ -1,4 +1,4 @@
-"""Judges the strategy of a run by what its context is: backtests on a market, or episodes without one."""
+"""Judges the strategy of a run by what its context is: backtests on a market, episodes without one, or answers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,7 +42,11 @@ def judge(task: Task, context: BaseContext, trials: Trials) -> Judged:
         write = partial(_record, record, context, judgement, task)
         return Judged(judgement.metrics, write, judgement.results)
     from tradewright.task.episodes import EpisodeContext, judge_episodes, record_episodes
+    from tradewright.task.texts import TextContext, judge_texts, record_texts
 
+    if isinstance(context, TextContext):
+        answered = judge_texts(context, task)
+        return Judged(answered.metrics, partial(_record, record_texts, context, answered, task))
     assert isinstance(context, EpisodeContext)
     played = judge_episodes(context, task)
     return Judged(played.metrics, partial(_record, record_episodes, context, played, task))

@@ -49,10 +49,14 @@ class Task(ABC):
             ConfigError: A trained run is to be judged in a way that its environment does not have.
         """
         evaluation = build(cfg.evaluate, key="evaluate")
+        common: dict[str, Any] = {"cfg": cfg, "directory": directory, "resume": resume, "origin": origin}
+        if evaluation.judges == "text":
+            from tradewright.task.texts import TextContext, read_texts
+
+            return TextContext(bench=read_texts(cfg), evaluation=evaluation, **common)
         wanted = "market" if has_market(cfg) else "episodes"
         if evaluation.judges != wanted:
             raise ConfigError(f"evaluate: judges by {evaluation.judges}, but the env of the run has {_HAS[wanted]}")
-        common: dict[str, Any] = {"cfg": cfg, "directory": directory, "resume": resume, "origin": origin}
         if has_market(cfg):
             return Context(bench=self.market(cfg), evaluation=evaluation, **common)
         from tradewright.task.episodes import EpisodeContext, read_bench

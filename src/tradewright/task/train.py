@@ -6,8 +6,6 @@ import gc
 import logging
 import pickle
 import warnings
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,9 +15,6 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from tradewright.algorithm.agent import AgentModule
-from tradewright.algorithm.data_module import AgentDataModule
-from tradewright.algorithm.setting import Setting
 from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, newest_checkpoint
 from tradewright.callbacks.curve_logger import CurveLogger
 from tradewright.callbacks.curves import Curves
@@ -27,15 +22,13 @@ from tradewright.callbacks.handover import Handover, take_over
 from tradewright.callbacks.leaks import LeakCheck
 from tradewright.callbacks.pruning import PruningCallback
 from tradewright.config.build import build
-from tradewright.env.world import Stage
 from tradewright.errors import ConfigError, RunError
 from tradewright.evaluate.bench import Bench
-from tradewright.evaluate.evidence import Leaks
-from tradewright.evaluate.leak_run import check_training
 from tradewright.output import BEST, CHECKPOINTS, read_json, write_json
 from tradewright.strategy.strategy import Strategy
 from tradewright.sweep.pruning import current_pruning
 from tradewright.task.context import BaseContext, Context, read_market
+from tradewright.task.learner import Learner, make_learner
 from tradewright.task.task import Task
 
 log = logging.getLogger(__name__)
@@ -88,19 +81,20 @@ class Train(Task):
         if isinstance(context, Context):
             context.save_scaler()
         lightning.seed_everything(context.cfg.seed, workers=True, verbose=False)
-        algorithm = build_algorithm(context)
+        learner = make_learner(context)
+        algorithm = learner.module
         finished = context.directory / CHECKPOINTS / BEST
         if context.fit and finished.is_file():
-            self._check_leaks(context, algorithm)
+            self._check_leaks(context, learner)
             load_weights(algorithm, finished.parent / read_json(finished)["checkpoint"])
-            return _as_strategy(context, algorithm)
-        callbacks = build_callbacks(context, algorithm, is_checked="leaks" in self.evidence)
+            return learner.strategy()
+        callbacks = build_callbacks(context, learner, is_checked="leaks" in self.evidence)
         loggers = _build_loggers(context, algorithm)
         checkpoint = newest_checkpoint(context.directory / CHECKPOINTS) if context.resume else None
         if context.resume:
             log.info("resuming from %s", checkpoint.name if checkpoint else "the start: no checkpoint was written yet")
         trainer = _build_trainer(context, algorithm, list(callbacks.values()), loggers)
-        _fit(trainer, algorithm, checkpoint, context)
+        _fit(trainer, learner, checkpoint, context)
         take_over(trainer, callbacks.values())
         for callback in callbacks.values():
             if isinstance(callback, LeakCheck):
@@ -111,24 +105,19 @@ class Train(Task):
             self.curves = next((c.curves for c in callbacks.values() if isinstance(c, Curves)), {})
         if not load_best(algorithm, callbacks) and not context.fit:
             self.notes.append("The last weights are judged: callbacks.best is off or nothing was validated.")
-        return _as_strategy(context, algorithm)
+        return learner.strategy()
 
-    def _check_leaks(self, context: BaseContext, algorithm: AgentModule) -> None:
+    def _check_leaks(self, context: BaseContext, learner: Learner) -> None:
         """Run the leak detector where a resumed run has nothing left to train, so that its answer is not missing."""
         if "leaks" in self.evidence:
             return
-        for callback in build_callbacks(context, algorithm).values():
+        for callback in build_callbacks(context, learner).values():
             if isinstance(callback, LeakCheck):
                 callback.run()
                 self.evidence["leaks"] = callback.found
 
 
-def _as_strategy(context: BaseContext, algorithm: AgentModule) -> Strategy:
-    strategy: Strategy = build(context.cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)
-    return strategy
-
-
-def _fit(trainer: lightning.Trainer, algorithm: AgentModule, checkpoint: Path | None, context: BaseContext) -> None:
+def _fit(trainer: lightning.Trainer, learner: Learner, checkpoint: Path | None, context: BaseContext) -> None:
     """Train; Ctrl-C, which Lightning turns into an exit, stays an interruption."""
     with warnings.catch_warnings():
         # Said of every run that keeps its checkpoints in one place; resuming there is what we do.
@@ -136,7 +125,7 @@ def _fit(trainer: lightning.Trainer, algorithm: AgentModule, checkpoint: Path | 
         # Lightning 2.6 on torch 2.13 calls what torch has deprecated.
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
         try:
-            trainer.fit(algorithm, AgentDataModule(algorithm), ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(learner.module, learner.data(), ckpt_path=checkpoint, weights_only=True)
         except ProcessRaisedException as error:
             raise RunError(f"a training process failed: {str(error).strip().splitlines()[-1]}") from error
         except SystemExit:
@@ -147,40 +136,12 @@ def _fit(trainer: lightning.Trainer, algorithm: AgentModule, checkpoint: Path | 
         raise KeyboardInterrupt
 
 
-def build_algorithm(context: BaseContext) -> AgentModule:
-    """Build the algorithm that the configuration names, for the context's market or environment."""
-    cfg = context.cfg
-    stage = _stage(context) if isinstance(context, Context) else None
-    setting = Setting(
-        env=build(cfg.env, key="env"),
-        stage=stage,
-        reward_name=context.origin.choices.get("reward", type(stage.reward).__name__) if stage else "none",
-        validate=lambda agent: context.validate(_as_strategy(context, agent)),
-        seed=cfg.seed,
-    )
-    model = build(cfg.model, key="model")
-    algorithm: AgentModule = build(cfg.algorithm, key="algorithm", setting=setting, model=model)
-    return algorithm
-
-
-def _stage(context: Context) -> Stage:
-    bench = context.bench
-    assert bench.features is not None
-    return Stage(
-        panel=bench.panel,
-        features=bench.features,
-        rows=bench.ranges.training,
-        rules=bench.backtest.rules,
-        reward=build(context.cfg.reward, key="reward"),
-    )
-
-
-def build_callbacks(context: BaseContext, algorithm: AgentModule, *, is_checked: bool = False) -> dict[str, Callback]:
+def build_callbacks(context: BaseContext, learner: Learner, *, is_checked: bool = False) -> dict[str, Callback]:
     """Build the callbacks by name; those that keep checkpoints are told where, the leak detector what to check.
 
     Args:
         context: The run or fold.
-        algorithm: What is trained.
+        learner: What is trained.
         is_checked: The leak detector has passed this run already: folds and controls have the same features.
     """
     folder = context.directory / CHECKPOINTS
@@ -191,9 +152,10 @@ def build_callbacks(context: BaseContext, algorithm: AgentModule, *, is_checked:
         target = str(node._target_)
         runtime: dict[str, Any] = {"directory": folder} if "checkpoint" in target.lower() else {}
         if target.endswith(".LeakCheck"):
-            if is_checked or not isinstance(context, Context):  # without a market there is nothing to look ahead at
+            check = None if is_checked else learner.leak_check()
+            if check is None:
                 continue
-            runtime["check"] = _leak_check(context, algorithm)
+            runtime["check"] = check
         built[str(name)] = build(node, key=f"callbacks.{name}", **runtime)
     trial = current_pruning()
     if trial is not None and not context.fit:  # folds and controls are compared with nothing
@@ -201,13 +163,7 @@ def build_callbacks(context: BaseContext, algorithm: AgentModule, *, is_checked:
     return built
 
 
-def _leak_check(context: Context, algorithm: AgentModule) -> Callable[..., Leaks]:
-    feature_set = build(context.cfg.features, key="features")
-    embargo_bars = 0 if context.fit else int(context.cfg.data.split.embargo_bars)  # folds keep one of their own
-    return partial(check_training, context.bench, feature_set, algorithm, embargo_bars=embargo_bars)
-
-
-def _build_loggers(context: BaseContext, algorithm: AgentModule) -> list[Any]:
+def _build_loggers(context: BaseContext, algorithm: Any) -> list[Any]:
     loggers = []
     for name, node in context.cfg.logger.items():
         if node is None:
@@ -221,7 +177,7 @@ def _build_loggers(context: BaseContext, algorithm: AgentModule) -> list[Any]:
 
 
 def _build_trainer(
-    context: BaseContext, algorithm: AgentModule, callbacks: list[Callback], loggers: list[Any]
+    context: BaseContext, algorithm: Any, callbacks: list[Callback], loggers: list[Any]
 ) -> lightning.Trainer:
     max_epochs = context.cfg.trainer.max_epochs
     if max_epochs is not None and max_epochs < 1:
@@ -241,7 +197,7 @@ def _build_trainer(
     return trainer
 
 
-def load_best(algorithm: AgentModule, callbacks: dict[str, Callback]) -> bool:
+def load_best(algorithm: lightning.LightningModule, callbacks: dict[str, Callback]) -> bool:
     """Load the best checkpoint by validation into the algorithm; return whether there is one.
 
     Raises:
@@ -258,7 +214,7 @@ def load_best(algorithm: AgentModule, callbacks: dict[str, Callback]) -> bool:
     return True
 
 
-def load_weights(algorithm: AgentModule, path: Any) -> None:
+def load_weights(algorithm: lightning.LightningModule, path: Any) -> None:
     """Load the weights of a checkpoint.
 
     Raises:

@@ -155,7 +155,8 @@ class TrainedRun:
 
     def load(self, context: BaseContext) -> Strategy:
         """Build the run's agent with its best weights in a context, with or without a market."""
-        from tradewright.task.train import build_algorithm, load_weights
+        from tradewright.task.agent_learner import build_algorithm
+        from tradewright.task.train import load_weights
 
         algorithm = build_algorithm(context)
         load_weights(algorithm, self.checkpoint)

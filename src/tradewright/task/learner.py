@@ -1,0 +1,46 @@
+"""``Learner``: what a training needs to know of what is trained, an agent or a language model."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import lightning
+from omegaconf import DictConfig
+
+from tradewright.config.locate import class_attribute
+from tradewright.evaluate.evidence import Leaks
+from tradewright.task.context import BaseContext
+
+
+class Learner(Protocol):
+    """A module under training, its data, and the strategy that comes of it."""
+
+    module: Any
+    """A ``LightningModule`` with ``frames`` (the x-axis of every curve), ``max_epochs`` and ``num_processes``."""
+
+    def data(self) -> lightning.LightningDataModule:
+        """Return what the trainer feeds the module from."""
+        ...
+
+    def strategy(self) -> Any:
+        """Return the module, as it is now, as what is judged."""
+        ...
+
+    def leak_check(self) -> Callable[..., Leaks] | None:
+        """Return what the leak detector checks before the training; None: there is no market to look ahead in."""
+        ...
+
+
+def learns_from_text(cfg: DictConfig) -> bool:
+    """Whether the configured algorithm fits a language model."""
+    return class_attribute(str(cfg.algorithm.get("_target_", "")), "learns_from") == "text"
+
+
+def make_learner(context: BaseContext) -> Learner:
+    """Build what the configuration names."""
+    if learns_from_text(context.cfg):
+        from tradewright.task.text_learner import TextLearner  # imports transformers
+
+        return TextLearner(context)
+    from tradewright.task.agent_learner import AgentLearner
+
+    return AgentLearner(context)

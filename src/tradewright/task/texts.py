@@ -1,0 +1,114 @@
+"""A run whose language model is judged by its answers: its context, its judgement and what it leaves behind."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from omegaconf import DictConfig
+
+from tradewright.config.build import build
+from tradewright.evaluate.language import Answerer, LanguageEvaluation, TextBench, TextJudgement
+from tradewright.examples.example import ExampleSets
+from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_curves, write_json, write_manifest, write_text
+from tradewright.report.plain_terminal import summarise_plain
+from tradewright.report.report import Report
+from tradewright.report.texts import TextContent
+from tradewright.task.context import BaseContext
+
+ANSWERS = "answers.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextContext(BaseContext):
+    """A run on prompts and answers.
+
+    Args:
+        bench: The examples.
+        evaluation: Judges answers.
+    """
+
+    bench: TextBench
+    evaluation: LanguageEvaluation
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The examples'."""
+        return example_facts(self.bench.sets)
+
+    def validate(self, strategy: Answerer) -> dict[str, float]:
+        """Return the figures of the validation examples."""
+        return self.evaluation.validate(strategy, self.bench)
+
+
+def example_facts(sets: ExampleSets) -> dict[str, Any]:
+    """Return what the provenance of a run says of its examples."""
+    return {
+        "dataset": sets.name,
+        "fingerprint": sets.fingerprint,
+        "num_train": len(sets.train),
+        "num_validation": len(sets.validation),
+        "num_test": len(sets.test),
+        "is_synthetic": sets.is_synthetic,
+    }
+
+
+class Writer(Protocol):
+    """A task that can judge answers."""
+
+    curves: dict[str, tuple[list[int], list[float]]]
+    notes: list[str]
+
+    def strategy(self, context: TextContext) -> Any:
+        """Return the model."""
+        ...
+
+
+def read_texts(cfg: DictConfig) -> TextBench:
+    """Return the examples that a configuration names, and their grader."""
+    source = build(cfg.examples, key="examples")
+    return TextBench(source.read(), getattr(source, "grade", None))
+
+
+def judge_texts(context: TextContext, task: Writer) -> TextJudgement:
+    """Obtain the model and judge its answers."""
+    return context.evaluation.judge(task.strategy(context), context.bench)
+
+
+def record_texts(
+    context: TextContext, judgement: TextJudgement, provenance: dict[str, Any], task: Writer, report: Report
+) -> None:
+    """Write answers, report, figures and manifest; print the summary."""
+    directory, sets = context.directory, context.bench.sets
+    lines = [
+        {
+            "id": one.example.id,
+            "kind": one.example.kind,
+            "prompt": list(one.example.prompt),
+            "expected": one.example.completion,
+            "written": one.text,
+            "grades": dict(one.grades),
+        }
+        for one in judgement.answers
+    ]
+    write_text(directory / ANSWERS, "".join(json.dumps(line, default=str) + "\n" for line in lines))
+    content = TextContent(
+        title=f"{judgement.name} on {sets.name}",
+        experiment=context.cfg.name,
+        run=directory.name,
+        command=" ".join(provenance["command_line"]),
+        config_yaml=(directory / CONFIG).read_text(),
+        provenance=provenance,
+        metrics=judgement.metrics,
+        notes=(*([sets.note] if sets.note else []), *task.notes),
+        curves=task.curves,
+        labels=context.bench.labels,
+        confusion=judgement.confusion,
+        answers=judgement.answers,
+        sizes=(len(sets.train), len(sets.validation), len(sets.test)),
+        confidence=context.evaluation.confidence,
+    )
+    write_curves(directory, task.curves)
+    path = report.write_plain(directory, content)
+    write_json(directory / METRICS, judgement.metrics)
+    summarise_plain(directory, content, report=path)
+    write_manifest(directory, {"checkpoints": CHECKPOINTS, "report": path.name if path else ""})
