@@ -71,7 +71,7 @@ def test_inspect_prints_columns_rows_and_labels_of_a_pool(command, capsys, monke
 @pytest.mark.row("R6")
 @pytest.mark.row("R8")
 def test_label_writes_the_files_of_the_source_system(command, tmp_path) -> None:
-    command("label", *SMALL, "task.folder=made", "target@task.target=relaxed")
+    command("label", *SMALL, "task.folder=made", "target=relaxed")
     names = {"core_features.csv", "core_conditions.csv", "labeled_dataset.csv", "train.csv", "val.csv", "test.csv",
              "metadata.json", "normalization.json"}  # fmt: skip
     assert {path.name for path in (tmp_path / "made").iterdir()} == names

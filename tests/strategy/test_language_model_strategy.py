@@ -7,6 +7,7 @@ import pytest
 
 from swap_cases import panel_of_tape, random_swap_panel, random_tape
 from tradewright.backtest.vectorized import Vectorized
+from tradewright.config.inert import Unused
 from tradewright.data.ranges import Range
 from tradewright.errors import ConfigError, DataError
 from tradewright.evaluate.leaks import check_strategy
@@ -204,6 +205,15 @@ def test_the_rule_takes_its_quantiles_from_training_and_does_not_look_ahead(pane
     assert check.is_clean, check
     with pytest.raises(ConfigError, match=r"^strategy\.target looks 10 bars ahead and cannot decide"):
         fit_rule(SwapRule(target=ForwardReturn(), risk=RiskFilter()), panel, (Range(0, 200),))
+
+
+def test_none_is_no_target_and_no_filter() -> None:
+    with pytest.raises(ValueError, match="^target must be one that labels"):
+        SwapRule(target=Unused(), risk=OPEN)
+    with pytest.raises(ValueError, match="^risk must be a filter such as risk=swaps"):
+        SwapRule(target=RuleTarget(), risk=Unused())
+    with pytest.raises(ValueError, match="^risk must be a filter such as risk=swaps"):
+        LanguageModelStrategy(scorer=Reader(), risk=Unused())
 
 
 def test_several_swaps_of_a_block_are_one_bar() -> None:

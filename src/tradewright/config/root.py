@@ -43,6 +43,7 @@ class Root:
     task: Any = None
     data: Any = None
     features: Any = None
+    target: Any = None
     examples: Any = None
     model: Any = None
     lora: Any = None
@@ -51,6 +52,7 @@ class Root:
     reward: Any = None
     algorithm: Any = None
     strategy: Any = None
+    risk: Any = None
     generate: Any = None
     backend: Any = None
     backtest: Any = None

@@ -19,7 +19,7 @@ from tradewright.errors import DataError
 from tradewright.examples.example import Example, ExampleSets
 from tradewright.examples.source import Market
 from tradewright.examples.swap_prompt import TOLD, SwapPrompts, completion
-from tradewright.target.labels import ACTIONS, Labels, Target
+from tradewright.target.labels import ACTIONS, Labels, Target, require_target
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ class SwapDecisions:
         window: int = 50,
         seed: int = 0,
     ) -> None:
+        require_target(target)
         if max_samples < len(SETS):
             raise ValueError(f"max_samples must be >= {len(SETS)}, was {max_samples}")
         if balance not in ("natural", "equal"):

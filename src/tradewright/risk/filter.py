@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import numpy.typing as npt
 
+from tradewright.config.inert import Unused
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.errors import DataError
@@ -198,6 +199,16 @@ class RiskFilter:
         if found is not None and reason == "nothing_held" and allowed > 0:
             found = None  # a sale of all that is left is what was meant
         return allowed, found
+
+
+def require_filter(risk: RiskFilter) -> None:
+    """Refuse that there is no filter: nothing would turn decisions into orders.
+
+    Raises:
+        ValueError: It is ``risk=none``.
+    """
+    if isinstance(risk, Unused):
+        raise ValueError("risk must be a filter such as risk=swaps, or risk=open without limits, was none")
 
 
 def simulated_slippage(quantity: float, reserve: float) -> float:

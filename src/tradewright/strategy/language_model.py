@@ -25,7 +25,7 @@ from tradewright.features.features import Features
 from tradewright.market.positions import Positions
 from tradewright.metrics.temperature import tempered
 from tradewright.risk.decisions import Blocked, Decisions
-from tradewright.risk.filter import RiskFilter
+from tradewright.risk.filter import RiskFilter, require_filter
 from tradewright.target.labels import ACTIONS, SIDES
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class LanguageModelStrategy:
         temperature: Runtime[float] = 1.0,
         name: Runtime[str] = "language_model",
     ) -> None:
+        require_filter(risk)
         for key, value in (("every_bars", every_bars), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{key} must be >= 1, was {value}")

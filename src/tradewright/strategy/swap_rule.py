@@ -16,8 +16,8 @@ from tradewright.errors import ConfigError
 from tradewright.features.features import Features
 from tradewright.market.positions import Positions
 from tradewright.risk.decisions import Blocked, Decisions
-from tradewright.risk.filter import RiskFilter
-from tradewright.target.labels import Target
+from tradewright.risk.filter import RiskFilter, require_filter
+from tradewright.target.labels import Target, require_target
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +31,17 @@ class SwapRule:
 
     Attributes:
         blocked: What ``risk`` blocked in the last call of ``decide``.
+
+    Raises:
+        ValueError: The target or the filters are none.
     """
 
     name = "swap_rule"
     is_learned: ClassVar[bool] = False
 
     def __init__(self, *, target: Target, risk: RiskFilter) -> None:
+        require_target(target)
+        require_filter(risk)
         self.target = target
         self.risk = risk
         self.blocked: tuple[Blocked, ...] = ()
@@ -50,7 +55,7 @@ class SwapRule:
         if self.target.horizon_bars:
             raise ConfigError(
                 f"strategy.target looks {self.target.horizon_bars} bars ahead and cannot decide; use"
-                " target@strategy.target=data_driven or another rule"
+                " target=data_driven or another rule"
             )
         fitted = copy.copy(self)
         fitted.target = self.target.fit(panel, training)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tradewright.config.inert import Unused
 from tradewright.data.panel import Panel
 from tradewright.data.ranges import Range
 from tradewright.errors import ConfigError
@@ -73,6 +74,16 @@ class Target(Protocol):
     def label(self, panel: Panel) -> Labels:
         """Return the labels of all bars."""
         ...
+
+
+def require_target(target: Target) -> None:
+    """Refuse that there is no target.
+
+    Raises:
+        ValueError: It is ``target=none``.
+    """
+    if isinstance(target, Unused):
+        raise ValueError("target must be one that labels, such as target=data_driven, was none")
 
 
 def check_reach(target: Target, embargo_bars: int) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tradewright.config.build import build
+from tradewright.config.inert import Unused
 from tradewright.data.panel import Panel
 from tradewright.data.quality import LARGE_MOVE, STALE_RUN, Quality, inspect_panel
 from tradewright.data.ranges import Range
@@ -165,7 +166,7 @@ class Inspect:
             quantiles = np.quantile(known, (0.01, 0.5, 0.99)) if len(known) else (np.nan,) * 3
             table.add_row(name, f"{len(known):,}", *(f"{value:,.4g}" for value in quantiles))
         console.print(table)
-        if self.target is None:
+        if self.target is None or isinstance(self.target, Unused):
             return
         try:
             ranges = source.ranges(panel)

@@ -11,7 +11,7 @@ from tradewright.config.build import build
 from tradewright.data.source import Source
 from tradewright.examples.swap_artefacts import SET_FILES, write_artefacts
 from tradewright.metrics.figures import DASH
-from tradewright.target.labels import ACTIONS, Target
+from tradewright.target.labels import ACTIONS, Target, require_target
 
 
 class Label:
@@ -30,6 +30,7 @@ class Label:
     needs_market: ClassVar[bool] = True
 
     def __init__(self, *, target: Target, folder: str = "labels", window: int = 50) -> None:
+        require_target(target)
         if window < 2:
             raise ValueError(f"window must be >= 2, was {window}")
         self.target = target
