@@ -9,10 +9,12 @@ from explained import decided
 
 from tradewright.data.panel import Panel
 from tradewright.errors import DataError
+from tradewright.explain.findings import text_findings
 from tradewright.explain.scores import CRITERIA, gate, score
 from tradewright.explain.sheet import ask_judge, read_judgement, read_sheet, write_sheet
 from tradewright.explain.state import State
 from tradewright.explain.writer import explain
+from tradewright.task.explain import Graded, figures_of
 
 SAYS = {"BUY": "buys", "SELL": "sells", "HOLD": "holds"}
 
@@ -68,6 +70,20 @@ def test_generic_texts_are_unspecific(states: tuple[State, ...]) -> None:
     assert score("Conditions are favourable. The outlook is good.", state, others).values["specificity"] == 1.0
     for seed in range(8):
         assert score(explain(state, seed), state, others).values["specificity"] > 3.5
+
+
+@pytest.mark.row("T36")
+def test_generic_texts_are_a_finding_with_advice(states: tuple[State, ...]) -> None:
+    some, others = states[40:60], states[80:90]
+
+    def figures(text_of: Callable[[State], str]) -> dict[str, float]:
+        scores = [score(text_of(state), state, others) for state in some]
+        return figures_of(Graded(scores=tuple(scores), gate=gate(scores, num=10)))
+
+    assert text_findings(figures(lambda state: explain(state, 1))) == []
+    found = text_findings(figures(lambda state: f"The agent {SAYS[state.action]}, as its strategy demands."))
+    assert [finding.name for finding in found][:1] == ["generic_explanations"]
+    assert "task.examples.num_samples" in found[0].advice
 
 
 def test_broken_language_scores_low(states: tuple[State, ...]) -> None:

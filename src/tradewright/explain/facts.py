@@ -14,20 +14,12 @@ import numpy as np
 
 from tradewright.explain.claim import Claim
 from tradewright.explain.claims import parse
-from tradewright.explain.lexicon import indicators, value_text, words
+from tradewright.explain.lexicon import SCALES, indicators, value_text, words
 from tradewright.explain.state import State
 from tradewright.explain.tokens import MONTHS, WEEKDAYS
 
 ROUNDING = 1e-9
 """Relative slack for the rounding of binary fractions."""
-SCALES: dict[str, dict[str, float]] = {
-    "price": {"": 1.0, "points": 1.0},
-    "percent": {"%": 1.0, "bps": 0.01},
-    "fraction": {"": 1.0, "%": 0.01},
-    "index": {"": 1.0, "points": 1.0},
-    "times": {"": 1.0, "x": 1.0, "%": 0.01},
-}
-"""What one printed unit is worth in the indicator's own, by unit of the indicator; others are faults."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from tradewright.explain.claim import Claim
-from tradewright.explain.lexicon import families
+from tradewright.explain.lexicon import SCALES, families, indicators
 from tradewright.explain.terms import RETURN, UNKNOWN, return_over, subject_of, with_averages
 from tradewright.explain.tokens import Token
 
@@ -127,8 +127,15 @@ class Grammar:
                     self._add(subject, place, kind="threshold", relation=relation, **facts, **self._number(place))
 
     def _moves(self) -> None:
-        """``from 0% to 25%`` of equity."""
-        for first, second in self._matches("f(N)tw?(N)"):
+        """``from 0% to 25%`` of equity; ``position: 0% to 25%``."""
+        named = "|".join(("f(N)tw?(N)", "Tw?(N)tw?(N)"))
+        for places in self._matches(named):
+            first, second = (place for place in places if place >= 0)
+            term = self._before(first)
+            if "f" not in self.kinds[max(first - 1, 0) : first] and (
+                term is None or self._subject(term) not in EXPOSURE
+            ):
+                continue
             numbers = [self._number(place) for place in (first, second)]
             if all(number["unit"] in ("%", "?", "") for number in numbers):
                 self.used |= {first, second}
@@ -286,13 +293,23 @@ class Grammar:
             before = self._before(number)
             gap = "" if before is None else self.kinds[before + 1 : number]
             is_taken = before is None or before in self.valued or "|" in gap or "&" in gap or "N" in gap
-            if after is not None and is_taken:
+            if after is not None and (is_taken or self._fits_better(number, before, number + 1 + after.start(1))):
                 self._value(number + 1 + after.start(1), number)
             elif before is not None and "N" not in gap:
                 self._value(before, number)
             else:
                 self.used.add(number)
                 self._add(number, number, kind="number", reason="belongs to no indicator")
+
+    def _fits_better(self, number: int, before: int | None, after: int) -> bool:
+        """Whether a number's unit is that of the term after it and not of the one before it."""
+        unit = self._number(number)["unit"]
+
+        def suits(place: int) -> bool:
+            indicator = indicators().get(self._subject(place))
+            return indicator is not None and unit in SCALES[indicator.unit]
+
+        return before is not None and not suits(before) and suits(after)
 
     def _times(self, number: int) -> None:
         self.used.add(number)

@@ -31,6 +31,16 @@ SPANS: dict[int, dict[str, int]] = {
 """Bars in the spans that texts name, by bar length; a month is 20 and a quarter 60 trading days."""
 
 
+SCALES: dict[str, dict[str, float]] = {
+    "price": {"": 1.0, "points": 1.0},
+    "percent": {"%": 1.0, "bps": 0.01},
+    "fraction": {"": 1.0, "%": 0.01},
+    "index": {"": 1.0, "points": 1.0},
+    "times": {"": 1.0, "x": 1.0, "%": 0.01},
+}
+"""What one printed unit is worth in the indicator's own, by unit of the indicator; others are faults."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Indicator:
     """An entry of the lexicon.

@@ -66,6 +66,7 @@ PLAIN_SIGNS = str.maketrans(
         "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
         "\N{LEFT DOUBLE QUOTATION MARK}": '"',
         "\N{MULTIPLICATION SIGN}": "x",
+        "\N{RIGHTWARDS ARROW}": " to ",
     }
 )
 LOOK_AHEAD = re.compile(r"\(\?[=!](?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
@@ -99,7 +100,7 @@ class Token:
 def plain_text(text: str) -> str:
     """Return the text with plain signs and spaces, numbers in digits, and no list marks or emphasis."""
     text = unicodedata.normalize("NFKC", text).translate(PLAIN_SIGNS)
-    text = LIST_MARK.sub("", text).replace("**", "").replace("__", "").replace("`", "")
+    text = LIST_MARK.sub("", text).replace("->", " to ").replace("**", "").replace("__", "").replace("`", "")
     return re.sub(r"[ \t\u00a0]+", " ", SPELLED.sub(_digits, text))
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from tradewright.errors import ConfigError, RunError
 from tradewright.examples.example import Messages
 from tradewright.examples.explanations import explanation_prompt
+from tradewright.explain.findings import text_findings
 from tradewright.explain.scores import CRITERIA, Gate, Score, gate, score
 from tradewright.explain.sheet import HumanScore, Judged, ask_judge, read_sheet, write_sheet
 from tradewright.explain.state import State
@@ -130,6 +131,8 @@ class Explain:
         for line in results_lines(decided, self.cutoff):
             Console().print(line, soft_wrap=True, markup=False, highlight=False)
         Console().print(str(self.folder / RESULTS), soft_wrap=True, highlight=False)
+        for finding in text_findings(figures):
+            Console().print(f"{finding.name}: {finding.message}; {finding.advice}", soft_wrap=True, highlight=False)
         if self.must_pass and not graded.gate.has_passed:
             raise RunError(
                 f"explanations: the mean of {len(graded.gate.ids)} is {graded.gate.mean:.2f}, must exceed {self.target}"
