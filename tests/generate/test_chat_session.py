@@ -48,7 +48,7 @@ def spoken(*texts: str, tools=None, **options) -> tuple[ChatSession, Spoken]:
     return made, backend
 
 
-def fit(loaded, examples, num_steps: int = 90) -> None:
+def fit(loaded, examples, num_steps: int = 110) -> None:
     """Train on all examples at once, on their answers only."""
     width = max(len(one.ids) for one in examples)
     ids_BL = torch.full((len(examples), width), loaded.tokenizer.pad_token_id)
@@ -77,7 +77,7 @@ def test_follow_up_is_answered_from_the_turn_before(tmp_path):
             {"role": "user", "content": "Which symbol was it?"},
         )
 
-    texts = [*SYMBOLS, *(message["content"] for symbol in SYMBOLS for message in dialogue(symbol))]
+    texts = [message["content"] for symbol in SYMBOLS for message in dialogue(symbol)]
     tiny = TinyLanguageModel(
         layers=2, width=64, heads=4, feed_forward=96, max_length=128, tokenizer="byte", vocabulary=400
     )

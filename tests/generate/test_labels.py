@@ -38,7 +38,7 @@ def one_by_one(loaded: LoadedModel, prompts, labels) -> np.ndarray:
 
 
 @pytest.mark.parametrize("prompts", [PROMPTS, SHARED], ids=["own", "shared"])
-@pytest.mark.parametrize("batch_size", [1, 3, 16])
+@pytest.mark.parametrize("batch_size", [1, 3])
 def test_scores_equal_one_forward_pass_per_label(loaded, prompts, batch_size):
     scorer = LabelScorer(loaded, LABELS, batch_size=batch_size)
     scores_BL = scorer.log_probabilities(prompts)

@@ -12,7 +12,7 @@ from tradewright.examples.example import Messages
 from tradewright.generate.decoding import Decoding
 from tradewright.generate.pieces import Pieces
 from tradewright.generate.writer import Writer
-from tradewright.model.chat import decode, encode_prompt
+from tradewright.model.chat import decode, encode_example, encode_prompt
 from tradewright.model.loaded_model import LoadedModel
 
 GREEDY = Decoding(temperature=0.0, repetition_penalty=1.0, max_new_tokens=12)
@@ -49,6 +49,29 @@ def test_greedy_text_equals_that_of_transformers(loaded, penalty):
             pad_token_id=loaded.tokenizer.pad_token_id,
         )[0, ids_BL.shape[1] :]
         assert list(ours.ids) == theirs.tolist()
+
+
+@pytest.mark.row("L20")
+def test_prompt_is_the_one_of_training_and_reads_so():
+    """The tokens that reach the model when it writes begin those of the training example; their text is fixed."""
+    loaded, seen = tiny_writer(), []
+
+    def note(module: object, arguments: object, options: dict) -> None:
+        seen.append(options["input_ids"][0].tolist())
+
+    prompt = ask("Is volume low?", system="Write LEAN code.")
+    hook = loaded.model.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        Writer(loaded, GREEDY).write([prompt])
+    finally:
+        hook.remove()
+    example = encode_example(loaded.tokenizer, prompt, "HOLD")
+    assert seen[0] == example.ids[: example.num_prompt]
+    assert loaded.tokenizer.decode(seen[0], skip_special_tokens=False) == (
+        "<|im_start|>system\nWrite LEAN code.<|im_end|>\n"
+        "<|im_start|>user\nIs volume low?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
 
 
 def test_log_probability_is_that_of_one_forward_pass(loaded):

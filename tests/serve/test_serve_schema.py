@@ -39,7 +39,7 @@ def schemathesis(folder: Path, *words: str) -> None:
 
 @pytest.mark.row("N56")
 def test_schemathesis_is_clean(tmp_path):
-    schemathesis(tmp_path, "--phases", "fuzzing", "--max-examples", "8")
+    schemathesis(tmp_path, "--phases", "fuzzing", "--max-examples", "5")
 
 
 @pytest.mark.slow

@@ -99,6 +99,8 @@ class Bench:
             RunError: The prompt is too long for the model.
             ConfigError: An example is longer than the model's context.
         """
+        import transformers  # noqa: F401 - seconds that belong to no model
+
         from tradewright.task.language_model import load_model
 
         start = time.perf_counter()
