@@ -80,6 +80,8 @@ class Explanations:
         balance: Draw every action equally often, where it occurs; else as often as the agent chose it.
         min_share: Share of an action below which a warning is given, in [0, 1/3].
         decisions: Log of decisions that ``read`` makes the sets of, ``decisions.jsonl``; None: states are handed over.
+        run: Run directory of the agent whose decisions are handed over in a training; None: the newest in
+            ``outputs/default``, which is trained first where there is none.
         edits: JSON or JSONL file of edited examples, which win by id; None: none.
         seed: Of samples, words and instructions.
 
@@ -88,6 +90,8 @@ class Explanations:
     """
 
     needs_market: ClassVar[bool] = False
+    explains_agents: ClassVar[bool] = True
+    """Whether it is made of the decisions of an agent's run."""
 
     def __init__(
         self,
@@ -98,6 +102,7 @@ class Explanations:
         balance: bool = False,
         min_share: float = 0.1,
         decisions: str | None = None,
+        run: str | None = None,
         edits: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -122,6 +127,9 @@ class Explanations:
             raise ValueError(f"split_ratio must leave 2 samples on either side, was {split_ratio} of {num_samples}")
         self.num_samples, self.balance, self.min_share, self.seed = num_samples, balance, min_share, seed
         self.split_ratio = split_ratio
+        if decisions is not None and run is not None:
+            raise ValueError(f"run must be null where decisions names a log, was {run!r}")
+        self.agent_run = run
         self.decisions = None if decisions is None else Path(decisions).expanduser()
         self.edits = None if edits is None else Path(edits).expanduser()
 

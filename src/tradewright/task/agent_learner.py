@@ -37,8 +37,8 @@ class AgentLearner:
         """Return the agent, as it is now, as the configured strategy."""
         return _as_strategy(self.context, self.module)
 
-    def evidence(self) -> dict[str, object]:
-        """Return nothing: an agent is its positions."""
+    def conclude(self) -> dict[str, object]:
+        """Return nothing: an agent is its positions, and its checkpoint is what later commands load."""
         return {}
 
     def leak_check(self) -> Callable[..., Leaks] | None:

@@ -86,7 +86,16 @@ def decided_run(trained: TrainedRun, cfg: DictConfig) -> DecidedRun:
         RunError: The run has no market, or is judged by something else than backtests.
         DataError: A symbol could carry instructions into prompts.
     """
-    merged = trained.configured(cfg, run_origin(Path(cfg.output_dir)))
+    return decide(trained, trained.configured(cfg, run_origin(Path(cfg.output_dir))))
+
+
+def decide(trained: TrainedRun, merged: DictConfig) -> DecidedRun:
+    """Let a trained run decide in all ranges of a market; see ``decided_run``.
+
+    Args:
+        trained: The run.
+        merged: Its own configuration, or that with changes.
+    """
     bench = trained.market(merged)
     for symbol in bench.panel.symbols:
         check_symbol(symbol)

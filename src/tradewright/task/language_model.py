@@ -1,5 +1,6 @@
 """The language model of a task: the configured one, or that of a trained run."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from tradewright.model.language_model import LanguageModel
     from tradewright.model.loaded_model import LoadedModel
 
-MODEL, ADAPTER = "model", "adapter"
-"""Folders in which a run keeps its whole model, or only what it trained beside its base."""
+MODEL, ADAPTER, BASE = "model", "adapter", "base"
+"""Folders in which a run keeps its whole model, or only what it trained beside its base; ``base`` is one that was built
+for the run, others are named by ``model.name``."""
 
 
 def load_model(cfg: DictConfig, run: str | None = None, *, for_training: bool = False) -> "LoadedModel":
@@ -67,6 +69,8 @@ def trained_model(directory: Path) -> "LanguageModel":
     configured = OmegaConf.load(directory / CONFIG)
     assert isinstance(configured, DictConfig)
     model = language_model(configured)
+    if (directory / BASE / "config.json").is_file():
+        model = model.at(directory / BASE)
     if (directory / MODEL / "config.json").is_file():
         return model.at(directory / MODEL)
     if (directory / ADAPTER / "adapter_config.json").is_file():
@@ -75,3 +79,21 @@ def trained_model(directory: Path) -> "LanguageModel":
         f"{directory}: keeps no language model in {MODEL}/ and no adapter in {ADAPTER}/; train one, or give"
         " model=local model.name=<folder>"
     )
+
+
+def save_trained(loaded: "LoadedModel", directory: Path) -> None:
+    """Keep a trained model in its run directory: its adapter beside the base, or the whole model.
+
+    Args:
+        loaded: After training.
+        directory: The run directory; an earlier attempt's folder is replaced.
+    """
+    has_adapter = hasattr(loaded.model, "peft_config")
+    folder = directory / (ADAPTER if has_adapter else MODEL)
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    loaded.model.save_pretrained(str(part))
+    if not has_adapter:
+        loaded.tokenizer.save_pretrained(str(part))
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)

@@ -25,8 +25,8 @@ class Learner(Protocol):
         """Return the module, as it is now, as what is judged."""
         ...
 
-    def evidence(self) -> dict[str, object]:
-        """Return what is known of the trained module besides the positions it takes, by kind of evidence."""
+    def conclude(self) -> dict[str, object]:
+        """Keep what later commands load, and return what is known besides positions, by kind of evidence."""
         ...
 
     def leak_check(self) -> Callable[..., Leaks] | None:

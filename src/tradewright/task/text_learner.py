@@ -24,14 +24,13 @@ from tradewright.model.language_model import LanguageModel
 from tradewright.model.loaded_model import LoadedModel, describe_share
 from tradewright.target.labels import ACTIONS
 from tradewright.task.context import BaseContext, Context
+from tradewright.task.language_model import BASE, save_trained
 from tradewright.task.texts import TextContext
 
 log = logging.getLogger(__name__)
 
 NUM_WRITTEN = 50
 """Test prompts that are answered in full where positions are judged."""
-BASE = "base"
-"""Folder in the run directory of a model that was built for it; others are named by ``model.name``."""
 
 
 class TextLearner:
@@ -71,9 +70,12 @@ class TextLearner:
         log.info("probabilities are calibrated by the temperature %.3g, found on the validation examples", temperature)
         return judged.calibrated(temperature)
 
-    def evidence(self) -> dict[str, object]:
-        """Return how it answers the examples of a market, where positions are judged too."""
-        if isinstance(self.context, TextContext) or self.context.fit:
+    def conclude(self) -> dict[str, object]:
+        """Keep the trained model as a folder; return how it answers where positions are judged too."""
+        if self.context.fit:
+            return {}
+        save_trained(self.module.loaded, self.context.directory)
+        if isinstance(self.context, TextContext):
             return {}
         evaluation = LanguageEvaluation(num_generated=NUM_WRITTEN, seed=self.context.cfg.seed)
         model = self._model(self.module, temperature=self._temperature())

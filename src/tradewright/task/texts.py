@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from omegaconf import DictConfig
@@ -9,12 +10,12 @@ from omegaconf import DictConfig
 from tradewright.config.build import build
 from tradewright.evaluate.language import Answerer, LanguageEvaluation, TextBench, TextJudgement
 from tradewright.examples.example import ExampleSets
-from tradewright.examples.source import ExampleSource
 from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_curves, write_json, write_manifest, write_text
 from tradewright.report.plain_terminal import summarise_plain
 from tradewright.report.report import Report
 from tradewright.report.texts import TextContent
 from tradewright.task.context import BaseContext
+from tradewright.task.trained import TrainedRun
 
 ANSWERS = "answers.jsonl"
 
@@ -66,8 +67,17 @@ class Writer(Protocol):
 
 def read_texts(cfg: DictConfig) -> TextBench:
     """Return the examples that a configuration names, and their grader."""
-    source: ExampleSource = build(cfg.examples, key="examples")
-    return TextBench(source.read(None), source.grade)
+    source = build(cfg.examples, key="examples")
+    run = getattr(source, "agent_run", None)
+    if run is None:
+        return TextBench(source.read(None), source.grade)
+    from tradewright.task.decided import decide
+
+    trained = TrainedRun(Path(run))
+    decided = decide(trained, trained.cfg)
+    panel = decided.bench.panel
+    sets = source.sets(decided.states, name=f"decisions on {panel.dataset}", is_synthetic=panel.is_synthetic)
+    return TextBench(sets, source.grade)
 
 
 def judge_texts(context: TextContext, task: Writer) -> TextJudgement:

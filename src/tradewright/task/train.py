@@ -27,8 +27,9 @@ from tradewright.evaluate.bench import Bench
 from tradewright.output import BEST, CHECKPOINTS, read_json, write_json
 from tradewright.strategy.strategy import Strategy
 from tradewright.sweep.pruning import current_pruning
+from tradewright.task.agent_run import with_agent
 from tradewright.task.context import BaseContext, Context, read_market
-from tradewright.task.learner import Learner, make_learner
+from tradewright.task.learner import Learner, learns_from_text, make_learner
 from tradewright.task.task import Task
 
 log = logging.getLogger(__name__)
@@ -50,18 +51,23 @@ class Train(Task):
     """Trains ``cfg.algorithm`` and returns it as ``cfg.strategy``.
 
     Args:
-        num_threads: Threads of torch on the CPU, >= 1; small networks are fastest with one.
+        num_threads: Threads of torch on the CPU, >= 1; None: one for agents, whose networks are small, what torch
+            finds (all cores, or ``OMP_NUM_THREADS``) for language models.
     """
 
     learns: ClassVar[bool] = True
     needs_market: ClassVar[bool] = False
     strategy_kind: ClassVar[str] = "learned"
 
-    def __init__(self, *, num_threads: int = 1) -> None:
+    def __init__(self, *, num_threads: int | None = None) -> None:
         super().__init__()
-        if num_threads < 1:
+        if num_threads is not None and num_threads < 1:
             raise ValueError(f"num_threads must be >= 1, was {num_threads}")
         self.num_threads = num_threads
+
+    def configured(self, cfg: DictConfig) -> DictConfig:
+        """Return the configuration with the agent that a language model explains, trained first where there is none."""
+        return with_agent(cfg)
 
     def market(self, cfg: DictConfig) -> Bench:
         """Read the market with model features."""
@@ -74,7 +80,8 @@ class Train(Task):
             RunError: A resumed run has no readable checkpoint although it has damaged ones.
             PrunedError: A sweep stopped the training early.
         """
-        torch.set_num_threads(self.num_threads)
+        if self.num_threads is not None or not learns_from_text(context.cfg):
+            torch.set_num_threads(self.num_threads or 1)
         gc.set_threshold(*PYTHONS_GC)
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -105,7 +112,7 @@ class Train(Task):
             self.curves = next((c.curves for c in callbacks.values() if isinstance(c, Curves)), {})
         if not load_best(algorithm, callbacks) and not context.fit:
             self.notes.append("The last weights are judged: callbacks.best is off or nothing was validated.")
-        self.evidence.update(learner.evidence())
+        self.evidence.update(learner.conclude())
         return learner.strategy()
 
     def _check_leaks(self, context: BaseContext, learner: Learner) -> None:
