@@ -66,7 +66,7 @@ def encode_example(
             no EOS.
     """
     where = f"example {name!r}" if name else f"the example that starts {_beginning(messages)!r}"
-    answered: "Messages" = (*messages, {"role": "assistant", "content": completion})
+    answered: Messages = (*messages, {"role": "assistant", "content": completion})
     _require_plain(tokenizer, answered)
     prompt = _ids(tokenizer, _render(tokenizer, messages, is_prompt=True))
     ids = _ids(tokenizer, _render(tokenizer, answered, is_prompt=False))
