@@ -19,7 +19,7 @@ from tradewright.model.chat_templates import CHATML, TEMPLATES, TURNS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from tokenizers.implementations import BaseTokenizer
+    from tokenizers.implementations.base_tokenizer import BaseTokenizer
     from transformers import PreTrainedTokenizerFast
 
 TokenizerKind = Literal["line", "byte"]
