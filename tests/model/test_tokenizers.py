@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import ByteLevelBPETokenizer, Tokenizer
 from transformers import AutoTokenizer
 
 from tradewright.errors import ConfigError, DataError
+from tradewright.model.chat import encode_example
+from tradewright.model.gguf_vocabulary import pieces_name
 from tradewright.model.language_model import LanguageModel
 from tradewright.model.tokenizer import SAMPLES, load_tokenizer, require_faithful, train_tokenizer
 
@@ -88,8 +90,8 @@ def test_guard_catches_the_tokenizer_that_transformers_would_choose(tiny: Callab
     name = tiny("qwen2", "line").name
     assert name is not None
     replaced = AutoTokenizer.from_pretrained(name)
-    with pytest.raises(DataError, match=r"reads its tokenizer\.json differently") as raised:
-        require_faithful(replaced, name, Path(name) / "tokenizer.json")
+    with pytest.raises(DataError, match="reads its tokenizer differently") as raised:
+        require_faithful(replaced, name, Tokenizer.from_file(str(Path(name) / "tokenizer.json")))
     assert "\n" not in str(raised.value)
 
 
@@ -119,6 +121,24 @@ def test_missing_padding_or_one_that_is_the_end_gets_a_token_of_its_own(
     tokenizer = load_tokenizer(str(folder))
     assert tokenizer.pad_token == "<|pad|>"
     assert tokenizer.pad_token_id == len(tokenizer) - 1 != tokenizer.eos_token_id
+
+
+def test_tokenizer_in_two_files_like_dialogpt_is_read(texts: tuple[str, ...], tmp_path: Path) -> None:
+    raw = ByteLevelBPETokenizer()
+    raw.train_from_iterator(texts, vocab_size=400, special_tokens=["<|endoftext|>"], show_progress=False)
+    raw.save_model(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 1024}))
+    tokenizer = load_tokenizer(str(tmp_path))
+    assert (tokenizer.eos_token, tokenizer.pad_token, len(tokenizer)) == ("<|endoftext|>", "<|pad|>", 401)
+    for sample in SAMPLES:
+        assert tokenizer.encode(sample, add_special_tokens=False) == raw.encode(sample).ids
+    encoded = encode_example(tokenizer, ({"role": "user", "content": "BUY or SELL?"},), "BUY")
+    assert tokenizer.decode(encoded.ids) == "BUY or SELL?<|endoftext|>BUY<|endoftext|>"
+    assert pieces_name(json.loads(tokenizer.backend_tokenizer.to_str()), "dialogpt") == "gpt-2"
+    (tmp_path / "merges.txt").unlink()
+    with pytest.raises(ConfigError, match=r"neither tokenizer\.json nor vocab\.json with merges\.txt"):
+        load_tokenizer(str(tmp_path))
 
 
 def test_missing_end_token_is_refused(tiny: Callable[..., LanguageModel], tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from tradewright.errors import ConfigError, DataError
 from tradewright.model.chat_templates import CHATML, TEMPLATES, TURNS
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from tokenizers.implementations.base_tokenizer import BaseTokenizer
     from transformers import PreTrainedTokenizerFast
 
 TokenizerKind = Literal["line", "byte"]
@@ -119,14 +121,8 @@ def load_tokenizer(name: str, *, chat_template: str | None = None) -> "PreTraine
         ConfigError: Nothing of that name can be read, or there is no such template.
         DataError: The tokenizer differs from its file, loses text or has no end token.
     """
-    from transformers import PreTrainedTokenizerFast
-
-    from tradewright.model.hub import file_of, reading
-
-    with reading(name, "tokenizer"):
-        raw_file = file_of(name, "tokenizer.json")
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(name)
-    require_faithful(tokenizer, name, raw_file)
+    tokenizer, raw = _read(name)
+    require_faithful(tokenizer, name, raw)
     if tokenizer.eos_token_id is None:
         raise DataError(f"{name}: its tokenizer has no end token (eos_token); a model cannot learn to end without one")
     if tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
@@ -136,20 +132,40 @@ def load_tokenizer(name: str, *, chat_template: str | None = None) -> "PreTraine
     return tokenizer
 
 
-def require_faithful(tokenizer: "PreTrainedTokenizerFast", name: str, raw_file: Path | None) -> None:
+def _read(name: str) -> "tuple[PreTrainedTokenizerFast, Tokenizer | BaseTokenizer]":
+    """Return the tokenizer as transformers reads it, and as the tokenizers library reads the same files."""
+    from tokenizers import ByteLevelBPETokenizer, Tokenizer
+    from transformers import GPT2Tokenizer, PreTrainedTokenizerFast
+
+    from tradewright.model.hub import file_of, reading
+
+    with reading(name, "tokenizer"):
+        file = file_of(name, "tokenizer.json")
+        if file is not None:
+            return PreTrainedTokenizerFast.from_pretrained(name), Tokenizer.from_file(str(file))
+        # older models of the GPT-2 family, such as DialoGPT, have their tokens and merges in two files
+        vocabulary, merges = file_of(name, "vocab.json"), file_of(name, "merges.txt")
+        if vocabulary is None or merges is None:
+            raise OSError("there is neither tokenizer.json nor vocab.json with merges.txt")
+        return GPT2Tokenizer.from_pretrained(name), ByteLevelBPETokenizer.from_file(str(vocabulary), str(merges))
+
+
+def require_faithful(tokenizer: "PreTrainedTokenizerFast", name: str, raw: "Tokenizer | BaseTokenizer") -> None:
     """Refuse a tokenizer that differs from its file or loses text.
 
-    Raises:
-        DataError: Ids differ from those of the raw file, or a sample does not come back unchanged.
-    """
-    from tokenizers import Tokenizer
+    Args:
+        tokenizer: As transformers has read it.
+        name: Of the model, for errors.
+        raw: As the tokenizers library has read it.
 
-    raw = None if raw_file is None else Tokenizer.from_file(str(raw_file))
+    Raises:
+        DataError: Ids differ, or a sample does not come back unchanged.
+    """
     for sample in SAMPLES:
         ids = list(tokenizer.encode(sample, add_special_tokens=False))
-        if raw is not None and ids != raw.encode(sample, add_special_tokens=False).ids:
+        if ids != raw.encode(sample, add_special_tokens=False).ids:
             raise DataError(
-                f"{name}: transformers reads its tokenizer.json differently from the tokenizers library"
+                f"{name}: transformers reads its tokenizer differently from the tokenizers library"
                 f" ({len(ids)} tokens for a sample, not those of the file); the model would see other tokens than it"
                 " learned. Use another version of transformers or save the tokenizer again"
             )
