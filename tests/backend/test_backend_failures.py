@@ -238,7 +238,8 @@ def test_proxy_of_the_environment_is_not_asked_for_this_machine(dialect, monkeyp
         ({"retry_wait_s": -1.0}, "retry_wait_s must be >= 0"),
         ({"dialect": "grpc"}, "dialect must be one of"),
         ({"reasoning": "drop"}, "reasoning must be apart or keep"),
-        ({"model": ""}, "model must be the server's name"),
+        ({"model": ""}, "model must be given, as the server names it"),
+        ({"model": None}, "model must be given, as the server names it"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options, message):

@@ -21,7 +21,7 @@ class OpenAIBackend:
 
     Args:
         url: Base of its paths: ``https://host/v1``, for Ollama ``http://localhost:11434``.
-        model: Its name of the model.
+        model: Its name of the model; None: not chosen yet, which is refused.
         dialect: ``openai``: OpenAI's fields only; ``openai_extended``: with ``top_k`` and ``repetition_penalty``;
             ``ollama``: Ollama's own.
         key_variable: Environment variable that holds the server's key; None: it needs none.
@@ -41,7 +41,7 @@ class OpenAIBackend:
         self,
         *,
         url: str,
-        model: str,
+        model: str | None = None,
         dialect: Dialect = "openai",
         key_variable: str | None = None,
         timeout_s: float = 120.0,
@@ -52,7 +52,7 @@ class OpenAIBackend:
         if dialect not in PATHS:
             raise ValueError(f"dialect must be one of {', '.join(PATHS)}, was {dialect!r}")
         if not model:
-            raise ValueError("model must be the server's name of a model, was empty")
+            raise ValueError("model must be given, as the server names it; it is empty")
         require_reasoning(reasoning)
         self.model = model
         self.dialect: Dialect = dialect
