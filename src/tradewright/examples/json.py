@@ -23,7 +23,7 @@ class JsonExamples:
     """Reads examples of your own.
 
     Args:
-        path: A file, or several.
+        path: A file, or several; required.
         time_column: Key of the time at which everything in the prompt was known.
         train: Fraction of the rows that fit, in (0, 1), where rows name no split.
         validation: Fraction that chooses, in (0, 1); the rest is test.
@@ -39,16 +39,16 @@ class JsonExamples:
     def __init__(
         self,
         *,
-        path: str | list[str],
+        path: str | list[str] | None = None,
         time_column: str = "known_at",
         train: float = 0.8,
         validation: float = 0.1,
         kind: str = "answer",
         name: str | None = None,
     ) -> None:
-        paths = [path] if isinstance(path, str) else list(path)
+        paths = [path] if isinstance(path, str) else list(path or ())
         if not paths:
-            raise ValueError("path must name at least one file")
+            raise ValueError("path must name at least one JSON or JSONL file, was null; e.g. examples.path=pairs.jsonl")
         check_fractions(train, validation)
         self.paths = tuple(Path(entry).expanduser() for entry in paths)
         self.time_column, self.kind = time_column, kind

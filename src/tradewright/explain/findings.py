@@ -1,4 +1,4 @@
-"""What the figures of ``task=explain`` say is wrong with a language model's explanations: named findings with advice."""
+"""What the figures of ``task=explain`` say is wrong with explanations: named findings with advice."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
