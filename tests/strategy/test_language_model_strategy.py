@@ -208,11 +208,11 @@ def test_the_rule_takes_its_quantiles_from_training_and_does_not_look_ahead(pane
 
 
 def test_none_is_no_target_and_no_filter() -> None:
-    with pytest.raises(ValueError, match="^target must be one that labels"):
+    with pytest.raises(ValueError, match=r"^target must be one that labels"):
         SwapRule(target=Unused(), risk=OPEN)
-    with pytest.raises(ValueError, match="^risk must be a filter such as risk=swaps"):
+    with pytest.raises(ValueError, match=r"^risk must be a filter such as risk=swaps"):
         SwapRule(target=RuleTarget(), risk=Unused())
-    with pytest.raises(ValueError, match="^risk must be a filter such as risk=swaps"):
+    with pytest.raises(ValueError, match=r"^risk must be a filter such as risk=swaps"):
         LanguageModelStrategy(scorer=Reader(), risk=Unused())
 
 
