@@ -88,12 +88,15 @@ def save_trained(loaded: "LoadedModel", directory: Path) -> None:
         loaded: After training.
         directory: The run directory; an earlier attempt's folder is replaced.
     """
+    from tradewright.model.hub import quiet
+
     has_adapter = hasattr(loaded.model, "peft_config")
     folder = directory / (ADAPTER if has_adapter else MODEL)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    loaded.model.save_pretrained(str(part))
-    if not has_adapter:
-        loaded.tokenizer.save_pretrained(str(part))
+    with quiet():
+        loaded.model.save_pretrained(str(part))
+        if not has_adapter:
+            loaded.tokenizer.save_pretrained(str(part))
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
