@@ -81,6 +81,13 @@ def trained_model(directory: Path) -> "LanguageModel":
     )
 
 
+def is_built_from_its_examples(directory: Path) -> bool:
+    """Whether a run's model was built for it, so that it has read nothing but its training examples."""
+    from tradewright.model.tiny_language_model import RECIPE
+
+    return (directory / BASE / RECIPE).is_file()
+
+
 def save_trained(loaded: "LoadedModel", directory: Path) -> None:
     """Keep a trained model in its run directory: its adapter beside the base, or the whole model.
 
