@@ -31,8 +31,8 @@ class Serve:
         max_waiting: Requests that wait while another is answered, >= 0; more get status 429.
         max_body_bytes: Largest request, >= 1.
         max_characters: Longest conversation, >= 1.
-        guard: What looks at conversations before the model: ``injection`` refuses users' turns that try to give orders to
-            it (ignore instructions, reveal the prompt, hidden text), ``none`` nothing.
+        guard: What looks at conversations before the model: ``injection`` refuses users' turns that give it orders
+            (ignore instructions, reveal the prompt, hidden text), ``none`` nothing.
         log: File that gets a line of JSON per request; None: none.
         logs_content: Whether conversations and answers are in it.
 
