@@ -101,6 +101,14 @@ class TrainingBatches(LabelBatches):
         generator = torch.Generator().manual_seed(self.seed * SEED_STRIDE + epoch)
         return list(torch.randperm(self.num_examples, generator=generator).split(self.batch_size))
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the order stands."""
+        return {"epoch": self.epoch, "num_fetched": self.num_fetched}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+        self.epoch, self.num_fetched = int(state_dict["epoch"]), int(state_dict["num_fetched"])
+
 
 class LabelDataModule(lightning.LightningDataModule):
     """Hands a module its batches; saves and restores their order.
@@ -125,12 +133,7 @@ class LabelDataModule(lightning.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Return where the order stands, and of what it is an order."""
         one = self.batches
-        return {
-            "epoch": one.epoch,
-            "num_fetched": one.num_fetched,
-            "num_examples": one.num_examples,
-            "batch_size": one.batch_size,
-        }
+        return {**one.state_dict(), "num_examples": one.num_examples, "batch_size": one.batch_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a saved state.
@@ -145,4 +148,4 @@ class LabelDataModule(lightning.LightningDataModule):
                     f"the checkpoint was trained with {name}={saved}, now it is {now}; resume with the same data and"
                     " algorithm.batch_size, or start the run anew"
                 )
-        self.batches.epoch, self.batches.num_fetched = int(state_dict["epoch"]), int(state_dict["num_fetched"])
+        self.batches.load_state_dict(state_dict)

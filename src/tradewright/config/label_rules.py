@@ -29,7 +29,8 @@ def labels_are_there(choice: Choice) -> Iterator[Finding]:
     if choice.fact("env", "is_market") is False:
         message = f"{choice.named('algorithm')} learns labels of bars; {choice.named('env')} has none."
         yield Finding(f"{message} Use env=auto.", is_misfit=True)
-    if choice.fact("target", "is_unused") is True:
+    is_decided = choice.fact("strategy", "decides_by") == FORECAST  # strategy=forecast brings a target, say only that
+    if is_decided and choice.fact("target", "is_unused") is True:
         options = [f"target={option}" for option in choice.targets("target") if option != "none"]
         message = f"{choice.named('target')} leaves {choice.named('algorithm')} without anything to learn."
         yield Finding(message + advise(options), is_misfit=True)

@@ -1,4 +1,4 @@
-"""``LabelLearner``: a network that learns a target's labels, and what is judged of it: its forecasts and its positions."""
+"""``LabelLearner``: a network that learns a target's labels; its forecasts are judged, and its positions."""
 
 import logging
 from collections.abc import Callable
@@ -72,9 +72,7 @@ class LabelLearner:
 
     def strategy(self) -> Strategy:
         """Return the network, as it is now, as the configured strategy."""
-        strategy: Strategy = build(
-            self.context.cfg.strategy, key="strategy", forecaster=self.module, name=self.name
-        )
+        strategy: Strategy = build(self.context.cfg.strategy, key="strategy", forecaster=self.module, name=self.name)
         return strategy
 
     def conclude(self) -> dict[str, object]:

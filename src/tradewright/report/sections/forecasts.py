@@ -45,8 +45,8 @@ def headline(found: ForecastJudgement) -> str:
     )
     size, horizon = (show(name, found.metrics[f"test/{name}"]) for name in ("size_skill", "horizon_skill"))
     return (
-        f"{found.name} says the right side in {own} of the test bars (always the most frequent one: {majority}; balanced"
-        f" accuracy {balanced}). Skill beyond the training mean: size {size}, return {horizon}."
+        f"{found.name} says the right side in {own} of the test bars (always the most frequent one: {majority};"
+        f" balanced accuracy {balanced}). Skill beyond the training mean: size {size}, return {horizon}."
     )
 
 
