@@ -65,6 +65,8 @@ def _with_its_task(group: str, option: str) -> list[str]:
         return ["task=backtest", "strategy=momentum"]
     if (group, option) in WITHOUT_MARKET:
         return ["env=cartpole", f"{group}={option}"]
+    if (group, option) in (("algorithm", "multitask"), ("strategy", "forecast")):
+        return ["algorithm=multitask", "strategy=forecast"]
     if group == "strategy" and option not in ("policy", "language_model"):
         return [f"strategy={option}", "task=backtest"]
     return [f"{group}={option}"]

@@ -1,4 +1,4 @@
-"""``experiment=rook_multitask`` as a user starts it: forecasts and positions are judged, and the run is taken up again."""
+"""``experiment=rook_multitask`` as a user starts it: what is judged, and that the run is taken up again."""
 
 import json
 
@@ -8,7 +8,8 @@ from tradewright.cli import main
 
 SMALL = (
     "experiment=rook_multitask", "data.num_swaps=2500", "data.split.embargo_bars=20", "algorithm.epochs=2",
-    "algorithm.lr=3e-3", "model.memory=8", "model.hidden=[8]", "evaluate.num_random=0", "evaluate.shuffled_control=false",
+    "algorithm.lr=3e-3", "model.memory=8", "model.hidden=[8]", "evaluate.num_random=0",
+    "evaluate.shuffled_control=false",
 )  # fmt: skip
 FIGURES = ("side_accuracy", "side_majority_accuracy", "side_balanced_accuracy", "side_recall_buy", "side_recall_sell",
            "side_recall_hold", "size_mse", "size_mse_of_mean", "horizon_mse", "horizon_mse_of_mean")  # fmt: skip

@@ -84,6 +84,10 @@ class Multitask(lightning.LightningModule):
     trains_in_parallel: ClassVar[bool] = False
     unit: ClassVar[str] = "steps"
     """Of the x-axis of every curve: optimizer steps."""
+    size_moments: Tensor
+    """Mean and deviation of the training set, float64; likewise of the return."""
+    horizon_moments: Tensor
+    temperature: Tensor
 
     def __init__(
         self,

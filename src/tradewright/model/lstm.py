@@ -1,4 +1,4 @@
-"""``model=lstm``: a memory that reads the window from its oldest bar to its newest, then layers over what is left of it.
+"""``model=lstm``: a memory that reads the window from its oldest bar to its newest, then layers over what it kept.
 
 code = h_W of an LSTM over the window, from zero. The memory lives within the window: unlike ``model=gru`` nothing is
 carried from step to step, so that every algorithm can train it, and it sees no bar outside the declared observation.
