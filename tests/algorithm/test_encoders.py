@@ -20,6 +20,7 @@ from tradewright.features.pipeline import build_features
 from tradewright.features.price_volume import PriceVolume
 from tradewright.model.encoder import BarModel
 from tradewright.model.gru import GRU
+from tradewright.model.lstm import LSTM
 from tradewright.model.mlp import MLP
 from tradewright.model.tcn import TCN, taps_of
 from tradewright.strategy.policy import Policy
@@ -28,6 +29,7 @@ W, F, P = 20, 5, 3
 MODELS = {
     "tcn": partial(TCN, channels=8, hidden=[16]),
     "mlp": partial(MLP, hidden=[16, 16]),
+    "lstm": partial(LSTM, memory=16, hidden=[16]),
     "gru": partial(GRU, hidden=[16], memory=16),
 }
 
@@ -95,7 +97,7 @@ def market(panel_of, tmp_path: Path) -> MarketTensors:
     return MarketTensors.build(panel, features)
 
 
-@pytest.mark.parametrize("name", ["mlp", "tcn"])
+@pytest.mark.parametrize("name", ["mlp", "tcn", "lstm"])
 @pytest.mark.parametrize("rows", [Range(0, 150), Range(60, 90)])
 @torch.no_grad()
 def test_body_finds_the_code_of_every_bar_of_every_instrument(market, name: str, rows: Range) -> None:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from tradewright.config.check import plain
 from tradewright.config.choice import Choice as Choice
 from tradewright.config.choice import Finding, advise
+from tradewright.config.label_rules import LABEL_RULES
 from tradewright.config.root import root_keys
 from tradewright.config.text_rules import TEXT_RULES
 from tradewright.paths import shipped
@@ -228,6 +229,7 @@ RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     strategy_fits_task,
     several_processes_suit_the_algorithm,
     *TEXT_RULES,
+    *LABEL_RULES,
 )
 
 COMBINATIONS = (

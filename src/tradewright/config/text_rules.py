@@ -73,6 +73,8 @@ def judge_and_strategy_fit_what_is_trained(choice: Choice) -> Iterator[Finding]:
     """Refuse an agent's policy for a language model, and a language model's strategy or judge for an agent."""
     if choice.fact("task", "learns") is not True or choice.fact("strategy", "is_learned") is not True:
         return
+    if choice.fact("algorithm", "learns_from") == "labels":  # see label_rules
+        return
     is_text = choice.fact("algorithm", "learns_from") == TEXT
     judges, decides = choice.fact("evaluate", "judges"), choice.fact("strategy", "decides_by")
     if is_text and judges == "market" and decides != "language_model":

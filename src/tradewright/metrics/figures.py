@@ -127,11 +127,29 @@ ANSWERED: dict[str, Figure] = {
 }
 """What judging by answers returns."""
 
+FORECAST: dict[str, Figure] = {
+    "side_accuracy": Figure("Accuracy of the side", "fraction", 1, short="Side right"),
+    "side_balanced_accuracy": Figure("Balanced accuracy of the side", "fraction", 1, short="Side balanced"),
+    "side_majority_accuracy": Figure("Accuracy of always the most frequent side", "fraction", short="Side majority"),
+    "side_log_loss": Figure("Log loss of the side, nats", "ratio", -1, short="Side log loss"),
+    "side_calibration_error": Figure("Expected calibration error of the side", "fraction", -1, short="Side ECE"),
+    "side_recall_buy": Figure("Recall of BUY", "fraction", 1, short="BUY found"),
+    "side_recall_sell": Figure("Recall of SELL", "fraction", 1, short="SELL found"),
+    "side_recall_hold": Figure("Recall of HOLD", "fraction", 1, short="HOLD found"),
+    "size_mse": Figure("Mean squared error of the size", "ratio", -1, short="Size MSE"),
+    "size_mse_of_mean": Figure("Mean squared error of the mean size", "ratio", short="Size MSE of mean"),
+    "size_skill": Figure("Skill of the size beyond the mean", "fraction", 1, short="Size skill"),
+    "horizon_mse": Figure("Mean squared error of the return", "ratio", -1, short="Return MSE"),
+    "horizon_mse_of_mean": Figure("Mean squared error of the mean return", "ratio", short="Return MSE of mean"),
+    "horizon_skill": Figure("Skill of the return beyond the mean", "fraction", 1, short="Return skill"),
+}
+"""What judging forecasts returns; squared errors are of fractions."""
+
 
 def describe(key: str) -> Figure:
     """Return how ``key`` is shown; prefixes (``test/``) are ignored, an unknown key is a plain ratio under its name."""
     name = key.rsplit("/", 1)[-1]
-    found = next((known[name] for known in (FIGURES, JUDGED, PLAYED, ANSWERED) if name in known), None)
+    found = next((known[name] for known in (FIGURES, JUDGED, PLAYED, ANSWERED, FORECAST) if name in known), None)
     return found or Figure(name.replace("_", " "), "ratio")
 
 

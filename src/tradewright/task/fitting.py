@@ -10,7 +10,7 @@ from tradewright.evaluate.bench import Bench, Fitted
 from tradewright.features.pipeline import build_features
 from tradewright.features.shuffle import shuffle_rows
 from tradewright.task.context import FITS, Context
-from tradewright.task.learner import learns_from_text
+from tradewright.task.learner import learns_from_labels, learns_from_text
 from tradewright.task.task import Task
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ class Fitting:
 
         if learns_from_text(self.context.cfg):
             return "a language model's world has no gradient"
+        if learns_from_labels(self.context.cfg):
+            return "a network that learns labels does not follow the equity"
 
         cfg, bench = analytic_config(self.context.cfg), self._bench(ranges, is_shuffled=False)
         obstacle = find_obstacle(cfg, bench)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tradewright.backtest.result import BacktestResult
 from tradewright.evaluate.evidence import Trials
+from tradewright.evaluate.forecasts import FORECASTS, ForecastJudgement
 from tradewright.evaluate.language import ANSWERS, TextJudgement
 from tradewright.report.report import Report
 from tradewright.task.context import BaseContext, Context
@@ -40,9 +41,10 @@ def judge(task: Task, context: BaseContext, trials: Trials) -> Judged:
     """
     if isinstance(context, Context):
         judgement = context.evaluation.judge(context.bench, Fitting(task, context), trials)
-        answers = task.evidence.get(ANSWERS)
-        if isinstance(answers, TextJudgement):  # of a language model whose words are traded
-            judgement = replace(judgement, metrics={**judgement.metrics, **answers.metrics})
+        for kind in (ANSWERS, FORECASTS):  # of a model whose words or forecasts are traded
+            said = task.evidence.get(kind)
+            if isinstance(said, TextJudgement | ForecastJudgement):
+                judgement = replace(judgement, metrics={**judgement.metrics, **said.metrics})
         write = partial(_record, record, context, judgement, task)
         return Judged(judgement.metrics, write, judgement.results)
     from tradewright.task.episodes import EpisodeContext, judge_episodes, record_episodes

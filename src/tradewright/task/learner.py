@@ -1,4 +1,4 @@
-"""``Learner``: what a training needs to know of what is trained, an agent or a language model."""
+"""``Learner``: what a training needs to know of what is trained: an agent, a language model or a network on labels."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -34,6 +34,11 @@ class Learner(Protocol):
         ...
 
 
+def learns_from_labels(cfg: DictConfig) -> bool:
+    """Whether the configured algorithm fits a network to labels."""
+    return class_attribute(str(cfg.algorithm.get("_target_", "")), "learns_from") == "labels"
+
+
 def learns_from_text(cfg: DictConfig) -> bool:
     """Whether the configured algorithm fits a language model."""
     return class_attribute(str(cfg.algorithm.get("_target_", "")), "learns_from") == "text"
@@ -45,6 +50,10 @@ def make_learner(context: BaseContext) -> Learner:
         from tradewright.task.text_learner import TextLearner  # imports transformers
 
         return TextLearner(context)
+    if learns_from_labels(context.cfg):
+        from tradewright.task.label_learner import LabelLearner
+
+        return LabelLearner(context)
     from tradewright.task.agent_learner import AgentLearner
 
     return AgentLearner(context)

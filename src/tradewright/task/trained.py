@@ -157,8 +157,14 @@ class TrainedRun:
     def load(self, context: BaseContext) -> Strategy:
         """Build the run's agent with its best weights in a context, with or without a market."""
         from tradewright.task.agent_learner import build_algorithm
+        from tradewright.task.learner import learns_from_labels, make_learner
         from tradewright.task.train import load_weights
 
+        if learns_from_labels(context.cfg):
+            learner = make_learner(context)
+            load_weights(learner.module, self.checkpoint)
+            forecast: Strategy = learner.strategy()
+            return forecast
         algorithm = build_algorithm(context)
         load_weights(algorithm, self.checkpoint)
         strategy: Strategy = build(context.cfg.strategy, key="strategy", agent=algorithm, name=context.strategy_name)

@@ -10,6 +10,7 @@ from tradewright.report.sections import (
     figures,
     filtered,
     folds,
+    forecasts,
     leaks,
     random_entry,
     significance,
@@ -20,6 +21,7 @@ from tradewright.report.sections.section import Section
 
 EVIDENCE = (
     answers.build,
+    forecasts.build,
     significance.build,
     random_entry.build,
     folds.build,
@@ -48,6 +50,7 @@ def gather(content: ReportContent, max_trades: int) -> tuple[Section, ...]:
         folds.build(content),
         universe.build(content),
         answers.build(content),
+        forecasts.build(content),
         decisions.build(content),
         filtered.build(content),
         trades.build(content, max_trades),
