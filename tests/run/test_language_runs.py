@@ -194,3 +194,37 @@ def test_logits_are_equal_before_and_after_reloading_the_adapter_on_its_base(roo
     torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=0)
     with torch.no_grad(), again.model.disable_adapter():
         assert not torch.equal(again.model(input_ids=ids_BL).logits, logits[1])  # the adapter does something
+
+
+@pytest.mark.row("R44")
+def test_inspect_shows_the_size_and_adapter_of_a_trained_model(
+    rook: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, trained = rook
+    monkeypatch.chdir(tmp_path)
+    assert main(("inspect", f"run={run}")) == 0
+    printed = capsys.readouterr().out
+    assert f"{trained.facts['num_parameters']:,}" in printed
+    for told in ("gpt2", "adapter", "r=16", "float32"):
+        assert told in printed, printed
+
+
+@pytest.mark.row("T6")
+@pytest.mark.row("R44")
+def test_inspect_shows_the_first_samples_of_files_and_of_a_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    rows = [{"prompt": f"question {place}", "completion": f"answer {place}", "label": "BUY"} for place in range(20)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(("inspect", "examples=json", "examples.path=pairs.jsonl", "num_samples=2")) == 0
+    out, err = capsys.readouterr()
+    assert "has no effect" not in err
+    assert out.count("-> answer") == 2
+    assert "user: question 0" in out
+    assert "Symbols" not in out  # the bars that nobody asked for are not read
+    assert main(("inspect", "data=synthetic_swaps", *POOL, "examples=swap_decisions", "num_samples=1")) == 0
+    out = capsys.readouterr().out
+    for told in ("Symbols", "Labels", "HOLD", "user: Pool ETH/USDC", "-> "):
+        assert told in out

@@ -18,6 +18,7 @@ from tradewright.task.language_model import is_built_from_its_examples, load_mod
 if TYPE_CHECKING:
     from tradewright.generate.decoding import Decoding
     from tradewright.generate.writer import Writer
+    from tradewright.model.loaded_model import LoadedModel
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +84,15 @@ def author(cfg: DictConfig, *, llm: str | None, write: Write | None = None) -> A
     loaded = load_model(cfg, llm)
     from tradewright.generate.writer import Writer
 
-    cutoff = loaded.facts["knowledge_cutoff"] or (NOTHING_ELSE if is_built_from_its_examples(run) else UNKNOWN_CUTOFF)
-    return Author(name=f"the language model of {run}", write=_Drawn(Writer(loaded, decoding)), cutoff=str(cutoff))
+    write = _Drawn(Writer(loaded, decoding))
+    return Author(name=f"the language model of {run}", write=write, cutoff=cutoff_of(loaded, run))
+
+
+def cutoff_of(loaded: "LoadedModel", run: Path) -> str:
+    """Return until when a run's language model may have read, or that nobody said so."""
+    if loaded.facts["knowledge_cutoff"] is not None:
+        return str(loaded.facts["knowledge_cutoff"])
+    return NOTHING_ELSE if is_built_from_its_examples(run) else UNKNOWN_CUTOFF
 
 
 def given(write: Write) -> Author:
