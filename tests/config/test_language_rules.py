@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tradewright.config.choice import Finding
+from tradewright.config.compose import open_hydra
 from tradewright.config.language_rules import adapter_faults, known_architecture
+from tradewright.config.rules import apply_rules, describe
 from tradewright.paths import shipped
 
 CONF = shipped("conf")
@@ -108,3 +111,39 @@ def test_rules_import_nothing_heavy() -> None:
     )
     shown: Any = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def findings(*overrides: str) -> list[Finding]:
+    cfg = open_hydra().compose(list(overrides))
+    return apply_rules(describe(cfg, cfg.hydra))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message", "is_misfit"),
+    [
+        (["quant=nf4"], "quant: quantised weights cannot be trained themselves", True),
+        (["lora=pissa", "quant=nf4"], "lora.init_lora_weights: PiSSA decomposes weights in full precision", True),
+        (["lora=gpt2_attention"], "lora.target_modules: mistral has no layer 'c_attn'", True),
+        (["lora=r16", "lora.r=0"], "lora.r must be >= 1, was 0", False),
+    ],
+)
+def test_command_that_trains_is_refused_before_anything_is_loaded(
+    overrides: list[str], message: str, is_misfit: bool
+) -> None:
+    found = [one for one in findings("experiment=trading_llm", *overrides) if one.is_error]
+    assert found
+    assert found[0].message.startswith(message)
+    assert found[0].is_misfit is is_misfit
+
+
+def test_adapters_of_no_language_model_are_not_judged() -> None:
+    assert not [one for one in findings("lora=gpt2_attention", "quant=nf4", "lora.r=0") if one.is_error]
+
+
+@pytest.mark.parametrize("task", ["explain", "commentary", "chat"])
+def test_settings_of_writing_have_effect_where_a_run_brings_the_model(task: str) -> None:
+    words = (f"task={task}", "task.run=outputs/a", "generate.temperature=0", "lora.r=8")
+    said = [one.message for one in findings(*words)]
+    assert [text.split(" has no effect")[0] for text in said] == ["generate.temperature", "lora.r"]
+    said = [one.message for one in findings(*words, "task.llm=outputs/b")]
+    assert [text.split(" has no effect")[0] for text in said] == ["lora.r"]

@@ -204,7 +204,7 @@ def test_bench_refuses_examples_longer_than_the_context():
         (lambda: Bench(latency_budget_s=0.0), "latency_budget_s must be > 0 or null"),
         (lambda: Serve(labels=["a", "b"], port=70_000), r"port must be in \[0, 65535\]"),
         (lambda: Serve(labels=["a"]), "labels must be at least 2 different texts"),
-        (lambda: Serve(labels=["a", "b"], guard=3), "guard must be a node of something that can be called"),
+        (lambda: Serve(labels=["a", "b"], guard="strict"), "guard must be one of injection, none"),
     ],
 )
 def test_values_out_of_range_are_refused_with_their_name(make, message):

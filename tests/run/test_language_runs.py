@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tiny import TINY
 
 from tradewright.cli import main
 from tradewright.config.compose import open_hydra
+from tradewright.explain.scores import CRITERIA
 from tradewright.output import read_json
 from tradewright.target.labels import ACTIONS
 from tradewright.task import text_learner
@@ -115,6 +118,61 @@ def test_callable_given_in_code_writes_and_its_number_of_texts_is_checked(agent:
         Explain(run=str(agent), llm="outputs/x", write=lambda prompts: [])
 
 
+class Judge(BaseHTTPRequestHandler):
+    """A server that grades every text but one."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        assert asked["temperature"] == 0
+        self.server.num_asked += 1
+        text = "I cannot say" if self.server.num_asked == 1 else json.dumps(dict.fromkeys(CRITERIA, 2))
+        choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        body = json.dumps({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 9}}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_backend_judges_beside_the_formulas_and_unreadable_grades_are_counted(
+    agent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Judge)
+    server.num_asked = 0
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        url = f"task.judge.url=http://127.0.0.1:{server.server_port}/v1"
+        judge = ("+backend@task.judge=openai", url, "task.judge.model=any", "task.judge.key_variable=null")
+        assert main(("explain", f"run={agent}", *judge, "task.num_explanations=10", "task.folder=texts")) == 0
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    figures = read_json(tmp_path / "texts" / "explanations.json")
+    assert figures["explain/judge_unreadable"] == 1
+    assert {figures[f"explain/judge_{name}"] for name in CRITERIA} == {2}
+
+
+def test_earliest_turns_are_left_out_where_a_conversation_fills_the_context(explainer: Path) -> None:
+    cfg = open_hydra().compose(["task=chat", f"task.llm={explainer}", "task.run=none", SHORT])
+    write = author(cfg, llm=str(explainer)).write
+    system = {"role": "system", "content": "You explain."}
+    turns = [{"role": role, "content": f"{role} {place} " + "x" * 150} for place in range(9) for role in
+             ("user", "assistant")]  # fmt: skip
+    last = {"role": "user", "content": "Why?"}
+    kept = write._fitting((system, *turns, last))
+    assert (kept[0], kept[-1]) == (system, last)
+    assert 3 <= len(kept) < len(turns) + 2
+    assert kept[1]["role"] == "user"
+    assert list(kept[1:-1]) == turns[-len(kept) + 2 :]
+    assert len(write([(system, *turns, last)])) == 1
+
+
 @pytest.mark.parametrize("task", ["explain", "commentary", "chat"])
 def test_run_without_a_language_model_is_refused(agent: Path, task: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main((task, f"run={agent}", f"llm={agent}")) == 2
@@ -194,3 +252,37 @@ def test_logits_are_equal_before_and_after_reloading_the_adapter_on_its_base(roo
     torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=0)
     with torch.no_grad(), again.model.disable_adapter():
         assert not torch.equal(again.model(input_ids=ids_BL).logits, logits[1])  # the adapter does something
+
+
+@pytest.mark.row("R44")
+def test_inspect_shows_the_size_and_adapter_of_a_trained_model(
+    rook: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, trained = rook
+    monkeypatch.chdir(tmp_path)
+    assert main(("inspect", f"run={run}")) == 0
+    printed = capsys.readouterr().out
+    assert f"{trained.facts['num_parameters']:,}" in printed
+    for told in ("gpt2", "adapter", "r=16", "float32"):
+        assert told in printed, printed
+
+
+@pytest.mark.row("T6")
+@pytest.mark.row("R44")
+def test_inspect_shows_the_first_samples_of_files_and_of_a_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    rows = [{"prompt": f"question {place}", "completion": f"answer {place}", "label": "BUY"} for place in range(20)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(("inspect", "examples=json", "examples.path=pairs.jsonl", "num_samples=2")) == 0
+    out, err = capsys.readouterr()
+    assert "has no effect" not in err
+    assert out.count("-> answer") == 2
+    assert "user: question 0" in out
+    assert "Symbols" not in out  # the bars that nobody asked for are not read
+    assert main(("inspect", "data=synthetic_swaps", *POOL, "examples=swap_decisions", "num_samples=1")) == 0
+    out = capsys.readouterr().out
+    for told in ("Symbols", "Labels", "HOLD", "user: Pool ETH/USDC", "-> "):
+        assert told in out

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tradewright.errors import ConfigError, suggest
 
+GLOBAL = "# @package _global_"
+
 
 @dataclass(frozen=True)
 class Overrides:
@@ -97,6 +99,8 @@ def _belongs_to_task(text: str, keys: set[str], folders: Sequence[Path]) -> str:
 
 
 def _task_keys(path: Path | None) -> set[str]:
-    """Return the top-level keys of a task's file."""
+    """Return the top-level keys of a task's file, of one that chooses other groups too those below ``task``."""
     lines = path.read_text(encoding="utf-8").splitlines() if path is not None else []
+    if GLOBAL in lines and "task:" in lines:
+        lines = [line[2:] for line in lines[lines.index("task:") + 1 :] if line.startswith("  ")]
     return {found.group(1) for line in lines if (found := re.match(r"([A-Za-z]\w*):", line))}

@@ -19,7 +19,8 @@ def text_keys_have_effect(choice: Choice) -> Iterator[Finding]:
     """Warn of settings of language models from the command line where the model is none."""
     if choice.fact("model", "is_language_model") is True:
         return
-    read = READ_WITH_A_RUN if loads_trained_model(choice) else ()
+    read: tuple[str, ...] = READ_WITH_A_RUN if loads_trained_model(choice) else ()
+    read += ("examples",) if choice.fact("task", "reads_examples") is True else ()
     for key in choice.overridden:
         group = key.partition(".")[0]
         if group in TEXT_GROUPS and group not in read and not (key == group and choice.options.get(group) == "none"):

@@ -18,6 +18,7 @@ from tradewright.task.language_model import is_built_from_its_examples, load_mod
 if TYPE_CHECKING:
     from tradewright.generate.decoding import Decoding
     from tradewright.generate.writer import Writer
+    from tradewright.model.loaded_model import LoadedModel
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +84,15 @@ def author(cfg: DictConfig, *, llm: str | None, write: Write | None = None) -> A
     loaded = load_model(cfg, llm)
     from tradewright.generate.writer import Writer
 
-    cutoff = loaded.facts["knowledge_cutoff"] or (NOTHING_ELSE if is_built_from_its_examples(run) else UNKNOWN_CUTOFF)
-    return Author(name=f"the language model of {run}", write=_Drawn(Writer(loaded, decoding)), cutoff=str(cutoff))
+    write = _Drawn(Writer(loaded, decoding))
+    return Author(name=f"the language model of {run}", write=write, cutoff=cutoff_of(loaded, run))
+
+
+def cutoff_of(loaded: "LoadedModel", run: Path) -> str:
+    """Return until when a run's language model may have read, or that nobody said so."""
+    if loaded.facts["knowledge_cutoff"] is not None:
+        return str(loaded.facts["knowledge_cutoff"])
+    return NOTHING_ELSE if is_built_from_its_examples(run) else UNKNOWN_CUTOFF
 
 
 def given(write: Write) -> Author:
@@ -105,9 +113,22 @@ class _Drawn:
     def __call__(self, prompts: Sequence[Messages]) -> list[str]:
         seed = (self.writer.decoding.seed + self.num_calls) % (LARGEST_SEED + 1)
         self.num_calls += 1
-        written = self.writer.write(prompts, seed=seed)
+        written = self.writer.write([self._fitting(prompt) for prompt in prompts], seed=seed)
         num_cut = sum(one.finish == "length" for one in written)
         if num_cut and not self.has_warned:
             self.has_warned = True
             log.warning("%d of %d texts are cut off; raise generate.max_new_tokens", num_cut, len(written))
         return [one.text for one in written]
+
+    def _fitting(self, prompt: Messages) -> Messages:
+        """Return a conversation without the earliest turns that leave no room in the model's context.
+
+        What is asked last stays, with the instruction before it; where even they do not fit, the writer says so.
+        """
+        from tradewright.model.chat import encode_prompt
+
+        loaded, begin = self.writer.loaded, int(prompt[0]["role"] == "system")
+        room = loaded.max_length - min(self.writer.decoding.max_new_tokens, loaded.max_length // 2)
+        while len(prompt) - begin > 2 and len(encode_prompt(loaded.tokenizer, prompt)) > room:
+            prompt = (*prompt[:begin], *prompt[begin + 2 :])  # a question with its answer
+        return prompt

@@ -10,6 +10,7 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
+from tradewright.backend.backend import Backend
 from tradewright.config.runtime import Runtime
 from tradewright.errors import RunError
 from tradewright.examples.explanations import explanation_prompt
@@ -18,6 +19,7 @@ from tradewright.explain.scores import CRITERIA, Gate, Score, gate, score
 from tradewright.explain.sheet import HumanScore, Judged, ask_judge, read_sheet, write_sheet
 from tradewright.explain.state import State
 from tradewright.explain.writer import describe, explain
+from tradewright.generate.decoding import Decoding
 from tradewright.output import write_json, write_text
 from tradewright.task.author import Author, Write, author, refuse_two
 from tradewright.task.decided import (
@@ -31,6 +33,9 @@ from tradewright.task.generate_data import FOLDER
 from tradewright.task.trained import TrainedRun
 
 RESULTS, LOG, SHEET, FIGURES = "evaluation_results.txt", "explanations.jsonl", "human_scores.csv", "explanations.json"
+
+JUDGE_TOKENS = 1024
+"""A grade is one short JSON object; models that reason first need the room."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,7 @@ class Explain:
         llm: Run directory of a trained language model, which writes; None: the templates (our generator of true texts,
             the reference that a model is held against).
         write: A callable from prompts to texts in its place; None: none.
-        judge: A language model that scores beside the formulas, a callable from prompts to texts; None: none.
+        judge: Who scores beside the formulas: a backend, or a callable from prompts to texts; None: nobody.
         num_explanations: Decisions of the test range that are explained, drawn at random, >= 10.
         num_judged: Size of the gate's sample, 10 to 20.
         target: What the sample's mean must exceed, in [1, 5).
@@ -73,7 +78,7 @@ class Explain:
         run: str,
         llm: str | None = None,
         write: Runtime[Write | None] = None,
-        judge: Write | None = None,
+        judge: Write | Backend | None = None,
         num_explanations: int = 20,
         num_judged: int = 15,
         target: float = 4.0,
@@ -139,7 +144,7 @@ class Explain:
             scores=tuple(scores),
             gate=gate(scores, num=self.num_judged, target=self.target, seed=self.seed),
             human=() if self.human_scores is None else read_sheet(self.human_scores, list(facts)),
-            judged=None if self.judge is None else ask_judge(self.judge, scores, facts),
+            judged=None if self.judge is None else ask_judge(_asking(self.judge), scores, facts),
         )
 
     def _write(
@@ -170,6 +175,14 @@ class Explain:
             lines += ["", f"[{one.id}] {state.action}", one.text, f"({marks})"]
             lines += [f"  fault: {fault}" for fault in one.facts.faults]
         write_text(self.folder / RESULTS, "\n".join(lines) + "\n")
+
+
+def _asking(judge: Write | Backend) -> Write:
+    """Return a judge as a callable; a backend answers with its most probable words, so that grades repeat."""
+    if callable(judge):
+        return judge
+    decoding = Decoding(temperature=0.0, repetition_penalty=1.0, max_new_tokens=JUDGE_TOKENS)
+    return lambda prompts: [one.text for one in judge.complete_all(prompts, decoding)]
 
 
 def figures_of(graded: Graded) -> dict[str, float]:

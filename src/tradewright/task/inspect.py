@@ -1,5 +1,9 @@
-"""``task=inspect``: show what is in a data set: symbols, spans, gaps, suspicious bars, actions, first rows, ranges."""
+"""``task=inspect``: show what is in a data set: symbols, spans, gaps, suspicious bars, actions, first rows, ranges.
 
+Examples are shown with ``examples=``, alone where they bring their own data; with ``run=`` a trained language model is.
+"""
+
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -9,15 +13,18 @@ from rich.table import Table
 
 from tradewright.config.build import build
 from tradewright.config.inert import Unused
+from tradewright.config.locate import class_attribute
 from tradewright.data.panel import Panel
 from tradewright.data.quality import LARGE_MOVE, STALE_RUN, Quality, inspect_panel
 from tradewright.data.ranges import Range
 from tradewright.data.source import Source
 from tradewright.data.timeframe import format_timeframe
 from tradewright.errors import DataError
+from tradewright.examples.source import ExampleSource, Market
 from tradewright.features.swap_windows import onchain_table
 from tradewright.target.labels import Target
 from tradewright.task.bars_text import count_of, day_or_minute
+from tradewright.task.examples_text import show_examples, show_model
 from tradewright.task.label import label_table
 
 
@@ -28,6 +35,8 @@ class Inspect:
         rows: First bars shown per symbol, >= 0.
         max_rows: Entries per table, >= 1.
         target: Labels the bars of a pool, whose shares are shown; None: they are not.
+        run: Run directory of a trained language model, which is shown instead of data; None: the data.
+        num_samples: First training examples shown, >= 0.
 
     Raises:
         ValueError: A value is out of range.
@@ -35,25 +44,59 @@ class Inspect:
 
     needs_run_directory: ClassVar[bool] = False
     needs_market: ClassVar[bool] = True
+    language_model_key: ClassVar[str] = "run"
+    reads_examples: ClassVar[bool] = True
 
-    def __init__(self, *, rows: int = 5, max_rows: int = 20, target: Target | None = None) -> None:
-        for name, value, least in (("rows", rows, 0), ("max_rows", max_rows, 1)):
+    def __init__(
+        self,
+        *,
+        rows: int = 5,
+        max_rows: int = 20,
+        target: Target | None = None,
+        run: str | None = None,
+        num_samples: int = 3,
+    ) -> None:
+        for name, value, least in (("rows", rows, 0), ("max_rows", max_rows, 1), ("num_samples", num_samples, 0)):
             if value < least:
                 raise ValueError(f"{name} must be >= {least}, was {value}")
         self.rows = rows
         self.max_rows = max_rows
         self.target = target
+        self.run = run
+        self.num_samples = num_samples
 
     def execute(self, cfg: DictConfig) -> None:
         """Print the tables.
 
         Raises:
             DataError: The input is missing or malformed.
+            RunError: ``run`` holds no language model.
         """
+        console = Console()
+        if self.run is not None:
+            from tradewright.task.author import cutoff_of
+            from tradewright.task.language_model import load_model
+
+            loaded = load_model(cfg, self.run)
+            show_model(console, {**loaded.facts, "knowledge_cutoff": cutoff_of(loaded, Path(self.run))})
+            return
+        kind = str(cfg.examples.get("_target_", ""))
+        has_examples = class_attribute(kind, "is_unused") is not True
+        if has_examples and class_attribute(kind, "needs_market") is not True:
+            from tradewright.task.texts import read_texts
+
+            show_examples(console, read_texts(cfg).sets, num_samples=self.num_samples)
+            return
         source: Source = build(cfg.data, key="data")
         panel = source.panel()
+        self._bars(console, source, panel)
+        if has_examples:
+            examples: ExampleSource = build(cfg.examples, key="examples")
+            sets = examples.read(Market(panel, source.ranges(panel)))
+            show_examples(console, sets, num_samples=self.num_samples)
+
+    def _bars(self, console: Console, source: Source, panel: Panel) -> None:
         findings = inspect_panel(panel)
-        console = Console()
         self._head(console, panel)
         self._symbols(console, panel, findings)
         self._suspicious(console, findings)
