@@ -34,17 +34,17 @@ def shipped() -> Composer:
     return open_hydra()
 
 
-def faults(composer: Composer, overrides: list[str]) -> list[str]:
-    """Return what a user would see, warnings apart."""
+def faults(composer: Composer, overrides: list[str]) -> dict[str, bool]:
+    """Return what a user would see, warnings apart, and whether a rule says that two options do not fit together."""
     try:
         cfg = composer.compose(overrides)
     except ConfigError as error:
-        return str(error).splitlines()
+        return dict.fromkeys(str(error).splitlines(), False)
     findings = apply_rules(describe(cfg, cfg.hydra))
-    return check(cfg) + [finding.message for finding in findings if finding.is_error]
+    return dict.fromkeys(check(cfg), False) | {one.message: one.is_misfit for one in findings if one.is_error}
 
 
-def _faults_with_what_must_be_given(composer: Composer, overrides: list[str]) -> list[str]:
+def _faults_with_what_must_be_given(composer: Composer, overrides: list[str]) -> dict[str, bool]:
     """Return the faults once every value that only a user can give (a run, a file) is given."""
     found = faults(composer, overrides)
     needed = [re.match(r"([a-z]+\.\w+): (must be given, it is|cannot resolve '\$\{runs\}')", line) for line in found]
@@ -59,15 +59,29 @@ WITHOUT_MARKET = {*((group, "none") for group in MARKET_GROUPS), ("evaluate", "e
 """What an environment without a market brings along."""
 
 
+OF_ANSWERS = {("env", "none"), ("evaluate", "language"), ("strategy", "none")}
+"""What a language model brings along whose answers are judged."""
+
+
+def _is_language_model(group: str, option: str) -> bool:
+    return (
+        group == "model" and class_attribute(_target_of(CONF / "model" / f"{option}.yaml"), "is_language_model") is True
+    )
+
+
 def _with_its_task(group: str, option: str) -> list[str]:
     """Return the option, with the task that takes such a strategy."""
     if group == "task" and option == "backtest":
         return ["task=backtest", "strategy=momentum"]
     if (group, option) in WITHOUT_MARKET:
         return ["env=cartpole", f"{group}={option}"]
+    if (group, option) == ("strategy", "language_model"):
+        return ["experiment=rook", "strategy=language_model"]
+    if (group, option) in OF_ANSWERS or option.startswith("sft") or _is_language_model(group, option):
+        return ["experiment=trading_llm", f"{group}={option}"]
     if (group, option) in (("algorithm", "multitask"), ("strategy", "forecast")):
         return ["algorithm=multitask", "strategy=forecast"]
-    if group == "strategy" and option not in ("policy", "language_model"):
+    if group == "strategy" and option != "policy":
         return [f"strategy={option}", "task=backtest"]
     return [f"{group}={option}"]
 
@@ -75,7 +89,7 @@ def _with_its_task(group: str, option: str) -> list[str]:
 def test_every_option_composes_and_passes_the_check(shipped: Composer) -> None:
     num_passed = 0
     for group, option in OPTIONS:
-        assert _faults_with_what_must_be_given(shipped, _with_its_task(group, option)) == [], f"{group}={option}"
+        assert _faults_with_what_must_be_given(shipped, _with_its_task(group, option)) == {}, f"{group}={option}"
         num_passed += 1
     assert num_passed == len(list(CONF.glob("**/*.yaml"))) - 1 > 40  # config.yaml is no option
 
@@ -96,7 +110,7 @@ def test_every_experiment_composes_passes_the_check_and_carries_its_name(shipped
         for debug in (path.stem for path in CONF.glob("debug/*.yaml")):
             found = faults(shipped, [f"experiment={name}", f"debug={debug}"])
             is_without_bars = debug == "overfit" and plain.data.get("split") is None
-            assert found == (["data.split: Unused takes no 'split'"] if is_without_bars else []), name
+            assert list(found) == (["data.split: Unused takes no 'split'"] if is_without_bars else []), name
 
 
 def test_sweep_over_every_option_of_a_group_composes(shipped: Composer) -> None:
@@ -277,11 +291,11 @@ def _compose_at_random(composer: Composer, num_compositions: int, seed: int) -> 
         found = faults(composer, overrides)
         touched = [text.lstrip("+").partition("=")[0] for text in risky]
         if not risky:
-            assert [line for line in found if not _is_misfit(line)] == [], hint
+            assert [line for line, is_misfit in found.items() if not (is_misfit or _is_misfit(line))] == [], hint
         for line in found:
             assert "\n" not in line, hint
             assert "Traceback" not in line, hint
-        if found and risky and not all(_is_misfit(line) for line in found):
+        if found and risky and not all(is_misfit or _is_misfit(line) for line, is_misfit in found.items()):
             assert any(line.startswith((key, key.rpartition(".")[0])) for line in found for key in touched if key), (
                 hint,
                 found,

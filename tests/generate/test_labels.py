@@ -9,7 +9,7 @@ import torch
 from tiny_writers import ARCHITECTURES, PROMPTS, ask, tiny_writer
 from tradewright.errors import ConfigError, RunError
 from tradewright.generate.forward import Cached
-from tradewright.generate.labels import LabelScorer, fit_temperature, softmax
+from tradewright.generate.labels import LabelScorer, softmax
 from tradewright.model.chat import encode_example
 from tradewright.model.loaded_model import LoadedModel
 
@@ -148,45 +148,3 @@ def test_labels_that_differ_only_in_white_space_are_refused_where_the_template_d
             LabelScorer(loaded, ("BUY", "BUY ")).probabilities(PROMPTS[:1])
     finally:
         loaded.tokenizer.chat_template = template
-
-
-def planted(temperature: float, num: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """Draw outcomes from softmax(logits / temperature)."""
-    rng = np.random.default_rng(4)
-    logits_BL = rng.normal(size=(num, 3)) * 3
-    probability_BL = softmax(logits_BL / temperature)
-    return logits_BL, (rng.random(num)[:, None] > probability_BL.cumsum(axis=1)).sum(axis=1)
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_planted_temperature_is_found(temperature):
-    logits_BL, target_B = planted(temperature)
-    assert fit_temperature(logits_BL, target_B) == pytest.approx(temperature, rel=0.04)
-
-
-def test_found_temperature_is_the_minimum_of_the_log_loss():
-    logits_BL, target_B = planted(2.0, num=200)
-
-    def loss(temperature: float) -> float:
-        return -np.log(softmax(logits_BL / temperature)[np.arange(200), target_B]).mean()
-
-    found = fit_temperature(logits_BL, target_B)
-    assert loss(found) <= min(loss(t) for t in np.geomspace(0.05, 20, 4001)) + 1e-12
-
-
-def test_without_an_error_the_temperature_is_the_lower_end():
-    assert fit_temperature(np.eye(3), np.arange(3)) == pytest.approx(0.05)
-
-
-@pytest.mark.parametrize(
-    ("logits", "targets", "message"),
-    [
-        (np.zeros((0, 3)), np.zeros(0, dtype=int), "logits must have shape"),
-        (np.zeros((2, 3)), np.zeros(3, dtype=int), "logits must have shape"),
-        (np.full((2, 3), np.nan), np.zeros(2, dtype=int), "logits must be finite"),
-        (np.zeros((2, 3)), np.array([0, 3]), r"target must be in \[0, 3\)"),
-    ],
-)
-def test_calibration_refuses_what_it_cannot_fit(logits, targets, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
-        fit_temperature(logits, targets)

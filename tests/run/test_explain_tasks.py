@@ -76,10 +76,3 @@ def test_foreign_policy_file_is_refused(tmp_path: Path, monkeypatch, capsys, tas
     (tmp_path / "agent.zip").write_bytes(b"x")
     assert main((task, "run=agent.zip")) == 2
     assert "agent.zip: policy files of other libraries are not read" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("task", ["explain", "commentary", "chat"])
-def test_writer_model_needs_a_model(tmp_path: Path, monkeypatch, capsys, task: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main((task, "run=none", "task.writer=model")) == 2
-    assert "task.write must name a language model" in capsys.readouterr().err

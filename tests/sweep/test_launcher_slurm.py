@@ -94,7 +94,7 @@ class TestSubmitted:
             pids = [pid_in(tmp_path / which) for which in ("child", "grandchild")]
             handle.kill()
             assert handle.poll() == Ended("interrupted")
-        assert not any(is_alive(pid) for pid in pids)
+        wait_until(lambda: not any(is_alive(pid) for pid in pids))
         assert status(tmp_path)["error"] == "interrupted"
 
     def test_lost_job_is_submitted_again_and_continued(self, launcher: Callable[..., Slurm], tmp_path: Path) -> None:

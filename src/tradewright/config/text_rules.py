@@ -1,11 +1,17 @@
 """Rules of language models: which algorithm, model, examples, strategy and judge go together."""
 
+import re
 from collections.abc import Callable, Iterator
 
 from tradewright.config.choice import Choice, Finding, advise
+from tradewright.config.language_rules import adapter_faults
 
 TEXT_GROUPS = ("lora", "quant", "examples", "generate")
 """Groups that only a language model reads."""
+OUT_OF_RANGE = re.compile(r" must be |has no effect|cannot both be")
+"""Faults of one group by itself, which no other option cures."""
+READ_WITH_A_RUN = ("quant", "generate")
+"""Those of them that also apply to the language model of a run directory."""
 TEXT = "text"
 
 
@@ -13,11 +19,29 @@ def text_keys_have_effect(choice: Choice) -> Iterator[Finding]:
     """Warn of settings of language models from the command line where the model is none."""
     if choice.fact("model", "is_language_model") is True:
         return
+    read = READ_WITH_A_RUN if loads_trained_model(choice) else ()
     for key in choice.overridden:
         group = key.partition(".")[0]
-        if group in TEXT_GROUPS and not (key == group and choice.options.get(group) == "none"):
+        if group in TEXT_GROUPS and group not in read and not (key == group and choice.options.get(group) == "none"):
             given = choice.named(group) if key == group else key
             yield Finding(f"{given} has no effect: {choice.named('model')} is not a language model", is_error=False)
+
+
+def loads_trained_model(choice: Choice) -> bool:
+    """Whether the task was given a run directory with a trained language model."""
+    key, task = choice.fact("task", "language_model_key"), choice.content.get("task")
+    return isinstance(key, str) and isinstance(task, dict) and task.get(key) is not None
+
+
+def adapter_fits_model(choice: Choice) -> Iterator[Finding]:
+    """Refuse adapters and quantisations that do not work on the language model, before it is loaded."""
+    nodes = [choice.content.get(group) for group in ("lora", "quant", "model")]
+    if choice.fact("model", "is_language_model") is not True or loads_trained_model(choice):
+        return
+    lora, quant, model = ({} if not isinstance(node, dict) else node for node in nodes)
+    learns = choice.fact("task", "learns") is True
+    for fault in adapter_faults(lora, quant, model, learns=learns):
+        yield Finding(fault, is_misfit=not OUT_OF_RANGE.search(fault))
 
 
 def model_fits_algorithm(choice: Choice) -> Iterator[Finding]:
@@ -75,6 +99,7 @@ def judge_and_strategy_fit_what_is_trained(choice: Choice) -> Iterator[Finding]:
 
 TEXT_RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     text_keys_have_effect,
+    adapter_fits_model,
     model_fits_algorithm,
     examples_are_there,
     judge_and_strategy_fit_what_is_trained,

@@ -94,8 +94,13 @@ class SwapPrompts:
 def render(symbol: str, facts: Mapping[str, float]) -> Messages:
     """Return the prompt of some facts."""
     lines = [f"{label}: {write(facts[name], kind)}" for name, label, kind in LINES]
+    return asked("\n".join([f"Pool {symbol}", *lines, QUESTION]))
+
+
+def asked(question: str) -> Messages:
+    """Return the prompt of a question in words."""
     system: Message = {"role": "system", "content": SYSTEM}
-    user: Message = {"role": "user", "content": "\n".join([f"Pool {symbol}", *lines, QUESTION])}
+    user: Message = {"role": "user", "content": question}
     return (system, user)
 
 

@@ -25,8 +25,6 @@ Int = npt.NDArray[np.int64]
 
 LEAST_SHARED = 16
 """Tokens that all prompts of a call must begin with before they are read once for all; fewer do not pay."""
-TEMPERATURES = (0.05, 20.0)
-"""Where a temperature is looked for; without an error in the sample the best one would be 0."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class LabelScorer:
     Args:
         loaded: Model and tokenizer.
         labels: Possible answers, at least 2, all different.
-        temperature: Of the calibration, > 0; 1 leaves the model's own probabilities. See :func:`fit_temperature`.
+        temperature: Of the calibration, > 0; 1 leaves the model's own probabilities. See ``metrics.temperature``.
         batch_size: Prompts per forward pass, >= 1.
 
     Raises:
@@ -151,48 +149,6 @@ class LabelScorer:
             for row, ids in enumerate(rows)
         ]
         return np.array(rest).reshape(len(asked), num_labels)
-
-
-def fit_temperature(logits_BL: Float, target_B: Int) -> float:
-    """Return the temperature at which probabilities fit the outcomes best, by the mean log-loss.
-
-    ``argmin over T of -mean(log softmax(logits / T)[target])``, which has one minimum in ``1 / T``.
-
-    Args:
-        logits_BL: Scores of the labels, such as ``LabelScorer.log_probabilities`` of the validation prompts; not those
-            of the test range.
-        target_B: The right label of each row, in [0, L).
-
-    Returns:
-        Between 0.05 and 20; an end of it where the best one lies beyond, such as 0.05 if no row was wrong.
-
-    Raises:
-        ValueError: There is no row, shapes do not fit, a score is not finite or a target out of range.
-
-    Source: Guo et al., "On calibration of modern neural networks", ICML 2017.
-    """
-    from scipy.optimize import minimize_scalar
-
-    logits_BL, target_B = np.asarray(logits_BL, dtype=np.float64), np.asarray(target_B)
-    if logits_BL.ndim != 2 or target_B.shape != logits_BL.shape[:1] or not len(target_B):
-        raise ValueError(
-            f"logits must have shape (B, L) with one target per row, was {logits_BL.shape} with {target_B.shape}"
-        )
-    if not np.isfinite(logits_BL).all():
-        raise ValueError("logits must be finite, some are not")
-    if target_B.min() < 0 or target_B.max() >= logits_BL.shape[1]:
-        raise ValueError(f"target must be in [0, {logits_BL.shape[1]}), was {target_B.min()} to {target_B.max()}")
-
-    def loss(log_temperature: float) -> float:
-        scaled_BL = logits_BL / math.exp(log_temperature)
-        largest_B = scaled_BL.max(axis=1)
-        normaliser_B = largest_B + np.log(np.exp(scaled_BL - largest_B[:, None]).sum(axis=1))
-        return float(np.mean(normaliser_B - scaled_BL[np.arange(len(target_B)), target_B]))
-
-    low, high = (math.log(end) for end in TEMPERATURES)
-    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-8})
-    best = min((float(found.x), low, high), key=loss)  # the search never tries the ends themselves
-    return math.exp(best)
 
 
 def softmax(scores_BL: Float) -> Float:

@@ -131,7 +131,9 @@ def check_head(model: Any) -> None:
     """
     causal = causal_model(model)
     device = next(causal.parameters()).device
-    ids_BL = torch.arange(PROBE_TOKENS, device=device)[None] % causal.config.vocab_size
+    pad = getattr(causal.config, "pad_token_id", None)  # of a row with padding and no mask transformers would warn
+    ids = [number for number in range(PROBE_TOKENS + 1) if number != pad][:PROBE_TOKENS]
+    ids_BL = torch.tensor([ids], device=device) % causal.config.vocab_size
     was_training = causal.training
     causal.eval()
     with torch.no_grad():

@@ -22,6 +22,8 @@ from tradewright.output import write_json
 if TYPE_CHECKING:
     from tradewright.model.loaded_model import LoadedModel
 
+FILE = "bench.json"
+"""Where ``task=doctor`` reads it."""
 GIB = 1024**3
 HOUR_S = 3600.0
 LEARNING_RATE = 1e-5
@@ -42,13 +44,14 @@ class Bench:
         num_epochs: Of that training, >= 1.
         latency_budget_s: Longest p95 of an answer, seconds, > 0; None: any.
         memory_budget_gib: Largest peak memory, > 0; None: any.
-        to: File of the figures; None: none.
+        to: File of the figures; None: ``bench.json`` in the run directory, or none without a run.
 
     Raises:
         ValueError: A value is out of range.
     """
 
     needs_run_directory: ClassVar[bool] = False
+    language_model_key: ClassVar[str] = "run"
     needs_market: ClassVar[bool] = False
 
     def __init__(
@@ -89,7 +92,8 @@ class Bench:
         self.num_epochs = num_epochs
         self.latency_budget_s = latency_budget_s
         self.memory_budget_gib = memory_budget_gib
-        self.to = Path(to) if to is not None else None
+        default = None if run is None else Path(run) / FILE
+        self.to = default if to is None else Path(to)
         self.findings: list[str] = []
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:

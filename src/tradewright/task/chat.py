@@ -10,12 +10,13 @@ from typing import ClassVar
 from omegaconf import DictConfig
 from rich.console import Console
 
+from tradewright.config.runtime import Runtime
 from tradewright.explain.answers import Answer, DecisionTools
 from tradewright.explain.answers import Chat as Conversation
 from tradewright.explain.sessions import Rated, mean_ratings, ratings_by_category, read_sessions, run_sessions
 from tradewright.output import write_text
-from tradewright.task.decided import DecidedRun, cutoff_text, decided_run, print_means, results_lines
-from tradewright.task.explain import Write, WriterName, check_writer
+from tradewright.task.author import Author, Write, author, refuse_two
+from tradewright.task.decided import DecidedRun, decided_run, print_means, results_lines
 from tradewright.task.generate_data import FOLDER
 from tradewright.task.trained import TrainedRun
 
@@ -28,11 +29,10 @@ class Chat:
 
     Args:
         run: A run directory with a trained agent.
-        writer: ``template`` or ``model``.
-        write: The language model, a callable from prompts to texts; None with ``writer=template``.
+        llm: Run directory of a trained language model, which phrases answers; None: the templates.
+        write: A callable from prompts to texts in its place; None: none.
         sessions: A YAML file of scripted sessions, which are rated; None: questions from the terminal or a pipe.
         num_tries: Phrasings asked for before the template is given, >= 1.
-        knowledge_cutoff: Until when the language model's training data reach, as text; None: unknown.
         folder: Where files go; None: ``explanations`` in the run directory.
 
     Raises:
@@ -40,47 +40,47 @@ class Chat:
     """
 
     needs_run_directory: ClassVar[bool] = False
+    language_model_key: ClassVar[str] = "llm"
 
     def __init__(
         self,
         *,
         run: str,
-        writer: WriterName = "template",
-        write: Write | None = None,
+        llm: str | None = None,
+        write: Runtime[Write | None] = None,
         sessions: str | None = None,
         num_tries: int = 3,
-        knowledge_cutoff: str | None = None,
         folder: str | None = None,
     ) -> None:
-        check_writer(writer, write)
+        refuse_two(llm, write)
         if num_tries < 1:
             raise ValueError(f"num_tries must be >= 1, was {num_tries}")
         self.trained = TrainedRun(Path(run))
-        self.write, self.num_tries = write, num_tries
+        self.llm, self.write, self.num_tries = llm, write, num_tries
         self.sessions = None if sessions is None else read_sessions(Path(sessions))
-        self.cutoff = cutoff_text(knowledge_cutoff, has_model=write is not None)
         self.folder = self.trained.directory / FOLDER if folder is None else Path(folder)
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:
         """Talk; return the ratings of scripted sessions, or the number of questions."""
+        who = author(cfg, llm=self.llm, write=self.write)
         decided = decided_run(self.trained, cfg)
-        results = {name: replace(found, cutoff=self.cutoff) for name, found in decided.performance.items()}
+        results = {name: replace(found, cutoff=who.cutoff) for name, found in decided.performance.items()}
         tools = DecisionTools(decided.states, results)
-        for line in results_lines(decided, self.cutoff):
+        for line in results_lines(decided, who.cutoff):
             Console().print(line, soft_wrap=True, markup=False, highlight=False)
         decided.write_log(self.folder)
         if self.sessions is None:
-            return self._talk(tools)
-        rated = run_sessions(self.sessions, tools, write=self.write, num_tries=self.num_tries)
+            return self._talk(tools, who)
+        rated = run_sessions(self.sessions, tools, write=who.write, num_tries=self.num_tries)
         self._log("scripted", [one.answer for one in rated])
-        self._report(decided, rated)
+        self._report(decided, who, rated)
         means = mean_ratings(rated)
         print_means("Chat answers, 1 to 5", means)
         expected = sum(one.is_as_expected for one in rated) / len(rated)
         return {**{f"chat/{name}": value for name, value in means.items()}, "chat/as_expected": expected}
 
-    def _talk(self, tools: DecisionTools) -> dict[str, float]:
-        chat = Conversation(tools=tools, write=self.write, num_tries=self.num_tries)
+    def _talk(self, tools: DecisionTools, who: Author) -> dict[str, float]:
+        chat = Conversation(tools=tools, write=who.write, num_tries=self.num_tries)
         out = Console()
         if sys.stdin.isatty():
             out.print("Ask about the decisions; an empty line or 'exit' ends.")
@@ -111,8 +111,8 @@ class Chat:
         ]
         write_text(self.folder / LOG, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
-    def _report(self, decided: DecidedRun, rated: list[Rated]) -> None:
-        lines = [*results_lines(decided, self.cutoff), ""]
+    def _report(self, decided: DecidedRun, who: Author, rated: list[Rated]) -> None:
+        lines = [*results_lines(decided, who.cutoff), ""]
         for category, means in ratings_by_category(rated).items():
             lines.append(f"{category}: " + ", ".join(f"{name} {value:.2f}" for name, value in means.items()))
         for one in rated:

@@ -8,7 +8,8 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tradewright.errors import ConfigError, DataError
+from tradewright.config.runtime import Runtime
+from tradewright.errors import DataError
 from tradewright.examples.explanations import commentary_prompt
 from tradewright.explain.commentary import (
     CRITERIA,
@@ -19,8 +20,8 @@ from tradewright.explain.commentary import (
     write_commentary,
 )
 from tradewright.output import write_text
-from tradewright.task.decided import cutoff_text, decided_run, print_means, results_lines
-from tradewright.task.explain import Write, WriterName, check_writer
+from tradewright.task.author import Author, Write, author, refuse_two
+from tradewright.task.decided import decided_run, print_means, results_lines
 from tradewright.task.generate_data import FOLDER
 from tradewright.task.trained import TrainedRun
 
@@ -32,10 +33,9 @@ class Commentary:
 
     Args:
         run: A run directory with a trained agent.
-        writer: ``template`` or ``model``.
-        write: The language model, a callable from prompts to texts; None with ``writer=template``.
+        llm: Run directory of a trained language model, which writes; None: the templates.
+        write: A callable from prompts to texts in its place; None: none.
         num_commentaries: Moments of the test range, evenly spaced up to the newest, >= 1.
-        knowledge_cutoff: Until when the language model's training data reach, as text; None: unknown.
         folder: Where the file goes; None: ``explanations`` in the run directory.
         seed: Of the words.
 
@@ -44,25 +44,24 @@ class Commentary:
     """
 
     needs_run_directory: ClassVar[bool] = False
+    language_model_key: ClassVar[str] = "llm"
 
     def __init__(
         self,
         *,
         run: str,
-        writer: WriterName = "template",
-        write: Write | None = None,
+        llm: str | None = None,
+        write: Runtime[Write | None] = None,
         num_commentaries: int = 5,
-        knowledge_cutoff: str | None = None,
         folder: str | None = None,
         seed: int = 0,
     ) -> None:
-        check_writer(writer, write)
+        refuse_two(llm, write)
         if num_commentaries < 1:
             raise ValueError(f"num_commentaries must be >= 1, was {num_commentaries}")
         self.trained = TrainedRun(Path(run))
-        self.writer, self.write, self.seed = writer, write, seed
+        self.llm, self.write, self.seed = llm, write, seed
         self.num_commentaries = num_commentaries
-        self.cutoff = cutoff_text(knowledge_cutoff, has_model=write is not None)
         self.folder = self.trained.directory / FOLDER if folder is None else Path(folder)
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:
@@ -71,29 +70,26 @@ class Commentary:
         Raises:
             DataError: More commentaries are asked for than there are moments.
         """
+        who = author(cfg, llm=self.llm, write=self.write)
         decided = decided_run(self.trained, cfg)
         markets = market_states(decided.states_by_range["test"])
         if len(markets) < self.num_commentaries:
             raise DataError(f"task.num_commentaries must be <= {len(markets)}, was {self.num_commentaries}")
         places = np.linspace(len(markets) - 1, 0, self.num_commentaries).round().astype(int)[::-1]
         chosen = [markets[place] for place in places]
-        scores = [score_commentary(t, m) for t, m in zip(self._texts(chosen), chosen, strict=True)]
+        scores = [score_commentary(t, m) for t, m in zip(self._texts(who, chosen), chosen, strict=True)]
         figures = _figures(scores)
-        results = results_lines(decided, self.cutoff)
+        results = results_lines(decided, who.cutoff)
         path = self.folder / FILE
-        write_text(path, "\n".join([*_page(self.writer, scores, chosen), *results]) + "\n")
-        print_means(f"Commentary by {self.writer}, 1 to 5", {name: figures[f"commentary/{name}"] for name in CRITERIA})
-        for line in (*results, str(path)):
+        write_text(path, "\n".join([*_page(who.name, scores, chosen), *results]) + "\n")
+        print_means("Commentary, 1 to 5", {name: figures[f"commentary/{name}"] for name in CRITERIA})
+        for line in (f"Written by: {who.name}", *results, str(path)):
             Console().print(line, soft_wrap=True, markup=False, highlight=False)
         return figures
 
-    def _texts(self, markets: Sequence[MarketState]) -> list[str]:
-        if self.write is None:
-            return [write_commentary(market, self.seed) for market in markets]
-        texts = self.write([commentary_prompt(market) for market in markets])
-        if len(texts) != len(markets):
-            raise ConfigError(f"task.write: gave {len(texts)} texts for {len(markets)} prompts")
-        return texts
+    def _texts(self, who: Author, markets: Sequence[MarketState]) -> list[str]:
+        texts = who.texts([commentary_prompt(market) for market in markets])
+        return [write_commentary(market, self.seed) for market in markets] if texts is None else texts
 
 
 def _page(writer: str, scores: Sequence[CommentaryScore], markets: Sequence[MarketState]) -> list[str]:

@@ -26,7 +26,7 @@ from tradewright.task.trained import TrainedRun
 RANGES = ("train", "validation", "test")
 FIGURES = ("total_return", "sharpe", "max_drawdown")
 NO_MODEL = "no language model (templates)"
-UNKNOWN_CUTOFF = "unknown; give it with task.knowledge_cutoff"
+UNKNOWN_CUTOFF = "unknown: its configuration names none (model.knowledge_cutoff)"
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,6 @@ def decide(trained: TrainedRun, merged: DictConfig) -> DecidedRun:
 def states_of_run(run: str | Path, cfg: DictConfig) -> tuple[State, ...]:
     """Return the states of all decisions of a run directory; see ``decided_run``."""
     return decided_run(TrainedRun(Path(run)), cfg).states
-
-
-def cutoff_text(knowledge_cutoff: str | None, *, has_model: bool) -> str:
-    """Return what reports say of the language model's knowledge; without a model there is none."""
-    if not has_model:
-        return NO_MODEL
-    return knowledge_cutoff or UNKNOWN_CUTOFF
 
 
 def results_lines(decided: DecidedRun, cutoff: str) -> list[str]:

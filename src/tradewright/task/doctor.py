@@ -2,6 +2,7 @@
 
 Hardware below the recommendation only warns: the embedded default and tiny models run on any machine. A package outside
 its bounds or a folder that cannot be written fails. ``fix=true`` prepares folders and a first experiment file.
+With ``run=`` a run is examined instead: what its directory says went wrong, each finding with advice.
 """
 
 import os
@@ -64,23 +65,32 @@ class Row:
 
 
 class Doctor:
-    """Checks machine, packages and folders.
+    """Checks machine, packages and folders, or a run.
 
     Args:
         fix: Create missing folders and, where there is no ``experiments`` folder, one with a first experiment.
+        run: A run directory, which is examined instead of the machine; None: the machine.
+
+    Raises:
+        ValueError: Both are asked for.
     """
 
     needs_run_directory: ClassVar[bool] = False
 
-    def __init__(self, *, fix: bool = False) -> None:
+    def __init__(self, *, fix: bool = False, run: str | None = None) -> None:
+        if fix and run is not None:
+            raise ValueError("fix must be false with run: only folders are mended, no run is")
         self.fix = fix
+        self.run = None if run is None else Path(run)
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:
-        """Print the table and return the number of rows by state.
+        """Print the table and return the number of rows by state, or of findings.
 
         Raises:
-            RunError: A row failed.
+            RunError: A row failed, or the directory is none of a run; findings of a run are no error.
         """
+        if self.run is not None:
+            return _examine(self.run)
         if self.fix:
             prepare([Path(cfg.output_dir), Path(cfg.store)])
         rows = [
@@ -199,6 +209,28 @@ def _is_writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+def _examine(run: Path) -> dict[str, float]:
+    """Print what is wrong with a run; return how much it is, and 1 by the name of each finding."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tradewright.task.diagnosis import diagnose
+
+    findings, read = diagnose(run)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
+    if findings:
+        table = Table(title=f"Findings in {run}", title_justify="left")
+        for column in ("Finding", "Seen", "Advice"):
+            table.add_column(column, overflow="fold")
+        for one in findings:
+            table.add_row(one.name, one.message, one.advice)
+        console.print(table)
+    else:
+        console.print(f"No findings in {run}.", soft_wrap=True, highlight=False)
+    console.print(f"Read: {', '.join(read) or 'nothing'}.", soft_wrap=True, highlight=False)
+    return {"doctor/num_findings": float(len(findings)), **{f"doctor/{one.name}": 1.0 for one in findings}}
 
 
 def _print(rows: list[Row]) -> None:

@@ -1,17 +1,17 @@
 """``task=explain``: explanations of a trained run's test decisions, graded mechanically."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar
 
 import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tradewright.errors import ConfigError, RunError
-from tradewright.examples.example import Messages
+from tradewright.config.runtime import Runtime
+from tradewright.errors import RunError
 from tradewright.examples.explanations import explanation_prompt
 from tradewright.explain.findings import text_findings
 from tradewright.explain.scores import CRITERIA, Gate, Score, gate, score
@@ -19,9 +19,9 @@ from tradewright.explain.sheet import HumanScore, Judged, ask_judge, read_sheet,
 from tradewright.explain.state import State
 from tradewright.explain.writer import describe, explain
 from tradewright.output import write_json, write_text
+from tradewright.task.author import Author, Write, author, refuse_two
 from tradewright.task.decided import (
     DecidedRun,
-    cutoff_text,
     decided_run,
     print_means,
     require_states,
@@ -31,8 +31,6 @@ from tradewright.task.generate_data import FOLDER
 from tradewright.task.trained import TrainedRun
 
 RESULTS, LOG, SHEET, FIGURES = "evaluation_results.txt", "explanations.jsonl", "human_scores.csv", "explanations.json"
-WriterName = Literal["template", "model"]
-Write = Callable[[Sequence[Messages]], list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,34 +43,20 @@ class Graded:
     judged: Judged | None = None
 
 
-def check_writer(writer: str, write: object) -> None:
-    """Refuse a model that is not there, and one that would not be asked.
-
-    Raises:
-        ValueError: The message starts with the argument's name.
-    """
-    if writer not in get_args(WriterName):
-        raise ValueError(f"writer must be one of {', '.join(get_args(WriterName))}, was {writer!r}")
-    if writer == "template" and write is not None:
-        raise ValueError("write must be null with writer=template; set task.writer=model to ask the language model")
-    if writer == "model" and write is None:
-        raise ValueError("write must name a language model with writer=model; writer=template needs none")
-
-
 class Explain:
     """Writes ``explanations.jsonl``, ``evaluation_results.txt``, ``human_scores.csv`` and ``explanations.json``.
 
     Args:
         run: A run directory with a trained agent.
-        writer: ``template`` (our generator of true texts, the reference that a model is held against) or ``model``.
-        write: The language model, a callable from prompts to texts; None with ``writer=template``.
-        judge: A language model that scores beside the formulas; None: none.
+        llm: Run directory of a trained language model, which writes; None: the templates (our generator of true texts,
+            the reference that a model is held against).
+        write: A callable from prompts to texts in its place; None: none.
+        judge: A language model that scores beside the formulas, a callable from prompts to texts; None: none.
         num_explanations: Decisions of the test range that are explained, drawn at random, >= 10.
         num_judged: Size of the gate's sample, 10 to 20.
         target: What the sample's mean must exceed, in [1, 5).
         must_pass: End with an error where it does not.
         human_scores: A filled-in ``human_scores.csv``; None: none.
-        knowledge_cutoff: Until when the language model's training data reach, as text; None: unknown.
         folder: Where files go; None: ``explanations`` in the run directory.
         seed: Of the drawn decisions, words and sample.
 
@@ -81,24 +65,24 @@ class Explain:
     """
 
     needs_run_directory: ClassVar[bool] = False
+    language_model_key: ClassVar[str] = "llm"
 
     def __init__(
         self,
         *,
         run: str,
-        writer: WriterName = "template",
-        write: Write | None = None,
+        llm: str | None = None,
+        write: Runtime[Write | None] = None,
         judge: Write | None = None,
         num_explanations: int = 20,
         num_judged: int = 15,
         target: float = 4.0,
         must_pass: bool = False,
         human_scores: str | None = None,
-        knowledge_cutoff: str | None = None,
         folder: str | None = None,
         seed: int = 0,
     ) -> None:
-        check_writer(writer, write)
+        refuse_two(llm, write)
         if num_explanations < 10:
             raise ValueError(f"num_explanations must be >= 10, was {num_explanations}")
         if not 10 <= num_judged <= 20:
@@ -106,11 +90,10 @@ class Explain:
         if not 1 <= target < 5:
             raise ValueError(f"target must be in [1, 5), was {target}")
         self.trained = TrainedRun(Path(run))
-        self.writer, self.write, self.judge = writer, write, judge
+        self.llm, self.write, self.judge = llm, write, judge
         self.num_explanations, self.num_judged = num_explanations, num_judged
         self.target, self.must_pass, self.seed = target, must_pass, seed
         self.human_scores = None if human_scores is None else Path(human_scores)
-        self.cutoff = cutoff_text(knowledge_cutoff, has_model=write is not None)
         self.folder = self.trained.directory / FOLDER if folder is None else Path(folder)
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:
@@ -119,16 +102,17 @@ class Explain:
         Raises:
             RunError: ``must_pass`` is set and the sample is not good enough.
         """
+        who = author(cfg, llm=self.llm, write=self.write)
         decided = decided_run(self.trained, cfg)
         states = decided.states_by_range["test"]
         require_states(states, self.num_explanations, "task.num_explanations")
         rng = np.random.default_rng(self.seed)
         chosen = [states[place] for place in sorted(rng.permutation(len(states))[: self.num_explanations])]
-        graded = self._grade(chosen, self._texts(chosen), states, rng)
+        graded = self._grade(chosen, self._texts(who, chosen), states, rng)
         figures = figures_of(graded)
-        self._write(decided, chosen, graded, figures)
-        print_means(f"Explanations by {self.writer}, 1 to 5", {**graded.gate.means, "mean": graded.gate.mean})
-        for line in results_lines(decided, self.cutoff):
+        self._write(decided, who, chosen, graded, figures)
+        print_means("Explanations, 1 to 5", {**graded.gate.means, "mean": graded.gate.mean})
+        for line in (f"Written by: {who.name}", *results_lines(decided, who.cutoff)):
             Console().print(line, soft_wrap=True, markup=False, highlight=False)
         Console().print(str(self.folder / RESULTS), soft_wrap=True, highlight=False)
         for finding in text_findings(figures):
@@ -139,13 +123,9 @@ class Explain:
             )
         return figures
 
-    def _texts(self, states: Sequence[State]) -> list[str]:
-        if self.write is None:
-            return [explain(state, self.seed) for state in states]
-        texts = self.write([explanation_prompt(state) for state in states])
-        if len(texts) != len(states):
-            raise ConfigError(f"task.write: gave {len(texts)} texts for {len(states)} prompts")
-        return texts
+    def _texts(self, who: Author, states: Sequence[State]) -> list[str]:
+        texts = who.texts([explanation_prompt(state) for state in states])
+        return [explain(state, self.seed) for state in states] if texts is None else texts
 
     def _grade(
         self, chosen: Sequence[State], texts: Sequence[str], states: Sequence[State], rng: np.random.Generator
@@ -162,12 +142,14 @@ class Explain:
             judged=None if self.judge is None else ask_judge(self.judge, scores, facts),
         )
 
-    def _write(self, decided: DecidedRun, chosen: Sequence[State], graded: Graded, figures: dict[str, float]) -> None:
+    def _write(
+        self, decided: DecidedRun, who: Author, chosen: Sequence[State], graded: Graded, figures: dict[str, float]
+    ) -> None:
         rows = [
             {
                 "id": one.id,
                 "action": state.action,
-                "writer": self.writer,
+                "writer": who.name,
                 "text": one.text,
                 "scores": one.values,
                 "is_faithful": one.facts.is_faithful,
@@ -180,8 +162,8 @@ class Explain:
         if self.human_scores is None or self.human_scores.resolve() != (self.folder / SHEET).resolve():
             write_sheet(self.folder / SHEET, graded.scores)
         write_json(self.folder / FIGURES, figures)
-        lines = [f"Explanations of {decided.trained.directory.name}, written by: {self.writer}", ""]
-        lines += [*results_lines(decided, self.cutoff), ""]
+        lines = [f"Explanations of {decided.trained.directory.name}, written by: {who.name}", ""]
+        lines += [*results_lines(decided, who.cutoff), ""]
         lines += [f"{name}: {value:.4g}" for name, value in figures.items()]
         for one, state in zip(graded.scores, chosen, strict=True):
             marks = ", ".join(f"{name} {value:.1f}" for name, value in one.values.items())

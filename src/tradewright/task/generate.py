@@ -45,6 +45,7 @@ class Generate:
     """
 
     needs_run_directory: ClassVar[bool] = False
+    language_model_key: ClassVar[str] = "run"
     needs_market: ClassVar[bool] = False
 
     def __init__(

@@ -9,13 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from tradewright.config.build import build
 from tradewright.errors import ConfigError, RunError
-from tradewright.output import CONFIG
+from tradewright.output import CONFIG, read_json, write_json
 from tradewright.task.trained import require_run_directory
 
 if TYPE_CHECKING:
     from tradewright.model.language_model import LanguageModel
     from tradewright.model.loaded_model import LoadedModel
 
+CALIBRATION = "calibration.json"
 MODEL, ADAPTER, BASE = "model", "adapter", "base"
 """Folders in which a run keeps its whole model, or only what it trained beside its base; ``base`` is one that was built
 for the run, others are named by ``model.name``."""
@@ -81,6 +82,40 @@ def trained_model(directory: Path) -> "LanguageModel":
     )
 
 
+def is_built_from_its_examples(directory: Path) -> bool:
+    """Whether a run's model was built for it, so that it has read nothing but its training examples."""
+    from tradewright.model.tiny_language_model import RECIPE
+
+    return (directory / BASE / RECIPE).is_file()
+
+
+def save_temperature(directory: Path, temperature: float, *, num_examples: int) -> None:
+    """Keep what a run's probabilities are calibrated with.
+
+    Args:
+        directory: The run directory.
+        temperature: Found on the validation examples.
+        num_examples: How many of them have a label.
+    """
+    write_json(directory / CALIBRATION, {"temperature": temperature, "num_examples": num_examples})
+
+
+def read_temperature(directory: Path) -> float:
+    """Return what a run's probabilities are calibrated with.
+
+    Raises:
+        RunError: The run keeps none, or no number.
+    """
+    path = directory / CALIBRATION
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; only a run that ended and judged positions is calibrated")
+    content = read_json(path)
+    value = content.get("temperature") if isinstance(content, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise RunError(f"{path}: temperature must be a number > 0, was {value!r}")
+    return float(value)
+
+
 def save_trained(loaded: "LoadedModel", directory: Path) -> None:
     """Keep a trained model in its run directory: its adapter beside the base, or the whole model.
 
@@ -88,12 +123,15 @@ def save_trained(loaded: "LoadedModel", directory: Path) -> None:
         loaded: After training.
         directory: The run directory; an earlier attempt's folder is replaced.
     """
+    from tradewright.model.hub import quiet
+
     has_adapter = hasattr(loaded.model, "peft_config")
     folder = directory / (ADAPTER if has_adapter else MODEL)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    loaded.model.save_pretrained(str(part))
-    if not has_adapter:
-        loaded.tokenizer.save_pretrained(str(part))
+    with quiet():
+        loaded.model.save_pretrained(str(part))
+        if not has_adapter:
+            loaded.tokenizer.save_pretrained(str(part))
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)

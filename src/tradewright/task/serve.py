@@ -2,15 +2,18 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from omegaconf import DictConfig
 
 from tradewright.config.build import build
 from tradewright.errors import ConfigError
+from tradewright.examples.example import Messages
+from tradewright.explain.guard import inspect
 
 NEEDED = ("fastapi", "uvicorn")
 LARGEST_PORT = 65_535
+GuardName = Literal["injection", "none"]
 
 
 class Serve:
@@ -28,7 +31,8 @@ class Serve:
         max_waiting: Requests that wait while another is answered, >= 0; more get status 429.
         max_body_bytes: Largest request, >= 1.
         max_characters: Longest conversation, >= 1.
-        guard: Looks at conversations before the model: a callable that returns why one is refused; None: none.
+        guard: What looks at conversations before the model: ``injection`` refuses users' turns that give it orders
+            (ignore instructions, reveal the prompt, hidden text), ``none`` nothing.
         log: File that gets a line of JSON per request; None: none.
         logs_content: Whether conversations and answers are in it.
 
@@ -37,6 +41,7 @@ class Serve:
     """
 
     needs_run_directory: ClassVar[bool] = False
+    language_model_key: ClassVar[str] = "run"
     needs_market: ClassVar[bool] = False
 
     def __init__(
@@ -53,7 +58,7 @@ class Serve:
         max_waiting: int = 16,
         max_body_bytes: int = 1_000_000,
         max_characters: int = 100_000,
-        guard: Any = None,
+        guard: Literal["injection", "none"] = "none",
         log: str | None = None,
         logs_content: bool = False,
     ) -> None:
@@ -61,8 +66,8 @@ class Serve:
             raise ValueError(f"port must be in [0, {LARGEST_PORT}], was {port}")
         if len(labels) < 2 or len(set(labels)) < len(labels):
             raise ValueError(f"labels must be at least 2 different texts, was {labels}")
-        if guard is not None and not callable(guard):
-            raise ValueError(f"guard must be a node of something that can be called, was {guard!r}")
+        if guard not in get_args(GuardName):
+            raise ValueError(f"guard must be one of {', '.join(get_args(GuardName))}, was {guard!r}")
         require_packages()
         self.run = run
         self.host = host
@@ -115,11 +120,20 @@ class Serve:
             log=RequestLog(Path(self.log) if self.log is not None else None),
             labels=self.labels,
             limits=limits,
-            guard=self.guard,
+            guard=refused_by_injection if self.guard == "injection" else None,
             token=token,
             logs_content=self.logs_content,
         )
         return create_app(service)
+
+
+def refused_by_injection(messages: Messages) -> str | None:
+    """Return which rules of ``explain.guard`` a user's turn breaks; None where none does.
+
+    Turns of the system and of the assistant are the application's own.
+    """
+    reasons = [reason for turn in messages if turn["role"] == "user" for reason in inspect(turn["content"]).reasons]
+    return ", ".join(dict.fromkeys(reasons)) or None
 
 
 def require_packages() -> None:

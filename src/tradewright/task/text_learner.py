@@ -24,7 +24,7 @@ from tradewright.model.language_model import LanguageModel
 from tradewright.model.loaded_model import LoadedModel, describe_share
 from tradewright.target.labels import ACTIONS
 from tradewright.task.context import BaseContext, Context
-from tradewright.task.language_model import BASE, save_trained
+from tradewright.task.language_model import BASE, save_temperature, save_trained
 from tradewright.task.texts import TextContext
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,9 @@ class TextLearner:
         if isinstance(self.context, TextContext):
             return {}
         evaluation = LanguageEvaluation(num_generated=NUM_WRITTEN, seed=self.context.cfg.seed)
-        model = self._model(self.module, temperature=self._temperature())
+        temperature = self._temperature()
+        save_temperature(self.context.directory, temperature, num_examples=len(self._labelled))
+        model = self._model(self.module, temperature=temperature)
         return {ANSWERS: evaluation.judge(model, TextBench(self.sets))}
 
     def _judged(self, module: SFT) -> Any:

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import DictConfig
 from torch.multiprocessing.spawn import ProcessRaisedException
 
+from tradewright.algorithm.precision import fitting_precision
 from tradewright.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, newest_checkpoint
 from tradewright.callbacks.curve_logger import CurveLogger
 from tradewright.callbacks.curves import Curves
@@ -190,8 +191,10 @@ def _build_trainer(
     max_epochs = context.cfg.trainer.max_epochs
     if max_epochs is not None and max_epochs < 1:
         raise ConfigError(f"trainer.max_epochs must be >= 1, or null for what the algorithm needs, was {max_epochs}")
+    node = context.cfg.trainer.copy()
+    node.precision = fitting_precision(node.precision, device=node.accelerator)
     trainer: lightning.Trainer = build(
-        context.cfg.trainer,
+        node,
         key="trainer",
         max_epochs=algorithm.max_epochs if max_epochs is None else max_epochs,
         callbacks=[*callbacks, Handover(context.directory)],

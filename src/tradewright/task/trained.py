@@ -18,8 +18,9 @@ from tradewright.task.context import FITS, SCALER, BaseContext, Context, has_mar
 
 REPLACEABLE = ("data", "backtest", "evaluate", "strategy", "report", "logger")
 """Groups that the command line may change; the others belong to the trained model."""
-OWN = ("task", "name", "output_dir", "store", "experiment", "debug", "allow")
-"""Keys of the command itself, which say nothing about the trained run."""
+OWN = ("task", "name", "output_dir", "store", "experiment", "debug", "allow", "generate", "quant")
+"""Keys of the command itself, which say nothing about the trained run; the last two are for language models beside
+it."""
 
 
 FOREIGN = (".zip", ".pkl", ".pickle", ".joblib", ".pt", ".pth", ".onnx", ".h5")
