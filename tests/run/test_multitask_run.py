@@ -42,7 +42,8 @@ def test_network_on_labels_is_trained_judged_and_taken_up_again(command, capsys)
 
     again = command("evaluate", f"run={run}", "report=none", "name=again")
     judged = json.loads((again / "metrics.json").read_text())
-    for name in ("test/total_return", "validation/sharpe", "test/num_trades"):
+    again_figures = ("test/total_return", "validation/sharpe", "test/num_trades")
+    for name in (*again_figures, *(f"test/{name}" for name in FIGURES)):
         assert judged[name] == metrics[name], name
 
 

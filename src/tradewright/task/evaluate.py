@@ -50,5 +50,7 @@ class Evaluate(Task):
         if context.fit:
             raise ConfigError("evaluate.folds trains one agent per fold; use task=train, or evaluate=backtest here")
         if isinstance(context, Context):
-            return self.trained.strategy(context.cfg, context.bench)
+            strategy = self.trained.strategy(context.cfg, context.bench)
+            self.evidence.update(self.trained.evidence)
+            return strategy
         return self.trained.load(replace(context, origin=self.trained.origin))

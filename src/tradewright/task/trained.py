@@ -68,6 +68,8 @@ class TrainedRun:
         assert isinstance(loaded, DictConfig)
         self.cfg = loaded
         self.origin: Origin = run_origin(directory, is_current=False)
+        self.evidence: dict[str, object] = {}
+        """What is known of the loaded model besides its positions, by kind of evidence."""
 
     def configured(self, cfg: DictConfig, origin: Origin) -> DictConfig:
         """Return the run's configuration with what the command line changes: whole groups, or single keys of them.
@@ -163,6 +165,7 @@ class TrainedRun:
         if learns_from_labels(context.cfg):
             learner = make_learner(context)
             load_weights(learner.module, self.checkpoint)
+            self.evidence = learner.conclude()
             forecast: Strategy = learner.strategy()
             return forecast
         algorithm = build_algorithm(context)
