@@ -169,7 +169,7 @@ def test_failing_job_does_not_stop_the_later_ones(cli: Callable, spine: dict[str
     answer = cli("-m", "seed=0,1,2")
     message = "the disk is full" if isinstance(error, RunError) else "the job ended itself with exit code 3"
     assert answer.code == 2
-    assert answer.err.splitlines()[-1] == "error: 1 of 3 jobs failed: 1; see log.txt in their directories"
+    assert answer.err.splitlines()[-1].startswith("error: 1 of 3 jobs failed: 1; see log.txt in their directories;")
     assert f"job 1 failed: {message}" in answer.err
     assert [cfg.seed for cfg, _, _ in spine["calls"]] == [0, 1, 2]
     directories = [directory for _, directory, _ in spine["calls"]]
@@ -202,7 +202,7 @@ def test_defect_of_a_job_leaves_its_traceback_in_its_log_and_the_others_run(
     spine["do"] = fail
     answer = cli("-m", "seed=0,1")
     assert answer.code == 2
-    assert answer.err.splitlines()[-1] == "error: 1 of 2 jobs failed: 0; see log.txt in their directories"
+    assert answer.err.splitlines()[-1].startswith("error: 1 of 2 jobs failed: 0; see log.txt in their directories;")
     assert "job 0 failed: ZeroDivisionError: a defect" in answer.err
     assert [cfg.seed for cfg, _, _ in spine["calls"]] == [0, 1]
     log = (spine["calls"][0][1] / "log.txt").read_text()

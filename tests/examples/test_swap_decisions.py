@@ -9,6 +9,7 @@ import pytest
 from swap_cases import random_swap_panel
 from tradewright.data.ranges import Range, Ranges
 from tradewright.errors import DataError
+from tradewright.examples.source import Market
 from tradewright.examples.swap_decisions import SwapDecisions, shares
 from tradewright.examples.swap_prompt import LINES, SwapPrompts, completion, render, write
 from tradewright.features.swap_windows import onchain_table
@@ -58,7 +59,7 @@ def ranges_of(panel, embargo: int = 20) -> Ranges:
 
 @pytest.fixture(scope="module")
 def sets(panel):
-    return SwapDecisions(target=RuleTarget(**RULES), max_samples=300).read(panel, ranges_of(panel))
+    return SwapDecisions(target=RuleTarget(**RULES), max_samples=300).read(Market(panel, ranges_of(panel)))
 
 
 @pytest.mark.row("R24")
@@ -99,7 +100,7 @@ def test_at_most_as_many_samples_as_asked_for_shared_by_the_ranges(panel, sets) 
     assert 290 <= sum(sizes) <= 300
     assert sizes[0] > sizes[1] + sizes[2]
     assert SwapDecisions(target=RuleTarget(**RULES)).max_samples == 1_000
-    everything = SwapDecisions(target=RuleTarget(**RULES), max_samples=10**6).read(panel, ranges_of(panel))
+    everything = SwapDecisions(target=RuleTarget(**RULES), max_samples=10**6).read(Market(panel, ranges_of(panel)))
     assert len(everything.train) == ranges_of(panel).train.stop - 100 + sum(
         SwapPrompts.of(panel).is_defined(slice(0, 100))
     )
@@ -109,13 +110,15 @@ def test_at_most_as_many_samples_as_asked_for_shared_by_the_ranges(panel, sets) 
 def test_sets_are_disjoint_in_time_order_and_the_same_each_time(panel, sets) -> None:
     assert max(one.known_at for one in sets.train) < min(one.known_at for one in sets.validation)
     assert max(one.known_at for one in sets.validation) < min(one.known_at for one in sets.test)
-    again = SwapDecisions(target=RuleTarget(**RULES), max_samples=300).read(panel, ranges_of(panel))
-    other = SwapDecisions(target=RuleTarget(**RULES), max_samples=300, seed=1).read(panel, ranges_of(panel))
+    again = SwapDecisions(target=RuleTarget(**RULES), max_samples=300).read(Market(panel, ranges_of(panel)))
+    other = SwapDecisions(target=RuleTarget(**RULES), max_samples=300, seed=1).read(Market(panel, ranges_of(panel)))
     assert again.fingerprint == sets.fingerprint != other.fingerprint
 
 
 def test_equal_balance_takes_as_many_of_each_to_learn_from_and_judges_naturally(panel, sets) -> None:
-    equal = SwapDecisions(target=RuleTarget(**RULES), max_samples=300, balance="equal").read(panel, ranges_of(panel))
+    equal = SwapDecisions(target=RuleTarget(**RULES), max_samples=300, balance="equal").read(
+        Market(panel, ranges_of(panel))
+    )
     assert list(shares(equal.train).values()) == [pytest.approx(1 / 3)] * 3
     assert [one.id for one in equal.test] == [one.id for one in sets.test]
 
@@ -123,9 +126,9 @@ def test_equal_balance_takes_as_many_of_each_to_learn_from_and_judges_naturally(
 def test_later_bars_change_no_training_example(panel) -> None:
     target = RuleTarget(unit="quantile", **dict.fromkeys(RULES, 0.5))
     made = SwapDecisions(target=target, max_samples=10**6)
-    whole = made.read(panel, ranges_of(panel))
+    whole = made.read(Market(panel, ranges_of(panel)))
     stop = ranges_of(panel).test.start + 40
-    part = made.read(panel.slice(0, stop), replace(ranges_of(panel), test=Range(stop - 40, stop)))
+    part = made.read(Market(panel.slice(0, stop), replace(ranges_of(panel), test=Range(stop - 40, stop))))
     assert [one.completion for one in part.train] == [one.completion for one in whole.train]
     assert [one.prompt for one in part.validation] == [one.prompt for one in whole.validation]
 
@@ -133,7 +136,7 @@ def test_later_bars_change_no_training_example(panel) -> None:
 def test_an_action_that_hardly_occurs_is_told(panel, caplog) -> None:
     never = RuleTarget(rules=["breakout"], momentum=10.0)
     with caplog.at_level(logging.WARNING, logger="tradewright"):
-        SwapDecisions(target=never, max_samples=50).read(panel, ranges_of(panel))
+        SwapDecisions(target=never, max_samples=50).read(Market(panel, ranges_of(panel)))
     assert "0.0 % of the training examples are BUY" in caplog.text
 
 
@@ -149,7 +152,7 @@ def test_a_table_of_another_shape_or_without_a_feature_is_named(panel) -> None:
 def test_a_range_without_a_known_bar_is_named(panel) -> None:
     ranges = Ranges(train=Range(0, 5), validation=Range(10, 20), test=Range(30, 40))
     with pytest.raises(DataError, match="no bar of the train range"):
-        SwapDecisions(target=RuleTarget(**RULES)).read(panel, ranges)
+        SwapDecisions(target=RuleTarget(**RULES)).read(Market(panel, ranges))
 
 
 @pytest.mark.parametrize(
