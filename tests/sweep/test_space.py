@@ -285,10 +285,10 @@ def test_range_is_sampled_up_to_its_last_value_and_not_past_it() -> None:
 def test_glob_is_expanded_by_the_options_of_the_group() -> None:
     """Trap 13."""
     loader = open_hydra().hydra.config_loader
-    (dimension,) = parse_space(["model=glob([!td]*,exclude=[local,m*])"], loader=loader).dimensions
-    assert dimension.texts == ("gru", "lstm")
-    (dimension,) = parse_space([], params={"model": "glob(*,exclude=g*)"}, loader=loader).dimensions
-    assert dimension.texts == ("mlp", "tcn")
+    (dimension,) = parse_space(["report=glob(*)"], loader=loader).dimensions
+    assert dimension.texts == ("html", "markdown", "none")
+    (dimension,) = parse_space([], params={"report": "glob(*,exclude=h*)"}, loader=loader).dimensions
+    assert dimension.texts == ("markdown", "none")
 
 
 def test_settings_of_the_sweep_reach_no_job() -> None:
