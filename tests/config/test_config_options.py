@@ -86,11 +86,29 @@ def _with_its_task(group: str, option: str) -> list[str]:
     return [f"{group}={option}"]
 
 
-def test_every_option_composes_and_passes_the_check(shipped: Composer) -> None:
-    num_passed = 0
+def _rounds() -> Iterator[list[tuple[str, str]]]:
+    """Yield all options: one of each group together where they need nothing else, the others alone."""
+    free: dict[str, list[str]] = {}
     for group, option in OPTIONS:
-        assert _faults_with_what_must_be_given(shipped, _with_its_task(group, option)) == {}, f"{group}={option}"
-        num_passed += 1
+        if _with_its_task(group, option) == [f"{group}={option}"]:
+            free.setdefault(group, []).append(option)
+        else:
+            yield [(group, option)]
+    for number in range(max(map(len, free.values()))):
+        yield [(group, options[number]) for group, options in free.items() if number < len(options)]
+
+
+def test_every_option_composes_and_passes_the_check(shipped: Composer) -> None:
+    """Options of different groups are tried together; where such a round fails, each of them must pass alone."""
+    num_passed = 0
+    for together in _rounds():
+        words = [word for group, option in together for word in _with_its_task(group, option)]
+        if len(together) == 1 or faults(shipped, words):
+            for group, option in together:
+                assert _faults_with_what_must_be_given(shipped, _with_its_task(group, option)) == {}, (
+                    f"{group}={option}"
+                )
+        num_passed += len(together)
     assert num_passed == len(list(CONF.glob("**/*.yaml"))) - 1 > 40  # config.yaml is no option
 
 
@@ -100,14 +118,19 @@ def test_every_option_is_offered_by_its_group(shipped: Composer) -> None:
     assert set(OPTIONS) <= offered
 
 
-def test_every_experiment_composes_passes_the_check_and_carries_its_name(shipped: Composer) -> None:
+DEBUG = sorted(path.stem for path in CONF.glob("debug/*.yaml"))
+
+
+@pytest.mark.parametrize("num_debug", [1, pytest.param(len(DEBUG), marks=pytest.mark.slow)])
+def test_every_experiment_composes_passes_the_check_and_carries_its_name(shipped: Composer, num_debug: int) -> None:
+    """By default with one option of ``debug`` each, in turn."""
     names = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
     assert len(names) > 0
     assert set(names) <= set(shipped.experiments.bodies)
-    for name in names:
+    for place, name in enumerate(names):
         plain = shipped.compose([f"experiment={name}"])
         assert plain.name == name
-        for debug in (path.stem for path in CONF.glob("debug/*.yaml")):
+        for debug in (DEBUG * 2)[place % len(DEBUG) :][:num_debug]:
             found = faults(shipped, [f"experiment={name}", f"debug={debug}"])
             is_without_bars = debug == "overfit" and plain.data.get("split") is None
             assert list(found) == (["data.split: Unused takes no 'split'"] if is_without_bars else []), name

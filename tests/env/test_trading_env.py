@@ -273,7 +273,7 @@ def test_restart_of_nobody_draws_nothing_and_changes_nothing(panel_of, cache) ->
 @pytest.mark.row("N33")
 def test_agents_are_set_on_prices_and_a_reward_without_labels() -> None:
     assert {field.name for field in fields(Stage)} == {"panel", "features", "rows", "rules", "reward"}
-    assert "target" not in compose([])
+    assert compose([]).target._target_ == "tradewright.config.inert.Unused"
 
 
 def test_range_too_short_for_the_window_is_named(panel_of, cache) -> None:

@@ -16,6 +16,7 @@ from leak_corpus_joins import monthly_report, news
 from leak_markets import daily, ewm, filled, intraday, sessions, shifted, trailing, weeks
 from omegaconf import OmegaConf
 
+from swap_cases import random_swap_panel
 from tradewright import paths
 from tradewright.config.build import build
 from tradewright.config.locate import class_attribute
@@ -27,6 +28,7 @@ from tradewright.evaluate.leak_search import Check, find_leaks
 from tradewright.evaluate.leak_split import check_split
 from tradewright.evaluate.leak_worlds import Table
 from tradewright.evaluate.leaks import check_features, check_strategy
+from tradewright.features.onchain import Onchain
 from tradewright.features.price_volume import PriceVolume
 from tradewright.features.technical58 import Technical58
 from tradewright.strategy.momentum import Momentum
@@ -379,5 +381,11 @@ def add_features(name: str, feature_set, market: str) -> None:
     )
 
 
+MARKETS["pool"] = lambda seed: random_swap_panel(700, seed=seed)
+ON_POOLS = {"onchain": Onchain(window=10, windows=[5, 10])}
+
 for (name_, set_), market_ in product(SHIPPED.items(), ("daily", "gappy", "intraday")):
-    add_features(name_, set_, market_)
+    if name_ not in ON_POOLS:
+        add_features(name_, set_, market_)
+for name_, set_ in ON_POOLS.items():
+    add_features(name_, set_, "pool")

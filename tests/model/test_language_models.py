@@ -160,7 +160,8 @@ def test_settings_that_cannot_be_are_refused(values: dict[str, Any], message: st
         TinyLanguageModel(**values)
 
 
-def test_model_that_cannot_be_had_is_told_in_one_line() -> None:
+def test_model_that_cannot_be_had_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # without a network it would try for a minute
     with pytest.raises(ConfigError) as raised:
         LanguageModel(name="microsoft/DialoGPT-medium-of-nobody").load()
     text = str(raised.value)

@@ -1,8 +1,7 @@
 """The patterns that make claims of one sentence: a string of token letters on which they are matched, in order.
 
-What one pattern has used, the next does not see. A number that no pattern ties to an indicator is a claim without
-ground. A claim without a subject speaks of the price; a direction without a span of time is read over ``DEFAULT_SPAN``
-bars.
+What one pattern has used, the next does not see. A number tied to no indicator is a claim without ground. A claim
+without a subject speaks of the price; a direction without a span of time is read over ``DEFAULT_SPAN`` bars.
 """
 
 import math

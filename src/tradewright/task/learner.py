@@ -1,14 +1,16 @@
 """``Learner``: what a training needs to know of what is trained: an agent, a language model or a network on labels."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import lightning
 from omegaconf import DictConfig
 
 from tradewright.config.locate import class_attribute
 from tradewright.evaluate.evidence import Leaks
 from tradewright.task.context import BaseContext
+
+if TYPE_CHECKING:
+    import lightning
 
 
 class Learner(Protocol):
@@ -17,7 +19,7 @@ class Learner(Protocol):
     module: Any
     """A ``LightningModule`` with ``frames`` (the x-axis of every curve), ``max_epochs`` and ``num_processes``."""
 
-    def data(self) -> lightning.LightningDataModule:
+    def data(self) -> "lightning.LightningDataModule":
         """Return what the trainer feeds the module from."""
         ...
 
