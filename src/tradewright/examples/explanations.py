@@ -7,7 +7,7 @@ generated one. The evaluation part is cut once more: its earlier half chooses, i
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ from tradewright.errors import ConfigError, DataError, suggest
 from tradewright.examples.example import Example, ExampleSets, Message, Messages
 from tradewright.examples.json import sets_of
 from tradewright.examples.rows import SPLITS, Row, read_rows, to_row, write_rows
+from tradewright.examples.set_checks import SetChecks
 from tradewright.examples.source import Market
 from tradewright.explain.commentary import (
     MarketState,
@@ -43,31 +44,6 @@ SYSTEM = {
 }
 MIN_MOMENTS = 8
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SetChecks:
-    """What the checks of a data set found.
-
-    Args:
-        num_examples: By split.
-        mix: Examples by kind.
-        actions: Share of each action among the explanations.
-        parsed: Share of the explanations whose text states exactly its label.
-        is_faithful: Share of all answers that pass the fact check; NaN-free, since sets are not empty.
-        missing: Ids of explanations whose decision lacks one of ``NEEDED``, or whose prompt does not give its facts.
-        out_of_range: ``id: indicator`` of values outside the range of the lexicon.
-        warnings: Sentences for reports.
-    """
-
-    num_examples: Mapping[str, int]
-    mix: Mapping[str, int]
-    actions: Mapping[str, float]
-    parsed: float
-    is_faithful: float
-    missing: tuple[str, ...]
-    out_of_range: tuple[str, ...]
-    warnings: tuple[str, ...]
 
 
 class Explanations:

@@ -17,6 +17,7 @@ from tradewright.explain.tokens import Token
 
 DEFAULT_SPAN = 20
 EXPOSURE = ("position", "target")
+_compiled = cache(re.compile)
 
 
 class Grammar:
@@ -394,8 +395,3 @@ class Grammar:
                 self._add(place, place, kind="id", relation=token.text)
             elif kind == "T" and self._subject(place) == UNKNOWN and place not in self.valued:
                 self._add(place, place, kind="vague", reason="is no indicator of a state")
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)

@@ -66,8 +66,8 @@ class Gate:
                 await _refuse(error, noting)
                 return
             await self.app(scope, _replay(body, receive), noting)
-        except Exception:
-            status = 500  # whoever is outside answers it
+        except Exception:  # logged as 500 and raised again: whoever is outside answers it
+            status = 500
             raise
         finally:
             duration_ms = round(1000 * (time.monotonic() - start), 3)

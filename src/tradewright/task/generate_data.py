@@ -6,7 +6,8 @@ from typing import ClassVar
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tradewright.examples.explanations import Explanations, SetChecks, write_sets
+from tradewright.examples.explanations import Explanations, write_sets
+from tradewright.examples.set_checks import SetChecks
 from tradewright.output import write_json
 from tradewright.task.decided import NO_MODEL, decided_run, print_results
 from tradewright.task.trained import TrainedRun
