@@ -20,7 +20,7 @@ from tradewright.explain.decision_log import write_decisions
 from tradewright.explain.grades import grade_text, states_in
 from tradewright.explain.phrases import instructions
 from tradewright.explain.state import State, states_of
-from tradewright.explain.writer import describe
+from tradewright.explain.phrases import describe
 from tradewright.market.positions import Positions
 
 

@@ -19,11 +19,11 @@ from tradewright.model.tokenizer import SAMPLES, load_tokenizer, require_faithfu
 
 @pytest.fixture(scope="module")
 def trained(texts: tuple[str, ...]):
-    return {kind: train_tokenizer(texts, kind=kind, vocabulary=600) for kind in ("line", "byte")}
+    return {kind: train_tokenizer(texts, kind=kind, vocabulary=600) for kind in ("line", "phrase", "byte")}
 
 
 @settings(max_examples=150, deadline=None)
-@given(text=st.text(), kind=st.sampled_from(["line", "byte"]))
+@given(text=st.text(), kind=st.sampled_from(["line", "phrase", "byte"]))
 def test_any_text_comes_back_unchanged(trained, text: str, kind: str) -> None:
     tokenizer = trained[kind]
     ids = tokenizer.encode(text, add_special_tokens=False)
@@ -45,6 +45,15 @@ def test_line_pieces_leave_digits_and_tickers_alone(trained) -> None:
     assert pieces[0] == "QCAlgorithmĠRSI_"  # parts of names are not tickers
 
 
+def test_phrase_pieces_take_values_apart_and_leave_names_whole(trained) -> None:
+    text = "RSI(14): 55.3, neutral; 20-day average: 6,807.20 (close -1.05% below) on 2017-12-04\n"
+    pieces = [p for p, _ in trained["phrase"].backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+    values = ["55", ".3", "6", ",807", ".20", "1", ".05", "2017", "12", "04"]
+    assert [piece for piece in pieces if piece in values] == values
+    assert "(14):Ġ" in pieces
+    assert ",Ġneutral;Ġ20-dayĠaverage:Ġ" in pieces
+
+
 def test_line_tokens_shorten_code(trained, texts: tuple[str, ...]) -> None:
     length = {kind: sum(len(trained[kind].encode(text)) for text in texts) for kind in trained}
     assert length["line"] < 0.75 * length["byte"]
@@ -64,7 +73,7 @@ def test_control_tokens_are_distinct(trained, kind: str) -> None:
 def test_bad_arguments_are_refused(texts: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="vocabulary must be >= 260, was 100"):
         train_tokenizer(texts, kind="line", vocabulary=100)
-    with pytest.raises(ValueError, match="kind must be line or byte, was 'word'"):
+    with pytest.raises(ValueError, match="kind must be line, phrase or byte, was 'word'"):
         train_tokenizer(texts, kind="word", vocabulary=300)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="there are none"):
         train_tokenizer([], kind="line", vocabulary=300)

@@ -27,6 +27,8 @@ PUNCTUATION = ".,:;!?()[]{}\"'*`"
 Float = npt.NDArray[np.float64]
 Grade = Callable[[Example, str], Mapping[str, float]]
 """Figures of one written answer, each averaged over all; NaN where one does not apply."""
+Render = Callable[[Example, str], str]
+"""A written answer as people read it."""
 
 
 class Answerer(Protocol):
@@ -54,10 +56,12 @@ class TextBench:
     Args:
         sets: The examples.
         grade: Grades a written answer; None: the examples bring no grader.
+        render: Gives an answer as people read it; None: as it is.
     """
 
     sets: ExampleSets
     grade: Grade | None = None
+    render: Render | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -73,13 +77,17 @@ class Answered:
 
     Args:
         example: With the answer it should get.
-        text: What was written.
+        drawn: What the model wrote.
         grades: By name.
+        text: The same as people read it.
+        expected: The right answer as people read it.
     """
 
     example: Example
-    text: str
+    drawn: str
     grades: Mapping[str, float]
+    text: str
+    expected: str
 
 
 @dataclass(frozen=True)
@@ -154,8 +162,11 @@ class LanguageEvaluation:
             chosen = np.random.default_rng(self.seed).permutation(len(examples))[: self.num_generated]
             examples = tuple(examples[place] for place in sorted(chosen))
         texts = model.write([one.prompt for one in examples], seed=self.seed) if examples else []
-        grade = bench.grade or _no_grades
-        return tuple(Answered(one, text, dict(grade(one, text))) for one, text in zip(examples, texts, strict=True))
+        grade, render = bench.grade or _no_grades, bench.render or _as_it_is
+        return tuple(
+            Answered(one, drawn, dict(grade(one, drawn)), render(one, drawn), render(one, one.completion))
+            for one, drawn in zip(examples, texts, strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,10 @@ class _Outcome:
 
 def _no_grades(example: Example, text: str) -> Mapping[str, float]:
     return {}
+
+
+def _as_it_is(example: Example, text: str) -> str:
+    return text
 
 
 def _likelihood(model: Answerer, examples: Sequence[Example]) -> dict[str, float]:
@@ -222,7 +237,7 @@ def label_figures(labels: Sequence[str], right_M: npt.NDArray[np.int64], probabi
 def _written(bench: TextBench, answers: Sequence[Answered]) -> dict[str, float]:
     """Return figures of the answers that were written."""
     figures: dict[str, float] = {"num_generated": float(len(answers))}
-    figures["exact_match"] = float(np.mean([one.text.strip() == one.example.completion.strip() for one in answers]))
+    figures["exact_match"] = float(np.mean([one.text.strip() == one.expected.strip() for one in answers]))
     labels = bench.labels
     labelled = [one for one in answers if one.example.label is not None]
     if len(labels) > 1 and labelled:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -28,11 +28,12 @@ from tradewright.explain.commentary import (
 )
 from tradewright.explain.decision_log import read_decisions
 from tradewright.explain.facts import Faithfulness, check
-from tradewright.explain.grades import grade_text, states_in
+from tradewright.explain.grades import grade_text, render, states_in
 from tradewright.explain.lexicon import indicators
-from tradewright.explain.phrases import instructions
+from tradewright.explain.phrases import describe, instructions
+from tradewright.explain.slots import fill
 from tradewright.explain.state import ACTIONS, State, to_json
-from tradewright.explain.writer import describe, explain, seeded
+from tradewright.explain.writer import explain, seeded
 
 TRAIN_FILE, EVAL_FILE = "train_data.json", "eval_data.json"
 KINDS = ("explanation", "commentary")
@@ -59,6 +60,7 @@ class Explanations:
         run: Run directory of the agent whose decisions are handed over in a training; None: the newest in
             ``outputs/default``, which is trained first where there is none.
         edits: JSON or JSONL file of edited examples, which win by id; None: none.
+        figures: ``written`` digit by digit, or ``filled``: answers name them (``{rsi_14}``) and the log fills them in.
         seed: Of samples, words and instructions.
 
     Raises:
@@ -80,6 +82,7 @@ class Explanations:
         decisions: str | None = None,
         run: str | None = None,
         edits: str | None = None,
+        figures: Literal["written", "filled"] = "written",
         seed: int = 0,
     ) -> None:
         if num_samples < 4:
@@ -102,7 +105,7 @@ class Explanations:
         if not 2 <= self.num_train <= num_samples - 2:
             raise ValueError(f"split_ratio must leave 2 samples on either side, was {split_ratio} of {num_samples}")
         self.num_samples, self.balance, self.min_share, self.seed = num_samples, balance, min_share, seed
-        self.split_ratio = split_ratio
+        self.split_ratio, self.has_slots = split_ratio, figures == "filled"
         if decisions is not None and run is not None:
             raise ValueError(f"run must be null where decisions names a log, was {run!r}")
         self.agent_run = run
@@ -126,6 +129,10 @@ class Explanations:
     def grade(self, example: Example, text: str) -> Mapping[str, float]:
         """Grade a written answer by the facts of its decision; see ``explain.grades``."""
         return grade_text(example, text)
+
+    def render(self, example: Example, text: str) -> str:
+        """Return a written answer as people read it; see ``explain.grades``."""
+        return render(example, text)
 
     def sets(self, states: Sequence[State], *, name: str = "explanations", is_synthetic: bool = False) -> ExampleSets:
         """Return the sets.
@@ -155,6 +162,8 @@ class Explanations:
             self._apply_edits(parts, usable, markets)
         left_out = len(states) - len(usable)
         note = "Answers are generated from the decisions and true of them by the fact check, unless people edited them."
+        if self.has_slots:
+            note += " They name their figures; the digits are filled in from the log, not drawn by the model."
         note += f" {left_out:,} decisions of the first bars are left out." if left_out else ""
         found = sets_of(parts, name=name, is_synthetic=is_synthetic, note=note)
         everything = (*found.train, *found.validation, *found.test)
@@ -170,9 +179,9 @@ class Explanations:
         rng = seeded("samples", self.seed, markets[0].id, size)
         found = []
         for state, copy in self._drawn(states, size - num_commentaries, rng):
-            found.append((state.known_at, _explanation(state, copy, self.seed)))
+            found.append((state.known_at, _explanation(state, copy, self.seed, has_slots=self.has_slots)))
         for place, copy in _rounds(len(markets), num_commentaries, rng):
-            found.append((markets[place].known_at, _commentary(markets[place], copy, self.seed)))
+            found.append((markets[place].known_at, _commentary(markets[place], copy, self.seed, has_slots=self.has_slots)))
         return [example for _, example in sorted(found, key=lambda entry: (entry[0], entry[1].id))]
 
     def _drawn(self, states: Sequence[State], size: int, rng: np.random.Generator) -> list[tuple[State, int]]:
@@ -270,13 +279,13 @@ def commentary_prompt(market: MarketState, instruction: str | None = None) -> Me
     return prompt_of("commentary", describe_market(market), instruction or instructions("commentary")[0])
 
 
-def _explanation(state: State, copy: int, seed: int) -> Example:
+def _explanation(state: State, copy: int, seed: int, *, has_slots: bool) -> Example:
     rng = seeded("instruction", state.id, copy, seed)
     instruction = str(rng.choice(instructions("explanation")))
     return Example(
         id=f"{state.id}-explanation-{copy}",
         prompt=explanation_prompt(state, instruction),
-        completion=explain(state, seed * 1_000 + copy),
+        completion=explain(state, seed * 1_000 + copy, has_slots=has_slots),
         known_at=state.known_at,
         label=state.action,
         kind="explanation",
@@ -284,13 +293,13 @@ def _explanation(state: State, copy: int, seed: int) -> Example:
     )
 
 
-def _commentary(market: MarketState, copy: int, seed: int) -> Example:
+def _commentary(market: MarketState, copy: int, seed: int, *, has_slots: bool) -> Example:
     rng = seeded("instruction", market.id, copy, seed)
     instruction = str(rng.choice(instructions("commentary")))
     return Example(
         id=f"{market.id}-commentary-{copy}",
         prompt=commentary_prompt(market, instruction),
-        completion=write_commentary(market, seed * 1_000 + copy),
+        completion=write_commentary(market, seed * 1_000 + copy, has_slots=has_slots),
         known_at=market.known_at,
         kind="commentary",
         facts={"states": [to_json(state) for state in market.states]},
@@ -298,7 +307,8 @@ def _commentary(market: MarketState, copy: int, seed: int) -> Example:
 
 
 def _checked(example: Example) -> Faithfulness:
-    return check(example.completion, states_in(example))
+    states = states_in(example)
+    return check(fill(example.completion, states), states)
 
 
 def _indicator_faults(examples: Sequence[Example]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -327,7 +337,7 @@ def _edited(row: Row, states: Mapping[str, State], markets: Mapping[str, MarketS
     owner, _, rest = example.id.partition("-explanation-")
     if rest and owner in states:
         state = states[owner]
-        found = check(example.completion, state)
+        found = check(fill(example.completion, [state]), state)
         faults = found.faults or (() if found.action_agreement else (f"does not state the action {state.action}",))
         made = replace(example, known_at=state.known_at, label=state.action, kind="explanation")
         made = replace(made, facts={"states": [to_json(state)]})
@@ -339,7 +349,7 @@ def _edited(row: Row, states: Mapping[str, State], markets: Mapping[str, MarketS
                 f"{row.place}: id {example.id!r} belongs to no decision{suggest(owner, known[:2000])[:160]}"
             )
         market = markets[owner]
-        faults = check_commentary(example.completion, market).faults
+        faults = check_commentary(fill(example.completion, market.states), market).faults
         made = replace(example, known_at=market.known_at, label=None, kind="commentary")
         made = replace(made, facts={"states": [to_json(state) for state in market.states]})
     if faults:

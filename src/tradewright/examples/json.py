@@ -16,7 +16,7 @@ from tradewright.errors import DataError
 from tradewright.examples.example import Example, ExampleSets
 from tradewright.examples.rows import SPLITS, Row, read_rows, to_row
 from tradewright.examples.source import Market
-from tradewright.explain.grades import grade_text
+from tradewright.explain.grades import grade_text, render
 
 
 class JsonExamples:
@@ -75,6 +75,10 @@ class JsonExamples:
     def grade(self, example: Example, text: str) -> Mapping[str, float]:
         """Grade a written answer by the facts that its row carries; see ``explain.grades``."""
         return grade_text(example, text)
+
+    def render(self, example: Example, text: str) -> str:
+        """Return a written answer as people read it; see ``explain.grades``."""
+        return render(example, text)
 
     def _cut(self, rows: Sequence[Row]) -> dict[str, list[Example]]:
         timed = [row for row in rows if row.example.known_at is not None]

@@ -16,12 +16,13 @@ from tradewright.explain.commentary import MarketState, describe_market, market_
 from tradewright.explain.facts import Faithfulness, check
 from tradewright.explain.guard import ToolCall, check_symbol, inspect, validate_call
 from tradewright.explain.lexicon import families, title, value_text, words
-from tradewright.explain.phrases import factors_of, values_of
+from tradewright.explain.phrases import describe, factors_of, values_of
 from tradewright.explain.questions import Question, When, read_question
 from tradewright.explain.sheet import Write
 from tradewright.explain.state import ACTIONS, State
 from tradewright.explain.tokens import WEEKDAYS
-from tradewright.explain.writer import choose, clause_of, describe, seeded, sentence
+from tradewright.explain.slots import fill
+from tradewright.explain.writer import choose, clause_of, seeded, sentence
 from tradewright.metrics.drawdown import max_drawdown
 from tradewright.metrics.figures import show
 
@@ -295,7 +296,8 @@ class Chat:
         if self.write is not None:
             prompt = self._prompt(question, template, about)
             for rejected in range(self.num_tries):
-                (text,) = self.write([prompt])
+                (drawn,) = self.write([prompt])
+                text = fill(drawn, states)
                 facts = check(text, states)
                 is_needed = question.intent == "explain"
                 if facts.is_faithful and facts.checked and id in text and (facts.action_agreement or not is_needed):

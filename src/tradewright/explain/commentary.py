@@ -2,7 +2,7 @@
 quarter, trend, momentum, risk, and both sides; true templates, and the same fact check as for explanations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,11 @@ from tradewright.errors import DataError
 from tradewright.explain.claim import Claim
 from tradewright.explain.facts import Faithfulness, check
 from tradewright.explain.lexicon import bar_word, bars_in, indicators, value_text, words
-from tradewright.explain.phrases import Factor, factors_of, values_of
+from tradewright.explain.phrases import Factor, describe, factors_of, values_of
 from tradewright.explain.scores import groups_of
+from tradewright.explain.slots import slots_of
 from tradewright.explain.state import State, state_id
-from tradewright.explain.writer import clause_of, describe, joined, seeded, sentence
+from tradewright.explain.writer import clause_of, joined, seeded, sentence
 
 HORIZONS = (1, 5, 20, 60)
 """Bars of a day, a week, a month and a quarter of trading days."""
@@ -69,22 +70,23 @@ def market_states(states: Sequence[State]) -> tuple[MarketState, ...]:
 
 def describe_market(market: MarketState) -> str:
     """Return what prompts tell of a market: the facts of each instrument, without the decisions."""
-    hidden = ("Action:", "Position:", "Target:", "Confidence:")
-    texts = (describe(state).splitlines() for state in market.states)
-    return "\n\n".join("\n".join(line for line in lines if not line.startswith(hidden)) for lines in texts)
+    return "\n\n".join(describe(state, has_decision=False) for state in market.states)
 
 
-def write_commentary(market: MarketState, seed: int = 0) -> str:
+def write_commentary(market: MarketState, seed: int = 0, *, has_slots: bool = False) -> str:
     """Write one true commentary: horizons from short to long, trend, momentum, risk, and what speaks for and against.
 
     Args:
         market: What was known.
         seed: Another seed gives other words.
+        has_slots: Leave slots in the place of figures, see ``explain.slots``.
     """
     rng = seeded("commentary", market.id, seed)
     parts = [_breadth(market, bars) for bars in HORIZONS] if len(market.states) > 1 else []
-    for state in market.states[:MAX_DETAILED]:
-        parts += _instrument(state, rng, is_named=len(market.states) > 1 or rng.random() < 0.7)
+    for place, state in enumerate(market.states[:MAX_DETAILED], start=1):
+        is_named = len(market.states) > 1 or rng.random() < 0.7
+        values = slots_of(state, rng, place) if has_slots else values_of(state, rng)
+        parts += _instrument(state, values, rng, is_named=is_named)
     return " ".join(sentence(part) for part in parts if part)
 
 
@@ -103,11 +105,11 @@ def _breadth(market: MarketState, bars: int) -> str:
     return f"{sum(value > 0 for value in known)} of {len(known)} instruments rose over {bars} {unit}{'s'[: bars > 1]}"
 
 
-def _instrument(state: State, rng: np.random.Generator, *, is_named: bool) -> list[str]:
-    values = values_of(state, rng)
+def _instrument(
+    state: State, values: Mapping[str, str], rng: np.random.Generator, *, is_named: bool
+) -> list[str]:
     factors = {factor.name: factor for factor in factors_of(state, values)}
-    name = state.symbol if is_named else "the market"
-    parts = [_horizons(state, name, rng)]
+    parts = [_horizons(state, values, values["symbol"] if is_named else "the market", rng)]
     trends = [factors[key] for key in ("trend_50", "trend_200", "averages") if key in factors]
     momenta = [factors[key] for key in ("rsi", "macd") if key in factors]
     picked = [*_draw(trends, 1, rng), *_draw(momenta, 1, rng)]
@@ -122,7 +124,7 @@ def _draw(factors: list[Factor], most: int, rng: np.random.Generator) -> list[Fa
     return [factors[place] for place in rng.permutation(len(factors))[:most]]
 
 
-def _horizons(state: State, name: str, rng: np.random.Generator) -> str:
+def _horizons(state: State, values: Mapping[str, str], name: str, rng: np.random.Generator) -> str:
     """Say how the price moved over every horizon that the state knows."""
     said = []
     for bars in HORIZONS:
@@ -130,11 +132,10 @@ def _horizons(state: State, name: str, rng: np.random.Generator) -> str:
         if value is None or value_text("close", abs(value)) == "0.00":
             continue
         verb = str(rng.choice(("rose", "gained", "climbed") if value > 0 else ("fell", "lost", "dropped")))
-        said.append(f"{verb} {value_text('return_1', abs(value))} {_span(bars, state.timeframe_s, rng)}")
+        said.append(f"{verb} {values[f'return_{bars}_size']} {_span(bars, state.timeframe_s, rng)}")
     if not said:
         return ""
-    head = f"{name} closed at {value_text('close', state.close)}"
-    return f"{head}: it {'; it '.join(said)}"
+    return f"{name} closed at {values['close']}: it {'; it '.join(said)}"
 
 
 def _span(bars: int, timeframe_s: int, rng: np.random.Generator) -> str:

@@ -1,7 +1,8 @@
 """The mechanical fact check: every claim of a text against the state that it is about; no model judges.
 
 A printed number is true where the value rounds to it: within half a step of its last digit, in its unit. Whatever the
-state does not hold - an indicator that is not defined yet, a forecast, a number that belongs to nothing - is a fault.
+state does not hold - an indicator that is not defined yet, a forecast, a number that belongs to nothing, a slot that
+nothing filled - is a fault.
 What the check cannot see: statements in words that the lexicon lacks; ``coverage`` tells how many there are.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 from tradewright.explain.claim import Claim
 from tradewright.explain.claims import parse
 from tradewright.explain.lexicon import SCALES, indicators, value_text, words
+from tradewright.explain.slots import SLOT
 from tradewright.explain.state import State
 from tradewright.explain.tokens import MONTHS, WEEKDAYS
 
@@ -67,8 +69,9 @@ def check(text: str, states: State | Sequence[State]) -> Faithfulness:
     """
     known = {states.symbol: states} if isinstance(states, State) else {state.symbol: state for state in states}
     first = next(iter(known.values()))
-    parsed = parse(text, timeframe_s=first.timeframe_s, symbols=known)
-    checked = tuple(_check(claim, known) for claim in parsed.claims)
+    parsed = parse(SLOT.sub(" ", text), timeframe_s=first.timeframe_s, symbols=known)
+    empty = (Claim(kind="number", text=slot[0], reason="that it names is none of the state's") for slot in SLOT.finditer(text))
+    checked = tuple(_check(claim, known) for claim in (*parsed.claims, *empty))
     faults = tuple(one.fault for one in checked if one.verdict is not True)
     actions = [one for one in checked if one.claim.kind == "action" and not one.claim.is_negated]
     return Faithfulness(

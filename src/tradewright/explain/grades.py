@@ -7,6 +7,7 @@ from tradewright.examples.example import Example
 from tradewright.explain.commentary import MarketState, score_commentary
 from tradewright.explain.facts import check
 from tradewright.explain.scores import score
+from tradewright.explain.slots import fill
 from tradewright.explain.state import State, from_json
 
 
@@ -22,6 +23,11 @@ def states_in(example: Example) -> tuple[State, ...]:
     return tuple(from_json(row, f"example {example.id}") for row in rows)
 
 
+def render(example: Example, text: str) -> str:
+    """Return an answer as people read it: figures that it names are put in where the example carries facts."""
+    return fill(text, states_in(example)) if "states" in example.facts else text
+
+
 def grade_text(example: Example, text: str) -> Mapping[str, float]:
     """Return faithfulness, and the criteria of 1 to 5; nothing where the example carries no facts.
 
@@ -30,6 +36,7 @@ def grade_text(example: Example, text: str) -> Mapping[str, float]:
     if "states" not in example.facts:
         return {}
     states = states_in(example)
+    text = fill(text, states)
     facts = check(text, states)
     grades = {
         "faithful": float(facts.is_faithful and bool(facts.checked)),

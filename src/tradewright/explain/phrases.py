@@ -14,9 +14,9 @@ from tradewright.explain.lexicon import Lean, bar_word, indicators, number_text,
 from tradewright.explain.state import State
 
 PATH = Path(__file__).with_name("phrases.yaml")
-VERBS = {1: ("rose", "gained", "climbed"), -1: ("fell", "lost", "dropped")}
-SIDES = {1: "above", -1: "below"}
-SIGNS = {1: "positive", -1: "negative"}
+VERBS = {1: ("rose", "gained", "climbed"), 0: ("moved",), -1: ("fell", "lost", "dropped")}
+SIDES = {1: "above", 0: "at", -1: "below"}
+SIGNS = {1: "positive", 0: "zero", -1: "negative"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,20 +51,48 @@ def instructions(kind: str) -> Sequence[str]:
     return tuple(phrases()["instructions"][kind])
 
 
+def figures_of(state: State) -> dict[str, str]:
+    """Return the figures and names of a state by placeholder, as texts print them."""
+    figures = {"symbol": state.symbol, "date": state.day}
+    for name, value in _numbers(state).items():
+        figures[name], figures[f"{name}_size"] = value_text(name, value), value_text(name, abs(value))
+        figures[f"{name}_number"] = number_text(value, indicators()[name].decimals)
+    figures["from"], figures["to"] = figures["position"], figures["target"]
+    return figures
+
+
 def values_of(state: State, rng: np.random.Generator) -> dict[str, str]:
-    """Return what fills the placeholders; verbs are drawn."""
-    filled = {"bar": bar_word(state.timeframe_s), "symbol": state.symbol, "date": state.day}
+    """Return what fills the placeholders, words of direction included; verbs are drawn."""
+    filled = {"bar": bar_word(state.timeframe_s), "action": state.action, **figures_of(state)}
     averages = _difference(state, "sma_50", "sma_200")
-    numbers = {name: value for name in indicators() if (value := state.value(name)) is not None}
-    for name, value in {**numbers, **({} if averages is None else {"averages": averages})}.items():
-        side = 1 if value > 0 else -1
+    for name, value in {**_numbers(state), **({} if averages is None else {"averages": averages})}.items():
+        side = int(np.sign(value))
         filled[f"{name}_side"], filled[f"{name}_sign"] = SIDES[side], SIGNS[side]
         filled[f"{name}_verb"] = str(rng.choice(VERBS[side]))
-        if name in numbers:
-            filled[name], filled[f"{name}_size"] = value_text(name, value), value_text(name, abs(value))
-            filled[f"{name}_number"] = number_text(value, indicators()[name].decimals)
-    filled["from"], filled["to"] = filled["position"], filled["target"]
     return filled
+
+
+def _numbers(state: State) -> dict[str, float]:
+    return {name: value for name in indicators() if (value := state.value(name)) is not None}
+
+
+def describe(state: State, *, has_decision: bool = True) -> str:
+    """Return what prompts tell of a state: one line per kind of fact, rounded as explanations quote it.
+
+    Args:
+        state: The decision.
+        has_decision: Whether the first line says what was decided; else only of what and when.
+    """
+    values = values_of(state, np.random.default_rng(0))  # whose verbs no line uses
+    heads = phrases()["sheet_head"]
+    lines = [heads["decision" if has_decision else "market"].format_map(values)]
+    if has_decision and state.confidence is not None:
+        lines[0] += heads["confidence"].format_map(values)
+    for entry in phrases()["sheet"]:
+        if all(name in values for name in entry["needs"]):
+            true = [text for word, text in entry.get("words", {}).items() if words()[word].holds(state)]
+            lines.append(", ".join([entry["text"].format_map(values), *true]))
+    return "\n".join(lines)
 
 
 def factors_of(state: State, values: Mapping[str, str]) -> list[Factor]:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tradewright.explain.lexicon import Lean, indicators, title, value_text
+from tradewright.explain.lexicon import Lean
 from tradewright.explain.phrases import Factor, factors_of, phrases, values_of
+from tradewright.explain.slots import slots_of
 from tradewright.explain.state import State
 
 SHORT, LONG = 2, 6
@@ -27,26 +28,16 @@ def seeded(*parts: object) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
-def describe(state: State) -> str:
-    """Return what prompts tell of a state: one line per fact, rounded as explanations quote it."""
-    lines = [f"Instrument: {state.symbol}", f"Date: {state.day}", f"Action: {state.action}"]
-    for name in indicators():
-        value = state.value(name)
-        if value is not None:
-            unit = " of equity" if name in ("position", "target") else ""
-            lines.append(f"{title(name, state.timeframe_s)}: {value_text(name, value)}{unit}")
-    return "\n".join(lines)
-
-
-def explain(state: State, seed: int = 0) -> str:
+def explain(state: State, seed: int = 0, *, has_slots: bool = False) -> str:
     """Write one explanation.
 
     Args:
         state: The decision.
         seed: Another seed gives other words, order and factors.
+        has_slots: Leave slots in the place of figures, see ``explain.slots``.
     """
     rng = seeded("explain", state.id, seed)
-    values = values_of(state, rng)
+    values = slots_of(state, rng) if has_slots else values_of(state, rng)
     factors = factors_of(state, values)
     wanted = int(rng.integers(SHORT, LONG + 1))
     chosen = choose(factors, wanted, rng)

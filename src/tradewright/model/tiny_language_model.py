@@ -37,7 +37,7 @@ class TinyLanguageModel(LanguageModel):
         heads: Attention heads, >= 1; keys and values have as many.
         feed_forward: Width inside the feed-forward layers, >= 1.
         dropout: Fraction, of the ``gpt2`` architecture; the others have none.
-        tokenizer: ``line`` for code and fixed forms, ``byte`` for prose and for export to GGUF.
+        tokenizer: ``line`` for code and fixed forms, ``phrase`` for prose with figures, ``byte`` for export to GGUF.
         vocabulary: Largest number of tokens, >= 260.
 
     Raises:
@@ -52,7 +52,7 @@ class TinyLanguageModel(LanguageModel):
     heads: int = 6
     feed_forward: int = 512
     dropout: float = 0.0
-    tokenizer: Literal["line", "byte"] = "line"
+    tokenizer: Literal["line", "phrase", "byte"] = "line"
     vocabulary: int = 2048
 
     def __post_init__(self) -> None:

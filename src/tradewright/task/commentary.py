@@ -19,6 +19,7 @@ from tradewright.explain.commentary import (
     score_commentary,
     write_commentary,
 )
+from tradewright.explain.slots import fill
 from tradewright.output import write_text
 from tradewright.task.author import Author, Write, author, refuse_two
 from tradewright.task.decided import decided_run, print_means, results_lines
@@ -89,7 +90,9 @@ class Commentary:
 
     def _texts(self, who: Author, markets: Sequence[MarketState]) -> list[str]:
         texts = who.texts([commentary_prompt(market) for market in markets])
-        return [write_commentary(market, self.seed) for market in markets] if texts is None else texts
+        if texts is None:
+            return [write_commentary(market, self.seed) for market in markets]
+        return [fill(text, market.states) for text, market in zip(texts, markets, strict=True)]
 
 
 def _page(writer: str, scores: Sequence[CommentaryScore], markets: Sequence[MarketState]) -> list[str]:

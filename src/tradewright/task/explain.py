@@ -15,10 +15,12 @@ from tradewright.config.runtime import Runtime
 from tradewright.errors import RunError
 from tradewright.examples.explanations import explanation_prompt
 from tradewright.explain.findings import text_findings
+from tradewright.explain.phrases import describe
 from tradewright.explain.scores import CRITERIA, Gate, Score, gate, score
 from tradewright.explain.sheet import HumanScore, Judged, ask_judge, read_sheet, write_sheet
+from tradewright.explain.slots import fill
 from tradewright.explain.state import State
-from tradewright.explain.writer import describe, explain
+from tradewright.explain.writer import explain
 from tradewright.generate.decoding import Decoding
 from tradewright.output import write_json, write_text
 from tradewright.task.author import Author, Write, author, refuse_two
@@ -130,7 +132,9 @@ class Explain:
 
     def _texts(self, who: Author, states: Sequence[State]) -> list[str]:
         texts = who.texts([explanation_prompt(state) for state in states])
-        return [explain(state, self.seed) for state in states] if texts is None else texts
+        if texts is None:
+            return [explain(state, self.seed) for state in states]
+        return [fill(text, [state]) for text, state in zip(texts, states, strict=True)]
 
     def _grade(
         self, chosen: Sequence[State], texts: Sequence[str], states: Sequence[State], rng: np.random.Generator

@@ -69,15 +69,16 @@ def read_texts(cfg: DictConfig) -> TextBench:
     """Return the examples that a configuration names, and their grader."""
     source = build(cfg.examples, key="examples")
     run = getattr(source, "agent_run", None)
+    render = getattr(source, "render", None)
     if run is None:
-        return TextBench(source.read(None), source.grade)
+        return TextBench(source.read(None), source.grade, render)
     from tradewright.task.decided import decide
 
     trained = TrainedRun(Path(run))
     decided = decide(trained, trained.cfg)
     panel = decided.bench.panel
     sets = source.sets(decided.states, name=f"decisions on {panel.dataset}", is_synthetic=panel.is_synthetic)
-    return TextBench(sets, source.grade)
+    return TextBench(sets, source.grade, render)
 
 
 def judge_texts(context: TextContext, task: Writer) -> TextJudgement:
@@ -95,8 +96,9 @@ def record_texts(
             "id": one.example.id,
             "kind": one.example.kind,
             "prompt": list(one.example.prompt),
-            "expected": one.example.completion,
+            "expected": one.expected,
             "written": one.text,
+            "drawn": one.drawn,
             "grades": dict(one.grades),
         }
         for one in judgement.answers

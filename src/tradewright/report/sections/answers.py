@@ -103,7 +103,7 @@ def answers_grid(answers: Sequence[Answered]) -> tuple[Grid, ...]:
         (
             one.example.id,
             _short(one.example.prompt[-1]["content"]),
-            _short(one.example.completion),
+            _short(one.expected),
             _short(one.text),
             *(show(name, one.grades[name]) if name in one.grades else "" for name in names),
         )
