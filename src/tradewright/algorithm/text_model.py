@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tradewright.algorithm.sft import SFT
+from tradewright.algorithm.fine_tuning import FineTuning
 from tradewright.examples.example import Example, Messages
 from tradewright.generate.decoding import Decoding
 from tradewright.generate.labels import LabelScorer
@@ -23,7 +23,7 @@ class TextModel:
         temperature: What probabilities of labels are calibrated with, > 0; 1: as the model gives them.
     """
 
-    def __init__(self, *, module: SFT, decoding: Decoding, name: str, temperature: float = 1.0) -> None:
+    def __init__(self, *, module: FineTuning, decoding: Decoding, name: str, temperature: float = 1.0) -> None:
         self.module, self.decoding, self.name, self.temperature = module, decoding, name, temperature
 
     def loss(self, examples: Sequence[Example]) -> float:

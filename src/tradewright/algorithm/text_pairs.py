@@ -20,11 +20,13 @@ class TokenPair:
         chosen: Prompt and preferred answer.
         rejected: The same prompt and the other answer.
         number: Its place among all pairs of a run, by which what is known of it beforehand is found.
+        id: Of the example.
     """
 
     chosen: TokenExample
     rejected: TokenExample
     number: int
+    id: str
 
     def __len__(self) -> int:
         return len(self.chosen) + len(self.rejected)
@@ -80,7 +82,7 @@ def tokenise_pairs(
             ids, num_prompt = [without_middle(one, num_prompt, num_left) for one in ids], num_left
             num_truncated += 1
         chosen, rejected = (TokenExample(torch.tensor(one, dtype=torch.int64), num_prompt) for one in ids)
-        kept.append(TokenPair(chosen, rejected, first + len(kept)))
+        kept.append(TokenPair(chosen, rejected, first + len(kept), pair.id))
     if not kept:
         why = f"none of its {len(pairs)} pairs fits into {max_length} tokens" if pairs else "it is empty"
         raise DataError(f"examples: there is no {name} pair to use: {why}")

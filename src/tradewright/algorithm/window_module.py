@@ -139,7 +139,7 @@ class WindowModule(lightning.LightningModule):
         """Score one window."""
         self._validated += self._fitting(self._judge, batch)
 
-    def _fitting(self, score: Callable[[Window], list[Scored]], window: Window) -> list[Scored]:
+    def _fitting(self, score: Callable[[Window], list[Any]], window: Window) -> list[Any]:
         """Return the scores of a window, in smaller micro-batches where memory runs out."""
         while True:
             try:

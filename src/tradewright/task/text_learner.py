@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from tradewright.algorithm.sft import SFT
+from tradewright.algorithm.fine_tuning import FineTuning
 from tradewright.algorithm.sft_data import SFTDataModule
 from tradewright.algorithm.text_model import TextModel
 from tradewright.config.build import build
@@ -40,7 +40,7 @@ class TextLearner:
         context: The run or fold.
     """
 
-    module: SFT
+    module: FineTuning
 
     def __init__(self, context: BaseContext) -> None:
         self.context = context
@@ -83,14 +83,14 @@ class TextLearner:
         model = self._model(self.module, temperature=temperature)
         return {ANSWERS: evaluation.judge(model, TextBench(self.sets))}
 
-    def _judged(self, module: SFT) -> Any:
+    def _judged(self, module: FineTuning) -> Any:
         model = self._model(module)
         if isinstance(self.context, TextContext):
             return model
         scorer = partial(model.probabilities, labels=ACTIONS)
         return build(self.context.cfg.strategy, key="strategy", scorer=scorer, name=self.name)
 
-    def _model(self, module: SFT, temperature: float = 1.0) -> TextModel:
+    def _model(self, module: FineTuning, temperature: float = 1.0) -> TextModel:
         decoding = build(self.context.cfg.generate, key="generate")
         return TextModel(module=module, decoding=decoding, name=self.name, temperature=temperature)
 
