@@ -34,7 +34,9 @@ def pairs_of(num_train: int = 10, num_validation: int = 3, num_test: int = 0) ->
     )  # fmt: skip
 
 
-def dpo_of(model: Any, tokenizer: Any, sets: ExampleSets | None = None, *, max_length: int = 128, **options: Any) -> DPO:
+def dpo_of(
+    model: Any, tokenizer: Any, sets: ExampleSets | None = None, *, max_length: int = 128, **options: Any
+) -> DPO:
     values: dict[str, Any] = {"epochs": 2, "batch_size": 2, "accumulation": 2, "lr": 1e-2, "log_every": 1}
     values |= {"tokens_per_batch": 256} | options
     return DPO(loaded=loaded_of(model, tokenizer, max_length=max_length), sets=sets or pairs_of(), seed=0, **values)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from pair_cases import dpo_of, log_probability, pair_of, paper_loss, pairs_of
+from pair_cases import dpo_of, log_probability, pair_of, pairs_of, paper_loss
 from text_cases import fit, model_of, sets_of, tokenizer_of, trainer_of, with_adapter
 
 from tradewright.algorithm.dpo import DPO

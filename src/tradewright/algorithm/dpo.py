@@ -142,9 +142,7 @@ class DPO(FineTuning):
                 pairs, tokenizer=loaded.tokenizer, max_length=loaded.max_length, overlong=overlong, name=name, first=num
             )
             num += len(items[name])
-        super().__init__(
-            loaded=loaded, items=items, reports=reports, seed=seed, validate=validate, settings=settings
-        )
+        super().__init__(loaded=loaded, items=items, reports=reports, seed=seed, validate=validate, settings=settings)
         self.loss, self.beta, self.label_smoothing, self.sft_weight = loss, beta, label_smoothing, sft_weight
         self.pairs = tuple(pair for found in items.values() for pair in found)
         """Of all sets, by number."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -57,6 +59,8 @@ class FineTuning(WindowModule):
     trains_in_parallel: ClassVar[bool] = False
     unit: ClassVar[str] = "steps"
     """Of the x-axis of every curve: optimizer steps."""
+    learns_from_pairs: ClassVar[bool] = False
+    """Whether an item is a pair of answers, so that what the training changes can be told from where it began."""
     option: ClassVar[str]
     """Name of the option, which is also the key of what the module adds to a checkpoint."""
 
@@ -150,9 +154,7 @@ class FineTuning(WindowModule):
         if self.settings.gradient_checkpointing:
             set_checkpointing(causal_model(self.model), is_on=True)
         peak = self.settings.peak_tflops or peak_tflops(self.device, str(self.trainer.precision))
-        self.meter = self._meter(
-            FlopCount.of(self.model, is_recomputing=self.settings.gradient_checkpointing), peak
-        )
+        self.meter = self._meter(FlopCount.of(self.model, is_recomputing=self.settings.gradient_checkpointing), peak)
         write_json(Path(self.trainer.default_root_dir) / DATA_REPORT, self.data_report)
         for name, counts in self.data_report.items():
             if counts["num_dropped"] or counts["num_truncated"]:
@@ -286,6 +288,10 @@ class FineTuning(WindowModule):
         )
         scored = self._scored(self._score, tokens)
         return float(sum(float(nll) for nll, _ in scored) / sum(number for _, number in scored))
+
+    def margins(self, examples: Sequence[Example]) -> npt.NDArray[np.float64]:
+        """Return by how much the reward of preferred answers is the higher one; empty: there are no rewards here."""
+        return np.empty(0)
 
     def _scored(self, score: Callable[[Window], list[Any]], items: Sequence[Item]) -> list[Any]:
         """Return what a function makes of the windows of items, in evaluation mode."""

@@ -81,9 +81,7 @@ class MicroBatch:
         """Return it on a device."""
         moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.inputs.items()}
         rows_K, targets_K = self.rows_K.to(device), self.targets_K.to(device)
-        return MicroBatch(
-            moved, rows_K, targets_K, self.num_examples, self.num_tokens, self.is_packed, self.counts
-        )
+        return MicroBatch(moved, rows_K, targets_K, self.num_examples, self.num_tokens, self.is_packed, self.counts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.algorithm.fine_tuning import FineTuning
-from tradewright.examples.example import Example, Messages
+from tradewright.examples.example import Example, Messages, Preference
 from tradewright.generate.decoding import Decoding
 from tradewright.generate.labels import LabelScorer
 from tradewright.generate.writer import Writer
@@ -33,6 +33,13 @@ class TextModel:
     def probabilities(self, prompts: Sequence[Messages], labels: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the probability of every label after every prompt, ``[B, L]``."""
         return LabelScorer(self.module.loaded, labels, temperature=self.temperature).probabilities(prompts)
+
+    def margins(self, pairs: Sequence[Preference]) -> npt.NDArray[np.float64]:
+        """Return by how much the implicit reward of the chosen answer is the higher one, ``[P]``.
+
+        Empty where the model was not trained to prefer anything.
+        """
+        return self.module.margins(pairs)
 
     def written(self, prompts: Sequence[Messages], *, seed: int) -> list[Written]:
         """Return one answer per prompt with how it ended."""

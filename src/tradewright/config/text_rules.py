@@ -73,7 +73,9 @@ def examples_are_there(choice: Choice) -> Iterator[Finding]:
 def pairs_are_there(choice: Choice) -> Iterator[Finding]:
     """Refuse preference training on examples that have one answer each."""
     needs_pairs = choice.fact("task", "learns") is True and choice.fact("algorithm", "learns_from_pairs") is True
-    lacks_pairs = choice.fact("examples", "holds_pairs") is not True and choice.fact("examples", "is_unused") is not True
+    lacks_pairs = (
+        choice.fact("examples", "holds_pairs") is not True and choice.fact("examples", "is_unused") is not True
+    )
     if needs_pairs and lacks_pairs:
         fitting = choice.fitting("examples", lambda value: value is True, "holds_pairs")
         message = (

@@ -45,14 +45,10 @@ class Preferences(JsonExamples):
         kind: str = "answer",
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            path=path, time_column=time_column, train=train, validation=validation, kind=kind, name=name
-        )
+        super().__init__(path=path, time_column=time_column, train=train, validation=validation, kind=kind, name=name)
         self.run = run
 
     def _rows(self) -> Sequence[Row]:
         return [
-            row
-            for path in self.paths
-            for row in read_preferences(path, time_column=self.time_column, kind=self.kind)
+            row for path in self.paths for row in read_preferences(path, time_column=self.time_column, kind=self.kind)
         ]

@@ -1,13 +1,18 @@
 """Grades of a written answer by the facts that its example carries, for ``evaluate=language``."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from tradewright.errors import DataError
 from tradewright.examples.example import Example
-from tradewright.explain.commentary import MarketState, score_commentary
+from tradewright.explain import commentary, scores
+from tradewright.explain.commentary import MarketState, check_commentary, score_commentary
 from tradewright.explain.facts import check
 from tradewright.explain.scores import score
 from tradewright.explain.state import State, from_json
+
+CRITERIA = (*scores.CRITERIA, *commentary.CRITERIA)
+"""Of explanations and of commentary, 1 to 5; a text is graded by those of its kind."""
 
 
 def states_in(example: Example) -> tuple[State, ...]:
@@ -40,3 +45,35 @@ def grade_text(example: Example, text: str) -> Mapping[str, float]:
     if example.kind == "commentary":
         return {**grades, **score_commentary(text, MarketState(states)).values}
     return {**grades, "action_agreement": float(facts.action_agreement), **score(text, states[0], ()).values}
+
+
+def grade_of(example: Example, text: str, criteria: Sequence[str] = CRITERIA) -> float:
+    """Return one grade of an answer: the mean of its criteria, 1 to 5; NaN where the example carries no facts.
+
+    Args:
+        example: What is answered.
+        text: The answer.
+        criteria: Those that count; those of another kind of text do not apply.
+
+    Raises:
+        DataError: None of them applies.
+    """
+    grades = grade_text(example, text)
+    if not grades:
+        return math.nan
+    found = [grades[name] for name in criteria if name in grades]
+    if not found:
+        raise DataError(f"example {example.id}: none of {', '.join(criteria)} grades a text of kind {example.kind}")
+    return sum(found) / len(found)
+
+
+def faults_of(example: Example, text: str) -> tuple[str, ...]:
+    """Return what a text says that is not so, or leaves out; empty where the example carries no facts."""
+    if "states" not in example.facts:
+        return ()
+    states = states_in(example)
+    if example.kind == "commentary":
+        return check_commentary(text, MarketState(states)).faults
+    found = check(text, states)
+    missing = () if found.action_agreement else (f"does not state the action {states[0].action}",)
+    return found.faults or missing
