@@ -1,4 +1,4 @@
-"""Preference training: loss and gradient of the paper, one model where there are two, what is measured and warned of."""
+"""Preference training: loss and gradient of the paper with one model where there are two, and what is measured."""
 
 import copy
 import math

@@ -3,9 +3,9 @@
 The reference that the model is held to is the model itself as it is before the first step, adapter included: of a new
 adapter that is the base model to the bit, and it is right as well where the training of an adapter goes on or where an
 initialisation (PiSSA) moves weights into the adapter, for which switching the adapter off would be another model. The
-reference's log-probabilities are computed once, for all pairs, and kept: no second copy of the model is needed, whole or
-adapted, and a step costs one forward pass. They travel in checkpoints (two numbers a pair), so that a resumed training
-continues to the bit; that the base is still the same is checked on some pairs.
+reference's log-probabilities are computed once, for all pairs, and kept: no second copy of the model is needed, whole
+or adapted, and a step costs one forward pass. They travel in checkpoints (two numbers a pair), so that a resumed
+training continues to the bit; that the base is still the same is checked on some pairs.
 
 Dropout is off: with it the model would differ from its own reference before anything is learnt.
 Both answers of a pair are always in one micro-batch; the loss is the mean over the pairs of the window.

@@ -59,7 +59,7 @@ def tokenise_pairs(
         What was kept, in order, and the counts, of pairs; ``longest`` is prompt and answer twice, as they are computed.
 
     Raises:
-        DataError: A pair is too long and ``overlong`` is ``error``, its answers are the same tokens, or nothing is left.
+        DataError: A pair is too long and ``overlong`` is ``error``, its answers are the same tokens, or none is left.
     """
     kept: list[TokenPair] = []
     num_dropped = num_truncated = 0

@@ -2,13 +2,13 @@
 
 A row has ``chosen`` and ``rejected`` and either
 
-* ``prompt``: a text, or a list of messages ``{"role", "content"}``; the answers are texts, or lists of one message of the
-  assistant;
+* ``prompt``: a text, or a list of messages ``{"role", "content"}``; the answers are texts, or lists of one message of
+  the assistant;
 * or no prompt: both answers are whole conversations, which differ in their last message alone;
 
-and optional ``id``, ``known_at`` (ISO, naive UTC), ``label``, ``kind``, ``split`` (train, validation or test), ``facts``
-and ``source`` (who prefers). A row of the test split may be a prompt with one answer, as ``rows.py`` reads it: it is
-judged by what a model answers. Every error names file and row.
+and optional ``id``, ``known_at`` (ISO, naive UTC), ``label``, ``kind``, ``split`` (train, validation or test),
+``facts`` and ``source`` (who prefers). A row of the test split may be a prompt with one answer, as ``rows.py`` reads
+it: it is judged by what a model answers. Every error names file and row.
 """
 
 from collections.abc import Mapping

@@ -20,8 +20,8 @@ class Preferences(JsonExamples):
 
     Args:
         path: A file, or several, JSON, JSONL or Parquet; None: those of ``run``.
-        run: Run directory of the language model whose answers are compared, by ``task=generate_pairs``; None: the newest
-            in ``outputs/trading_llm``, which is trained first where there is none.
+        run: Run directory of the language model whose answers are compared, by ``task=generate_pairs``; None: the
+            newest in ``outputs/trading_llm``, which is trained first where there is none.
         time_column: Key of the time at which everything in the prompt was known.
         train: Fraction of the rows that fit, in (0, 1), where rows name no split.
         validation: Fraction that chooses, in (0, 1); the rest is test.
