@@ -117,6 +117,26 @@ def test_reference_of_a_new_adapter_is_the_base_model(tokenizer: Any, tmp_path: 
     assert torch.equal(disabled, module.reference_P2)
 
 
+def test_reference_of_an_adapter_that_took_weights_over_is_the_whole_model(tokenizer: Any, tmp_path: Path) -> None:
+    """PiSSA moves weights into the adapter, so without it the base is another model than the one that is tuned."""
+    import peft
+
+    base = model_of("qwen2", vocabulary=len(tokenizer))
+    alone = copy.deepcopy(base).eval()
+    config = peft.LoraConfig(r=4, target_modules="all-linear", init_lora_weights="pissa")
+    with peft_calls():
+        module = dpo_of(peft.get_peft_model(base, config), tokenizer)
+    fit(module, trainer_of(tmp_path, max_steps=1, limit_val_batches=0))
+    assert module.reference_P2 is not None
+    pair, known = module.pairs[0], module.reference_P2[0, 0]
+    with torch.no_grad():
+        expected = log_probability(alone, pair.chosen.ids_L, pair.chosen.num_prompt)
+        with module.model.disable_adapter():
+            disabled = module.log_probabilities(module.pairs)[0, 0]
+    assert float(known) == pytest.approx(float(expected), rel=1e-4)
+    assert abs(float(disabled - expected)) > 1.0
+
+
 @pytest.mark.parametrize("options", [
     {"batch_size": 1, "accumulation": 4, "packing": False},
     {"batch_size": 2, "accumulation": 2, "packing": False},

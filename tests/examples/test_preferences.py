@@ -75,7 +75,9 @@ def test_conversations_come_from_parquet_too(tmp_path: Path) -> None:
 
 def test_what_is_written_is_read_back_equal_and_test_rows_may_have_one_answer(tmp_path: Path) -> None:
     pairs = [
-        Preference(id=f"p{n}", prompt=({"role": "user", "content": "Up?"},), completion="a", rejected="b", source="edit")
+        Preference(
+            id=f"p{n}", prompt=({"role": "user", "content": "Up?"},), completion="a", rejected="b", source="edit"
+        )
         for n in range(4)
     ]
     judged = Example(id="t", prompt=({"role": "user", "content": "Up?"},), completion="a", facts={"n": 1})

@@ -196,6 +196,7 @@ def leave(folder: Path, algorithm: str, state: str = "done") -> Path:
     """Leave the run of a language model behind, as far as the search looks."""
     write_text(folder / "config.yaml", f"algorithm:\n  _target_: tradewright.algorithm.{algorithm}\n")
     write_json(folder / "status.json", {"state": state})
+    write_json(folder / "provenance.json", {"data": {"is_synthetic": True}})
     return folder
 
 
@@ -211,14 +212,15 @@ def test_the_newest_model_that_learnt_to_answer_is_compared(tmp_path: Path) -> N
     cfg = with_preferences(compose(["experiment=trading_llm_dpo", f"output_dir={tmp_path / 'outputs'}"]))
     assert cfg.examples.path == str(wanted / "preferences" / "preferences.json")
     assert cfg.examples.run == cfg.model.name == str(wanted)
+    assert cfg.examples.is_synthetic is True
     given = compose(["experiment=trading_llm_dpo", "examples.path=mine.jsonl"])
     assert with_preferences(given) is given
 
 
 def test_training_begins_with_what_a_run_kept_its_adapter_included(tmp_path: Path) -> None:
     import peft
-    from tiny_writers import tiny_folder
 
+    from tiny_writers import tiny_folder
     from tradewright.model.adapters import peft_calls, save_adapter
     from tradewright.model.language_model import LanguageModel
 
@@ -234,3 +236,30 @@ def test_training_begins_with_what_a_run_kept_its_adapter_included(tmp_path: Pat
     found = language_model(compose(["model=local", f"model.name={tmp_path}", "model.max_length=200"]))
     assert (found.name, found.adapter) == (str(tiny_folder()), str(tmp_path / "adapter"))
     assert (found.max_length, found.chat_template) == (200, "chatml")
+
+
+def write_simple_pairs(folder: Path, num: int = 40) -> None:
+    rows = [
+        {"id": f"q{n}", "prompt": f"The price is {n}.", "chosen": "BUY, it is cheap.", "rejected": "SELL, it is dear."}
+        for n in range(num)
+    ]
+    write_text(folder / "pairs.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_pairs_of_ones_own_tune_an_adapter_on_any_folder(
+    command: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tiny_writers import tiny_folder
+
+    write_simple_pairs(tmp_path)
+    words = ("algorithm=dpo", "env=none", "examples=preferences", "examples.path=pairs.jsonl", "model=local")
+    more = ("model.max_length=200", "lora=all_linear", "algorithm.lr=1e-2", "algorithm.epochs=3", SHORT)
+    run = command(*words, f"model.name={tiny_folder()}", *more, "evaluate.num_generated=2", "report=none")
+    metrics = read_json(run / "metrics.json")
+    assert metrics["test/preference_accuracy"] == metrics["test/preference_accuracy_low"] == 1.0
+    assert (run / "adapter" / "adapter_config.json").is_file()
+    assert "Pairs by who preferred: not said 40." in capsys.readouterr().out
+    assert main(("inspect", "examples=preferences", "examples.path=pairs.jsonl")) == 0
+    assert "not -> SELL, it is dear." in capsys.readouterr().out
+    again = command(*words, f"model.name={run}", "model.max_length=200", "algorithm.epochs=1", SHORT, "report=none")
+    assert (again / "adapter" / "adapter_config.json").is_file()

@@ -7,12 +7,19 @@ from what people rated and edited, and anybody else's file will do. Only it know
 to, and it keeps the test part apart: those rows have one answer and are judged once.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
+from tradewright.examples.example import ExampleSets, Preference
 from tradewright.examples.json import JsonExamples
 from tradewright.examples.preference_rows import read_preferences
 from tradewright.examples.rows import Row
+from tradewright.examples.source import Market
+
+WHO = {"check": "the fact check", "edit": "people who corrected", "rating": "people who rated", "file": "not said"}
+"""Sources of ``task=generate_pairs``, and that of rows which name none, for reports."""
 
 
 class Preferences(JsonExamples):
@@ -27,6 +34,7 @@ class Preferences(JsonExamples):
         validation: Fraction that chooses, in (0, 1); the rest is test.
         kind: Of rows that name none.
         name: Of the data set, for reports; None: that of the first file.
+        is_synthetic: Whether the prompts are about generated bars; every report says so.
 
     Raises:
         ValueError: A value is out of range.
@@ -44,9 +52,22 @@ class Preferences(JsonExamples):
         validation: float = 0.1,
         kind: str = "answer",
         name: str | None = None,
+        is_synthetic: bool = False,
     ) -> None:
         super().__init__(path=path, time_column=time_column, train=train, validation=validation, kind=kind, name=name)
-        self.run = run
+        self.run, self.is_synthetic = run, is_synthetic
+
+    def read(self, market: Market | None = None) -> ExampleSets:
+        """Read and cut; the note says who preferred.
+
+        Raises:
+            DataError: A file or row is malformed, only some rows name a split or time, or the sets overlap.
+        """
+        sets = super().read(market)
+        everything = (*sets.train, *sets.validation, *sets.test)
+        sources = Counter(one.source for one in everything if isinstance(one, Preference))
+        told = ", ".join(f"{WHO.get(source, source)} {num:,}" for source, num in sorted(sources.items()))
+        return replace(sets, note=f"Pairs by who preferred: {told}.", is_synthetic=self.is_synthetic)
 
     def _rows(self) -> Sequence[Row]:
         return [

@@ -223,7 +223,12 @@ class GeneratePairs:
         if edits is not None:
             texts = {one.id: (one.example, one.text) for one in answers}
             texts |= {name: (one, one.completion) for name, one in examples.items()}
-            pairs += edited_pairs(read_rows(edits), texts, [one.id for one in bench.sets.test])
+            rows = read_rows(edits)
+            if (
+                self.edits is None
+            ):  # of the run's own edits those of its other parts and of unused decisions have no say
+                rows = [row for row in rows if row.example.id in texts]
+            pairs += edited_pairs(rows, texts, [one.id for one in bench.sets.test])
         if self.ratings is not None:
             scores = read_sheet(self.ratings, [one.id for one in answers])
             pairs += rated_pairs(answers, {one.id: float(np.mean(list(one.values.values()))) for one in scores})

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tradewright.config.locate import class_attribute
 from tradewright.errors import RunError
-from tradewright.output import CONFIG, STATUS, read_json
+from tradewright.output import CONFIG, PROVENANCE, STATUS, read_json
 from tradewright.task.learner import learns_from_text
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ def with_preferences(cfg: DictConfig) -> DictConfig:
     log.info("comparing answers of the language model of %s (examples.run chooses another)", run)
     merged = cfg.copy()
     merged.examples.run, merged.examples.path = str(run), str(_pairs(cfg, run))
+    merged.examples.is_synthetic = read_json(run / PROVENANCE)["data"]["is_synthetic"]
     if merged.model.get("name") is None:
         merged.model.name = str(run)
     return merged
