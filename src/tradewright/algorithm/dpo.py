@@ -38,7 +38,7 @@ from tradewright.model.masked_head import masked_nll_each
 
 NUM_CHECKED = 8
 """Pairs on which the base of a resumed training is compared."""
-RELATIVE, ABSOLUTE = 0.02, 0.05
+RELATIVE, ABSOLUTE = 0.003, 0.05
 """Difference of a log-probability, of itself and in nats, that another device or precision may make."""
 
 
