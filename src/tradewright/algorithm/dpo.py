@@ -22,7 +22,6 @@ from torch import Tensor
 
 from tradewright.algorithm.fine_tuning import FineTuning
 from tradewright.algorithm.fine_tuning_settings import FineTuningSettings, betas_of
-from tradewright.algorithm.flops import FlopCount
 from tradewright.algorithm.preference_loss import LOSSES, PairMeter, PreferenceLoss, measure, preference_loss
 from tradewright.algorithm.schedule import LrSchedule
 from tradewright.algorithm.text_batches import MicroBatch, Window
@@ -81,6 +80,7 @@ class DPO(FineTuning):
 
     option: ClassVar[str] = "dpo"
     learns_from_pairs: ClassVar[bool] = True
+    meter_type = PairMeter
 
     def __init__(
         self,
@@ -157,9 +157,6 @@ class DPO(FineTuning):
         switch_off_dropout(self.model)
         if self.reference_P2 is None:
             self.reference_P2 = self.log_probabilities(self.pairs)
-
-    def _meter(self, flops: FlopCount, peak: float | None) -> PairMeter:
-        return PairMeter(flops, peak)
 
     def _size(self, window: Window) -> int:
         """Return the number of pairs: each counts alike, however long its answers are."""

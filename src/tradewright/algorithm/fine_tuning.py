@@ -61,6 +61,8 @@ class FineTuning(WindowModule):
     """Of the x-axis of every curve: optimizer steps."""
     learns_from_pairs: ClassVar[bool] = False
     """Whether an item is a pair of answers, so that what the training changes can be told from where it began."""
+    meter_type: ClassVar[type[TextMeter]] = TextMeter
+    """What measures the training."""
     option: ClassVar[str]
     """Name of the option, which is also the key of what the module adds to a checkpoint."""
 
@@ -154,7 +156,8 @@ class FineTuning(WindowModule):
         if self.settings.gradient_checkpointing:
             set_checkpointing(causal_model(self.model), is_on=True)
         peak = self.settings.peak_tflops or peak_tflops(self.device, str(self.trainer.precision))
-        self.meter = self._meter(FlopCount.of(self.model, is_recomputing=self.settings.gradient_checkpointing), peak)
+        flops = FlopCount.of(self.model, is_recomputing=self.settings.gradient_checkpointing)
+        self.meter = self.meter_type(flops, peak)
         write_json(Path(self.trainer.default_root_dir) / DATA_REPORT, self.data_report)
         for name, counts in self.data_report.items():
             if counts["num_dropped"] or counts["num_truncated"]:
@@ -162,10 +165,6 @@ class FineTuning(WindowModule):
                     "%s: of %d examples %d were dropped and %d truncated, longer than model.max_length=%d tokens",
                     name, counts["num_examples"], counts["num_dropped"], counts["num_truncated"], counts["limit"],
                 )  # fmt: skip
-
-    def _meter(self, flops: FlopCount, peak: float | None) -> TextMeter:
-        """Return what measures the training."""
-        return TextMeter(flops, peak)
 
     def _warn_of_rounding(self) -> None:
         halves = {one.dtype for one in self.model.parameters() if one.requires_grad} & {torch.float16, torch.bfloat16}
@@ -257,9 +256,9 @@ class FineTuning(WindowModule):
             self.meter.pause()
 
     def on_validation_epoch_end(self) -> None:
-        """Log what the meter makes of the sums, and what ``validate`` finds."""
+        """Log what the kind of meter makes of the sums, and what ``validate`` finds."""
         total = torch.stack([sums for sums, _ in self._validated]).double().sum(dim=0)
-        figures = self.meter.figures(total, sum(number for _, number in self._validated))
+        figures = self.meter_type.figures(total, sum(number for _, number in self._validated))
         if self.validate is not None and not self.trainer.sanity_checking:
             figures |= self.validate(self)
         self.log_dict({f"validation/{name}": value for name, value in figures.items()}, batch_size=1)

@@ -75,7 +75,8 @@ def measure(loss_P: Tensor, logp_P2: Tensor, gain_P2: Tensor, *, beta: float) ->
 class PairMeter(TextMeter):
     """Measures a preference training; what is summed is the vector of ``measure``."""
 
-    def figures(self, nll: Tensor, num_targets: int) -> dict[str, float]:
+    @staticmethod
+    def figures(nll: Tensor, num_targets: int) -> dict[str, float]:
         """Return means per pair by name: accuracy, margin of implicit rewards, log-probabilities and their gains.
 
         Args:

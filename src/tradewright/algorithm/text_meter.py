@@ -73,7 +73,8 @@ class TextMeter:
         self.resume()
         return figures
 
-    def figures(self, nll: Tensor, num_targets: int) -> dict[str, float]:
+    @staticmethod
+    def figures(nll: Tensor, num_targets: int) -> dict[str, float]:
         """Return loss and perplexity per target token.
 
         Args:
