@@ -62,7 +62,9 @@ def test_a_model_is_tuned_to_pairs_of_its_own_answers_and_judged_before_and_afte
         assert len(curves[f"validation/{name}"]["values"]) == 2
     assert curves["train/margin"]["values"][-1] > 0
     assert "throughput/tokens_per_s" in curves
-    assert "Before and after" in (run / "report.md").read_text()
+    report = (run / "report.md").read_text()
+    assert "Before and after" in report
+    assert "Pairs by who preferred: the fact check" in report
     assert "asking the model as it is" in capsys.readouterr().err
     assert (run / "model" / "config.json").is_file()
     assert main(("generate", f"run={run}", "task.prompts=[Why?]", SHORT)) == 0

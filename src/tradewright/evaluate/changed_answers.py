@@ -1,16 +1,18 @@
 """What a training changed in what a language model writes: the same prompts before and after, compared in pairs.
 
-Each prompt is answered by both, so what makes a prompt easy cancels in the difference. Legend: M prompts.
+Each prompt is answered by both, so what makes a prompt easy cancels in the difference. True claims have a control: the
+same text held against the facts of another prompt. A model that learns to say what is mostly true anywhere gains as
+much there as on its own prompts, and has learnt nothing about reading them. Legend: M prompts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tradewright.evaluate.evidence import Interval
 from tradewright.evaluate.intervals import mean_interval
-from tradewright.evaluate.language import Answered
+from tradewright.evaluate.language import Answered, Grade
 
 START = "start"
 """Kind of the evidence that the answers of the untrained model are, and its name among baselines."""
@@ -40,6 +42,32 @@ class Change:
     def is_beyond_chance(self) -> bool:
         """Whether the interval of the change excludes 0."""
         return self.change.low > 0 or self.change.high < 0
+
+
+TRUE = "claim_precision"
+ELSEWHERE = "claim_precision_elsewhere"
+"""True claims of answers, held against the facts of their own prompt, and of another one of the same kind."""
+
+
+def with_control(answers: Sequence[Answered], grade: Grade | None) -> tuple[Answered, ...]:
+    """Return answers with ``ELSEWHERE`` beside ``TRUE``, where they have it and their kind has another prompt.
+
+    Args:
+        answers: In the order of their prompts; each is held against the prompt half of its kind further on.
+        grade: Of the examples.
+    """
+    places: dict[str, list[int]] = {}
+    for place, one in enumerate(answers):
+        if TRUE in one.grades:
+            places.setdefault(one.example.kind, []).append(place)
+    found = list(answers)
+    for group in places.values():
+        for number, place in enumerate(group if grade is not None and len(group) > 1 else ()):
+            one, other = answers[place], answers[group[(number + len(group) // 2) % len(group)]]
+            assert grade is not None
+            value = grade(other.example, one.text)[TRUE]
+            found[place] = replace(one, grades={**one.grades, ELSEWHERE: value})
+    return tuple(found)
 
 
 def find_changes(

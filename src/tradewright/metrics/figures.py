@@ -129,6 +129,7 @@ ANSWERED: dict[str, Figure] = {
     "preference_accuracy_high": Figure("Pairs whose chosen answer gained more, upper bound", "fraction", 1),
     "faithful": Figure("Wholly faithful answers", "fraction", 1, short="Faithful"),
     "claim_precision": Figure("True claims", "fraction", 1),
+    "claim_precision_elsewhere": Figure("True claims of another prompt's facts", "fraction", short="True elsewhere"),
     "action_agreement": Figure("Answers that state the right action", "fraction", 1, short="Action right"),
     "characters": Figure("Length of an answer, characters", "count", short="Length"),
 }

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from omegaconf import DictConfig
 
 from tradewright.config.build import build
-from tradewright.evaluate.changed_answers import START, change_metrics, find_changes
+from tradewright.evaluate.changed_answers import START, change_metrics, find_changes, with_control
 from tradewright.evaluate.language import Answerer, LanguageEvaluation, TextBench, TextJudgement
 from tradewright.examples.example import ExampleSets
 from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_curves, write_json, write_manifest, write_text
@@ -90,8 +90,8 @@ def judge_texts(context: TextContext, task: Writer) -> TextJudgement:
     if not isinstance(start, tuple) or not start:
         return judgement
     changes = find_changes(
-        start,
-        judgement.answers,
+        with_control(start, context.bench.grade),
+        with_control(judgement.answers, context.bench.grade),
         num_resamples=evaluation.num_resamples,
         confidence=evaluation.confidence,
         seed=evaluation.seed,
