@@ -56,6 +56,11 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "perplexity stays high": (curves_of(falling(), [2.0, 1.9, 1.85]), ["high_perplexity"]),
     "perplexity is high in the first epochs": (curves_of(falling(), [2.0, 1.9]), []),
     "memory nearly full": (curves_of(falling(), memory_fraction=(STEPS, [0.4, 0.95] * 30)), ["memory_near_limit"]),
+    "preferred answers lose": (
+        curves_of(falling(), train_chosen_gain=(STEPS, np.linspace(0, -6, NUM_POINTS))),
+        ["chosen_less_likely"],
+    ),
+    "preferred answers keep": (curves_of(falling(), train_chosen_gain=(STEPS, np.linspace(-0.8, 1, NUM_POINTS))), []),
     "out of memory": (curves_of(falling(), train_micro_batch=(STEPS, [8.0] * 20 + [2.0] * 40)), ["out_of_memory"]),
 }
 
@@ -99,7 +104,7 @@ class Run:
         validated = dict(zip(*curves["validation/loss"], strict=True))
         for number, step in enumerate(STEPS):
             self.module.frames = self.module.logged_at = step
-            for name in ("train/loss", "train/micro_batch", "memory/fraction"):
+            for name in (name for name in curves if not name.startswith("validation/")):
                 self.trainer.callback_metrics[name] = torch.tensor(curves[name][1][number])
             self.callback.on_train_batch_end(self.trainer, self.module, None, None, number)
             if step in validated:

@@ -79,6 +79,8 @@ def _with_its_task(group: str, option: str) -> list[str]:
         return ["experiment=rook", "strategy=language_model"]
     if (group, option) in OF_ANSWERS or option.startswith("sft") or _is_language_model(group, option):
         return ["experiment=trading_llm", f"{group}={option}"]
+    if group == "algorithm" and option.startswith("dpo"):
+        return ["experiment=trading_llm_dpo", f"algorithm={option}"]
     if (group, option) in (("algorithm", "multitask"), ("strategy", "forecast")):
         return ["algorithm=multitask", "strategy=forecast"]
     if group == "strategy" and option != "policy":

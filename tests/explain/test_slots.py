@@ -84,6 +84,7 @@ def test_examples_that_name_their_figures_are_true_and_graded_filled(states: tup
         grades = grade_text(example, example.completion)
         assert grades == grade_text(example, shown)
         assert grades["faithful"] == 1
+        assert source.stated(example, example.completion) == example.label
         false = example.completion.replace("above", "below").replace("holds", "sells").replace("rose", "fell")
         if false != example.completion:
             assert grade_text(example, false)["faithful"] == 0

@@ -10,8 +10,8 @@ Legend: B rows, L tokens of a row, K targets, S packed sequences.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,7 +21,28 @@ from tradewright.algorithm.text_examples import TokenExample
 ORDER_STREAM = 3
 SEED_STRIDE, EPOCH_STRIDE = 1_000, 1_000_003
 """The order of an epoch is seeded with ``(seed * SEED_STRIDE + ORDER_STREAM) * EPOCH_STRIDE + epoch``."""
-Window = tuple[TokenExample, ...]
+
+
+class Item(Protocol):
+    """What an order and a layout are of: one example, or a pair of answers that stay together."""
+
+    def __len__(self) -> int:
+        """Tokens."""
+        ...
+
+    @property
+    def num_targets(self) -> int:
+        """Tokens that are learnt."""
+        ...
+
+    @property
+    def sequences(self) -> tuple[TokenExample, ...]:
+        """What is laid out of it, in order."""
+        ...
+
+
+Window = tuple[Any, ...]
+"""Items of one optimizer step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +53,10 @@ class MicroBatch:
         inputs: Keywords of the model's backbone.
         rows_K: Positions in ``[B * L]`` that predict a target.
         targets_K: What they should predict.
-        num_examples: Examples in it.
+        num_examples: Items in it: examples, or pairs.
         num_tokens: Tokens of its examples, without padding.
         is_packed: The model must attend within sequences.
+        counts: Targets of each sequence, in the order of ``rows_K``.
     """
 
     inputs: dict[str, Any]
@@ -43,6 +65,7 @@ class MicroBatch:
     num_examples: int
     num_tokens: int
     is_packed: bool
+    counts: tuple[int, ...]
 
     @property
     def num_targets(self) -> int:
@@ -58,7 +81,7 @@ class MicroBatch:
         """Return it on a device."""
         moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.inputs.items()}
         rows_K, targets_K = self.rows_K.to(device), self.targets_K.to(device)
-        return MicroBatch(moved, rows_K, targets_K, self.num_examples, self.num_tokens, self.is_packed)
+        return MicroBatch(moved, rows_K, targets_K, self.num_examples, self.num_tokens, self.is_packed, self.counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +98,12 @@ class Layout:
     batch_size: int
     tokens: int | None = None
 
-    def split(self, window: Sequence[TokenExample]) -> list[Window]:
+    def split(self, window: Sequence[Item]) -> list[Window]:
         """Return the examples of each micro-batch: neighbours in length, or packs filled first fit, longest first."""
         ordered = sorted(window, key=len, reverse=True)
         if self.tokens is None:
             return [tuple(ordered[i : i + self.batch_size]) for i in range(0, len(ordered), self.batch_size)]
-        packs: list[tuple[int, list[TokenExample]]] = []
+        packs: list[tuple[int, list[Item]]] = []
         for one in ordered:
             for number, (used, pack) in enumerate(packs):
                 if used + len(one) <= self.tokens:
@@ -90,11 +113,13 @@ class Layout:
                 packs.append((len(one), [one]))
         return [tuple(pack) for _, pack in packs]
 
-    def lay_out(self, examples: Sequence[TokenExample]) -> MicroBatch:
+    def lay_out(self, items: Sequence[Item]) -> MicroBatch:
         """Return one micro-batch."""
-        return pad(examples, self.pad_id) if self.tokens is None else pack(examples)
+        examples = [sequence for one in items for sequence in one.sequences]
+        batch = pad(examples, self.pad_id) if self.tokens is None else pack(examples)
+        return batch if len(items) == len(examples) else replace(batch, num_examples=len(items))
 
-    def halved(self, window: Sequence[TokenExample]) -> "Layout | None":
+    def halved(self, window: Sequence[Item]) -> "Layout | None":
         """Return a layout whose largest micro-batch of ``window`` has half the examples or tokens; None at one example.
 
         The window stays what it is, so twice as many micro-batches make the same gradient.
@@ -146,7 +171,8 @@ def _micro_batch(
     ]
     targets = [one.ids_L[one.num_prompt :] for one in examples]
     num_tokens = sum(map(len, examples))
-    return MicroBatch(inputs, torch.cat(rows), torch.cat(targets), len(examples), num_tokens, is_packed)
+    counts = tuple(map(len, targets))
+    return MicroBatch(inputs, torch.cat(rows), torch.cat(targets), len(examples), num_tokens, is_packed, counts)
 
 
 class TrainingWindows:
@@ -159,7 +185,7 @@ class TrainingWindows:
         seed: Of the order.
     """
 
-    def __init__(self, examples: Sequence[TokenExample], *, window_size: int, bucket_windows: int, seed: int) -> None:
+    def __init__(self, examples: Sequence[Item], *, window_size: int, bucket_windows: int, seed: int) -> None:
         self.examples, self.window_size, self.bucket_windows, self.seed = examples, window_size, bucket_windows, seed
         self.epoch = 0
         self.num_fetched = 0
@@ -212,7 +238,7 @@ class FixedWindows:
         window_size: Examples per window.
     """
 
-    def __init__(self, examples: Sequence[TokenExample], *, window_size: int) -> None:
+    def __init__(self, examples: Sequence[Item], *, window_size: int) -> None:
         self.examples, self.window_size = sorted(examples, key=len), window_size
 
     def __len__(self) -> int:

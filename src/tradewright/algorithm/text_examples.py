@@ -42,6 +42,11 @@ class TokenExample:
         """Tokens that are learnt."""
         return len(self) - self.num_prompt
 
+    @property
+    def sequences(self) -> tuple["TokenExample", ...]:
+        """What is laid out of it: itself."""
+        return (self,)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LengthReport:
@@ -111,7 +116,7 @@ def tokenise(
             if overlong == "drop" or num_left < min(LEAST_PROMPT, num_prompt):
                 num_dropped += 1
                 continue
-            ids, num_prompt = _without_middle(ids, num_prompt, num_left), num_left
+            ids, num_prompt = without_middle(ids, num_prompt, num_left), num_left
             num_truncated += 1
         kept.append(TokenExample(torch.tensor(ids, dtype=torch.int64), 1 if train_on_prompt else num_prompt))
     if not kept:
@@ -129,7 +134,7 @@ def tokenise(
     )
 
 
-def _without_middle(ids: Sequence[int], num_prompt: int, num_left: int) -> list[int]:
+def without_middle(ids: Sequence[int], num_prompt: int, num_left: int) -> list[int]:
     """Cut the middle out of the prompt; its ends hold the instruction and the question."""
     head = num_left // 2
     return [*ids[:head], *ids[num_prompt - (num_left - head) :]]

@@ -28,6 +28,7 @@ class TextMeter:
     peak_tflops: float | None
     clock: Callable[[], float] = time.monotonic
     nll: Tensor | None = None
+    """Summed over what was added: a scalar, or a vector of what a kind of training measures."""
     num_targets: int = 0
     num_tokens: int = 0
     _timed: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
@@ -55,10 +56,10 @@ class TextMeter:
     def point(self, device: torch.device) -> dict[str, float]:
         """Return the figures since the last point, and start anew."""
         assert self.nll is not None, "points follow steps"
-        loss = float(self.nll) / self.num_targets
         self.pause()
         seconds, tokens, targets = self._timed
-        figures = {"train/loss": loss, "train/perplexity": perplexity(loss), **memory(device)}
+        found = self.figures(self.nll, self.num_targets)
+        figures = {**{f"train/{name}": value for name, value in found.items()}, **memory(device)}
         if seconds > 0:
             figures["throughput/tokens_per_s"] = tokens / seconds
             figures["throughput/target_tokens_per_s"] = targets / seconds
@@ -71,6 +72,17 @@ class TextMeter:
         self.nll, self.num_targets, self.num_tokens, self._timed = None, 0, 0, [0.0, 0.0, 0.0]
         self.resume()
         return figures
+
+    @staticmethod
+    def figures(nll: Tensor, num_targets: int) -> dict[str, float]:
+        """Return loss and perplexity per target token.
+
+        Args:
+            nll: Summed.
+            num_targets: How many.
+        """
+        loss = float(nll) / num_targets
+        return {"loss": loss, "perplexity": perplexity(loss)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums so far, for a checkpoint between two points; speeds start anew."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tradewright.algorithm.sft import SFT
-from tradewright.examples.example import Example, Messages
+from tradewright.algorithm.fine_tuning import FineTuning
+from tradewright.examples.example import Example, Messages, Preference
 from tradewright.generate.decoding import Decoding
 from tradewright.generate.labels import LabelScorer
 from tradewright.generate.writer import Writer
@@ -23,7 +23,7 @@ class TextModel:
         temperature: What probabilities of labels are calibrated with, > 0; 1: as the model gives them.
     """
 
-    def __init__(self, *, module: SFT, decoding: Decoding, name: str, temperature: float = 1.0) -> None:
+    def __init__(self, *, module: FineTuning, decoding: Decoding, name: str, temperature: float = 1.0) -> None:
         self.module, self.decoding, self.name, self.temperature = module, decoding, name, temperature
 
     def loss(self, examples: Sequence[Example]) -> float:
@@ -33,6 +33,13 @@ class TextModel:
     def probabilities(self, prompts: Sequence[Messages], labels: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the probability of every label after every prompt, ``[B, L]``."""
         return LabelScorer(self.module.loaded, labels, temperature=self.temperature).probabilities(prompts)
+
+    def margins(self, pairs: Sequence[Preference]) -> npt.NDArray[np.float64]:
+        """Return by how much the implicit reward of the chosen answer is the higher one, ``[P]``.
+
+        Empty where the model was not trained to prefer anything.
+        """
+        return self.module.margins(pairs)
 
     def written(self, prompts: Sequence[Messages], *, seed: int) -> list[Written]:
         """Return one answer per prompt with how it ended."""

@@ -7,6 +7,7 @@ the gradient does too.
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,6 +24,9 @@ from tradewright.model.masked_head import causal_model, masked_nll
 from tradewright.model.varlen_attention import packed_attention
 
 log = logging.getLogger(__name__)
+
+Scored = tuple[Tensor, int]
+"""Sums of a micro-batch, and of how many targets or items."""
 
 
 class WindowModule(lightning.LightningModule):
@@ -42,11 +46,11 @@ class WindowModule(lightning.LightningModule):
         self.model, self.head_chunk = model, head_chunk
         self.layout = layout
         """How windows are laid out now; running out of memory halves it."""
-        self._validated: list[tuple[Tensor, int]] = []
-        """Summed NLL and targets of every micro-batch of the running validation."""
+        self._validated: list[Scored] = []
+        """What ``_judge`` returned of the running validation: sums and counts."""
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
-        """Compute the gradient of one window; return its mean negative log-likelihood per target, detached."""
+        """Compute the gradient of one window; return its loss, detached."""
         drawn = random_state.capture_torch(self.device)
         while True:
             try:
@@ -58,20 +62,29 @@ class WindowModule(lightning.LightningModule):
             self._halve(batch)  # outside of the handler, whose traceback keeps the activations alive
 
     def _learn(self, window: Window) -> Tensor:
-        """Run the micro-batches forward and backward; ``loss = sum of NLL / target tokens of the window``."""
+        """Run the micro-batches forward and backward; ``loss = sum over micro-batches / size of the window``."""
         self.zero_grad(set_to_none=True)
-        num_targets = sum(one.num_targets for one in window)
-        done: list[tuple[MicroBatch, Tensor]] = []
+        size = self._size(window)
+        done: list[tuple[MicroBatch, Tensor, Tensor]] = []
         with self._attending():
             for part in self.layout.split(window):
                 batch = self.layout.lay_out(part).to(self.device)
-                nll = self._nll(batch)
+                loss, sums = self._summed(batch, part)
                 with torch.autocast(self.device.type, enabled=False):
-                    self.trainer.strategy.backward(nll / num_targets, None)
-                done.append((batch, nll.detach()))
-        for batch, nll in done:
-            self.meter.add(batch, nll)
-        return torch.stack([nll for _, nll in done]).sum() / num_targets
+                    self.trainer.strategy.backward(loss / size, None)
+                done.append((batch, loss.detach(), sums))
+        for batch, _, sums in done:
+            self.meter.add(batch, sums)
+        return torch.stack([loss for _, loss, _ in done]).sum() / size
+
+    def _size(self, window: Window) -> int:
+        """Return what the summed loss of a window is divided by: its target tokens."""
+        return sum(one.num_targets for one in window)
+
+    def _summed(self, batch: MicroBatch, part: Window) -> tuple[Tensor, Tensor]:
+        """Return the summed loss of a micro-batch, and what is measured of it, detached: the same sum."""
+        nll = self._nll(batch)
+        return nll, nll.detach()
 
     def _attending(self) -> Any:
         """Return the context in which layers keep packed sequences apart, also when they are computed again."""
@@ -124,16 +137,24 @@ class WindowModule(lightning.LightningModule):
 
     def validation_step(self, batch: Window, batch_idx: int) -> None:
         """Score one window."""
+        self._validated += self._fitting(self._judge, batch)
+
+    def _fitting(self, score: Callable[[Window], list[Any]], window: Window) -> list[Any]:
+        """Return the scores of a window, in smaller micro-batches where memory runs out."""
         while True:
             try:
-                self._validated += self._score(batch)
-                return
+                return score(window)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-            self._halve(batch)
+            self._halve(window)
 
-    def _score(self, window: Window) -> list[tuple[Tensor, int]]:
+    def _judge(self, window: Window) -> list[Scored]:
+        """Return what validation sums up: the negative log-likelihood of the targets."""
+        return self._score(window)
+
+    def _score(self, window: Window) -> list[Scored]:
+        """Return summed negative log-likelihood and number of the targets of each micro-batch."""
         scored = []
         with self._attending():
             for part in self.layout.split(window):

@@ -27,6 +27,9 @@ DIVERGENCE = 0.02
 HIGH_PERPLEXITY = 5.0
 """After several epochs 1.5 to 3 is expected (acceptance row T19)."""
 FULL_MEMORY = 0.9
+LOST_NATS = 1.0
+"""Fall of the log-probability of whole preferred answers, since the start of a preference training, that is told: they
+are less than 1/e as likely as they were."""
 
 Curve = tuple[Sequence[float], Sequence[float]]
 
@@ -54,7 +57,7 @@ def training_findings(curves: Mapping[str, Any]) -> list[Finding]:
     Args:
         curves: ``{name: (steps, values)}``, or as ``curves.json`` has them: ``{name: {"steps": .., "values": ..}}``.
     """
-    rules = (_loss, _overfitting, _perplexity, _memory, _out_of_memory)
+    rules = (_loss, _overfitting, _perplexity, _chosen_lost, _memory, _out_of_memory)
     known = {name: _pair(curve) for name, curve in curves.items()}
     return [finding for rule in rules if (finding := rule(known)) is not None]
 
@@ -132,6 +135,22 @@ def _perplexity(curves: Mapping[str, Curve]) -> Finding | None:
         message=f"the validation perplexity is {values[-1]:.3g} after {len(values)} validations, above"
         f" {HIGH_PERPLEXITY:g}",
         advice="train longer, raise algorithm.lr, or choose a larger model or one that knows the subject",
+        step=int(steps[-1]),
+    )
+
+
+def _chosen_lost(curves: Mapping[str, Curve]) -> Finding | None:
+    """Preferred answers become less likely: the loss asks only that others become so even more."""
+    steps, values = curves.get("train/chosen_gain", ((), ()))
+    if len(values) < LEAST_POINTS:
+        return None
+    gain = float(np.array_split(np.asarray(values, float), 4)[-1].mean())
+    if not gain < -LOST_NATS:
+        return None
+    return Finding(
+        name="chosen_less_likely",
+        message=f"preferred answers lost {-gain:.3g} nats of log-probability since the start",
+        advice="set algorithm.sft_weight=1, lower algorithm.lr or algorithm.epochs, or raise algorithm.beta",
         step=int(steps[-1]),
     )
 

@@ -70,6 +70,21 @@ def examples_are_there(choice: Choice) -> Iterator[Finding]:
         yield Finding(message + advise([f"examples={option}" for option in options]), is_misfit=True)
 
 
+def pairs_are_there(choice: Choice) -> Iterator[Finding]:
+    """Refuse preference training on examples that have one answer each."""
+    needs_pairs = choice.fact("task", "learns") is True and choice.fact("algorithm", "learns_from_pairs") is True
+    lacks_pairs = (
+        choice.fact("examples", "holds_pairs") is not True and choice.fact("examples", "is_unused") is not True
+    )
+    if needs_pairs and lacks_pairs:
+        fitting = choice.fitting("examples", lambda value: value is True, "holds_pairs")
+        message = (
+            f"{choice.named('examples')} has one answer per prompt; {choice.named('algorithm')} learns from pairs of a"
+            " chosen and a rejected one."
+        )
+        yield Finding(message + advise(fitting), is_misfit=True)
+
+
 def judge_and_strategy_fit_what_is_trained(choice: Choice) -> Iterator[Finding]:
     """Refuse an agent's policy for a language model, and a language model's strategy or judge for an agent."""
     if choice.fact("task", "learns") is not True or choice.fact("strategy", "is_learned") is not True:
@@ -103,5 +118,6 @@ TEXT_RULES: tuple[Callable[[Choice], Iterator[Finding]], ...] = (
     adapter_fits_model,
     model_fits_algorithm,
     examples_are_there,
+    pairs_are_there,
     judge_and_strategy_fit_what_is_trained,
 )

@@ -11,15 +11,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tradewright.errors import DataError
 from tradewright.evaluate.intervals import mean_interval
-from tradewright.examples.example import Example, ExampleSets, Messages
+from tradewright.examples.example import Example, ExampleSets, Messages, Preference
 from tradewright.metrics.calibration import calibrate
+
+if TYPE_CHECKING:
+    from tradewright.evaluate.changed_answers import Change
 
 ANSWERS = "answers"
 """Kind of the evidence that a judgement of answers is where positions are judged too."""
@@ -29,6 +32,8 @@ Grade = Callable[[Example, str], Mapping[str, float]]
 """Figures of one written answer, each averaged over all; NaN where one does not apply."""
 Render = Callable[[Example, str], str]
 """A written answer as people read it."""
+Read = Callable[[Example, str], str | None]
+"""The label that a written answer states; None: none can be read."""
 
 
 class Answerer(Protocol):
@@ -48,6 +53,10 @@ class Answerer(Protocol):
         """Return one answer per prompt."""
         ...
 
+    def margins(self, pairs: Sequence[Preference]) -> Float:
+        """Return by how much the reward of the chosen answer is the higher one, ``[M]``; empty without rewards."""
+        ...
+
 
 @dataclass(frozen=True)
 class TextBench:
@@ -57,11 +66,13 @@ class TextBench:
         sets: The examples.
         grade: Grades a written answer; None: the examples bring no grader.
         render: Gives an answer as people read it; None: as it is.
+        read: Reads the label of an answer; None: its first word, or the only label that it holds.
     """
 
     sets: ExampleSets
     grade: Grade | None = None
     render: Render | None = None
+    read: Read | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -99,6 +110,8 @@ class TextJudgement:
     answers: tuple[Answered, ...]
     confusion: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Test examples by (right label, most probable label)."""
+    changes: "tuple[Change, ...]" = ()
+    """What a training that began with a trained model changed in what it writes."""
 
 
 class LanguageEvaluation:
@@ -149,14 +162,28 @@ class LanguageEvaluation:
         if outcome is not None:
             interval = mean_interval(outcome.is_right_M, self.num_resamples, self.confidence, self.seed)
             figures |= {**outcome.figures, "accuracy_low": interval.low, "accuracy_high": interval.high}
-        answers = self._answers(model, bench)
+        figures |= self._preferred(model, bench)
+        answers = self.answers(model, bench)
         figures |= _written(bench, answers) if answers else {}
         metrics = {f"validation/{name}": value for name, value in chosen_by.items()}
         metrics |= {f"test/{name}": value for name, value in figures.items()}
         return TextJudgement(model.name, metrics, answers, outcome.confusion if outcome else {})
 
-    def _answers(self, model: Answerer, bench: TextBench) -> tuple[Answered, ...]:
-        """Let the model write, for some of the test prompts."""
+    def _preferred(self, model: Answerer, bench: TextBench) -> dict[str, float]:
+        """Return how many pairs of the test set a model that was trained to prefer gets right."""
+        pairs = [one for one in bench.sets.test if isinstance(one, Preference)]
+        margin_M = model.margins(pairs) if pairs else np.empty(0)
+        if not len(margin_M):
+            return {}
+        interval = mean_interval((margin_M > 0).astype(np.float64), self.num_resamples, self.confidence, self.seed)
+        return {
+            "preference_accuracy": interval.value,
+            "preference_accuracy_low": interval.low,
+            "preference_accuracy_high": interval.high,
+        }
+
+    def answers(self, model: Answerer, bench: TextBench) -> tuple[Answered, ...]:
+        """Let the model write, for some of the test prompts: the same ones whoever is asked."""
         examples = bench.sets.test
         if self.num_generated < len(examples):
             chosen = np.random.default_rng(self.seed).permutation(len(examples))[: self.num_generated]
@@ -241,7 +268,8 @@ def _written(bench: TextBench, answers: Sequence[Answered]) -> dict[str, float]:
     labels = bench.labels
     labelled = [one for one in answers if one.example.label is not None]
     if len(labels) > 1 and labelled:
-        read = [find_label(one.text, labels) for one in labelled]
+        find = bench.read or (lambda example, text: find_label(text, labels))
+        read = [find(one.example, one.text) for one in labelled]
         figures["parse_rate"] = float(np.mean([label is not None for label in read]))
         right = [label == one.example.label for label, one in zip(read, labelled, strict=True)]
         figures["written_accuracy"] = float(np.mean(right))

@@ -49,6 +49,21 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Preference(Example):
+    """Two answers to one prompt, of which the ``completion`` is preferred.
+
+    It is an example like any other whose answer is the preferred one, so it can be read, fitted and judged as such.
+
+    Args:
+        rejected: The other answer.
+        source: Who prefers, e.g. ``edit`` or ``rating`` (people), ``check`` (the fact check) or ``file``.
+    """
+
+    rejected: str
+    source: str = "file"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExampleSets:
     """Examples of the three ranges.
 

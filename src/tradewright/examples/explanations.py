@@ -28,7 +28,7 @@ from tradewright.explain.commentary import (
 )
 from tradewright.explain.decision_log import read_decisions
 from tradewright.explain.facts import Faithfulness, check
-from tradewright.explain.grades import grade_text, render, states_in
+from tradewright.explain.grades import grade_text, render, stated, states_in
 from tradewright.explain.lexicon import indicators
 from tradewright.explain.phrases import describe, instructions
 from tradewright.explain.slots import fill
@@ -133,6 +133,10 @@ class Explanations:
     def render(self, example: Example, text: str) -> str:
         """Return a written answer as people read it; see ``explain.grades``."""
         return render(example, text)
+
+    def stated(self, example: Example, text: str) -> str | None:
+        """Return the action that a written answer states; see ``explain.grades``."""
+        return stated(example, text)
 
     def sets(self, states: Sequence[State], *, name: str = "explanations", is_synthetic: bool = False) -> ExampleSets:
         """Return the sets.

@@ -48,7 +48,7 @@ class JsonExamples:
     ) -> None:
         paths = [path] if isinstance(path, str) else list(path or ())
         if not paths:
-            raise ValueError("path must name at least one JSON or JSONL file, was null; e.g. examples.path=pairs.jsonl")
+            raise ValueError("path must name at least one file, was null; e.g. examples.path=pairs.jsonl")
         check_fractions(train, validation)
         self.paths = tuple(Path(entry).expanduser() for entry in paths)
         self.time_column, self.kind = time_column, kind
@@ -61,7 +61,7 @@ class JsonExamples:
         Raises:
             DataError: A file or row is malformed, only some rows name a split or time, or the sets overlap.
         """
-        rows = [row for path in self.paths for row in read_rows(path, time_column=self.time_column, kind=self.kind)]
+        rows = self._rows()
         named = [row for row in rows if row.split is not None]
         if named and len(named) < len(rows):
             other = next(row for row in rows if row.split is None)
@@ -79,6 +79,9 @@ class JsonExamples:
     def render(self, example: Example, text: str) -> str:
         """Return a written answer as people read it; see ``explain.grades``."""
         return render(example, text)
+
+    def _rows(self) -> Sequence[Row]:
+        return [row for path in self.paths for row in read_rows(path, time_column=self.time_column, kind=self.kind)]
 
     def _cut(self, rows: Sequence[Row]) -> dict[str, list[Example]]:
         timed = [row for row in rows if row.example.known_at is not None]

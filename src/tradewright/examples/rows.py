@@ -11,7 +11,7 @@ A file is a JSON array of rows or one row per line. Every error names file and r
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tradewright.errors import DataError, suggest
-from tradewright.examples.example import Example, Message, Messages
+from tradewright.examples.example import Example, Message, Messages, Preference
 from tradewright.output import write_text
 
 SPLITS = ("train", "validation", "test")
@@ -58,18 +58,27 @@ def read_rows(path: Path, *, time_column: str = "known_at", kind: str = "answer"
     Raises:
         DataError: The file is missing, empty or malformed; names file and row.
     """
+    return [
+        to_example(value, place, path.stem, number, time_column, kind) for number, place, value in read_values(path)
+    ]
+
+
+def read_values(path: Path) -> list[tuple[int, str, Any]]:
+    """Return number, place and content of every row of a JSON or JSONL file.
+
+    Raises:
+        DataError: The file is missing, empty or no JSON; names file and row.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    rows = [
-        _row(value, place, path.stem, number, time_column, kind) for number, place, value in _values(text, path.name)
-    ]
-    if not rows:
+    found = list(_values(text, path.name))
+    if not found:
         raise DataError(f"{path.name}: holds no example")
-    return rows
+    return found
 
 
 def _values(text: str, file: str) -> Iterable[tuple[int, str, Any]]:
@@ -88,15 +97,56 @@ def _values(text: str, file: str) -> Iterable[tuple[int, str, Any]]:
                 raise DataError(f"{file} row {number}: not valid JSON ({error.msg})") from None
 
 
-def _row(value: Any, place: str, stem: str, number: int, time_column: str, kind: str) -> Row:
-    if not isinstance(value, Mapping):
-        raise DataError(f"{place}: expected an object, was {type(value).__name__}")
-    for key in value:
-        if key not in KEYS and key != time_column:
-            raise DataError(f"{place}: unknown key {key!r}{suggest(str(key), (*KEYS, time_column))}")
+def to_example(value: Any, place: str, stem: str, number: int, time_column: str, kind: str) -> Row:
+    """Return the row of one prompt and its answer; see ``read_rows``.
+
+    Args:
+        value: Its content.
+        place: File and row, for errors.
+        stem: Of the file, for the id of a row that has none.
+        number: Of the row, likewise.
+        time_column: Key of the time.
+        kind: Of a row that names none.
+
+    Raises:
+        DataError: It is malformed.
+    """
+    require_keys(value, place, (*KEYS, time_column))
     prompt, completion = _prompt_and_answer(value, place)
     if not completion.strip():
         raise DataError(f"{place}: the answer is empty; fill it in or remove the row")
+    facts = facts_of(value, place, f"{stem}-{number}", time_column, kind)
+    split = facts.pop("split")
+    example = Example(prompt=prompt, completion=completion, **facts)
+    return Row(example=example, split=split, place=place, has_id="id" in value)
+
+
+def require_keys(value: Any, place: str, keys: Sequence[str]) -> None:
+    """Refuse a row that is no object or has another key.
+
+    Raises:
+        DataError: It is so.
+    """
+    if not isinstance(value, Mapping):
+        raise DataError(f"{place}: expected an object, was {type(value).__name__}")
+    for key in value:
+        if key not in keys:
+            raise DataError(f"{place}: unknown key {key!r}{suggest(str(key), keys)}")
+
+
+def facts_of(value: Mapping[str, Any], place: str, name: str, time_column: str, kind: str) -> dict[str, Any]:
+    """Return id, time, label, kind, facts and split of a row, whatever its answers are.
+
+    Args:
+        value: Its content.
+        place: File and row, for errors.
+        name: The id of a row that has none.
+        time_column: Key of the time.
+        kind: Of a row that names none.
+
+    Raises:
+        DataError: One of them is malformed.
+    """
     split = value.get("split")
     if split is not None and split not in SPLITS:
         raise DataError(f"{place}: split must be one of {', '.join(SPLITS)}, was {split!r}")
@@ -104,16 +154,14 @@ def _row(value: Any, place: str, stem: str, number: int, time_column: str, kind:
     if not isinstance(facts, Mapping):
         raise DataError(f"{place}: facts must be an object, was {type(facts).__name__}")
     label = value.get("label")
-    example = Example(
-        id=str(value.get("id", f"{stem}-{number}")),
-        prompt=prompt,
-        completion=completion,
-        known_at=_time(value.get(time_column), place, time_column),
-        label=None if label is None else str(label),
-        kind=str(value.get("kind", kind)),
-        facts=dict(facts),
-    )
-    return Row(example=example, split=split, place=place, has_id="id" in value)
+    return {
+        "id": str(value.get("id", name)),
+        "known_at": _time(value.get(time_column), place, time_column),
+        "label": None if label is None else str(label),
+        "kind": str(value.get("kind", kind)),
+        "facts": dict(facts),
+        "split": split,
+    }
 
 
 def _time(value: Any, place: str, key: str) -> np.datetime64 | None:
@@ -142,7 +190,7 @@ def _prompt_and_answer(value: Mapping[str, Any], place: str) -> tuple[Messages, 
         found = " and ".join(forms) or "none"
         raise DataError(f"{place}: expected exactly one of prompt, instruction and messages, found {found}")
     if forms == ["messages"]:
-        messages = _messages(value["messages"], place)
+        messages = messages_of(value["messages"], place)
         if len(messages) < 2 or messages[-1]["role"] != "assistant":
             raise DataError(f"{place}: messages must end with one of the assistant, which is the answer")
         return _ending_with_user(messages[:-1], place), messages[-1]["content"]
@@ -152,15 +200,29 @@ def _prompt_and_answer(value: Mapping[str, Any], place: str) -> tuple[Messages, 
             f"{place}: expected exactly one of completion and output, found {' and '.join(answers) or 'none'}"
         )
     answer = _text(value[answers[0]], place, answers[0])
-    given = value[forms[0]]
-    if forms == ["prompt"] and not isinstance(given, str):
-        return _ending_with_user(_messages(given, place), place), answer
-    content = _text(given, place, forms[0])
+    if forms == ["prompt"]:
+        return prompt_of(value["prompt"], place), answer
+    content = _text(value["instruction"], place, "instruction")
     if value.get("input"):
         content = f"{content}\n\n{_text(value['input'], place, 'input')}"
+    return _question(content, place, "instruction"), answer
+
+
+def prompt_of(value: Any, place: str) -> Messages:
+    """Return the messages of a prompt: a text, or a list of messages that ends with the user's.
+
+    Raises:
+        DataError: It is neither.
+    """
+    if isinstance(value, str):
+        return _question(value, place, "prompt")
+    return _ending_with_user(messages_of(value, place), place)
+
+
+def _question(content: str, place: str, key: str) -> Messages:
     if not content.strip():
-        raise DataError(f"{place}: {forms[0]} is empty; fill it in or remove the row")
-    return (Message(role="user", content=content),), answer
+        raise DataError(f"{place}: {key} is empty; fill it in or remove the row")
+    return (Message(role="user", content=content),)
 
 
 def _ending_with_user(messages: Messages, place: str) -> Messages:
@@ -169,7 +231,12 @@ def _ending_with_user(messages: Messages, place: str) -> Messages:
     return messages
 
 
-def _messages(value: Any, place: str) -> Messages:
+def messages_of(value: Any, place: str) -> Messages:
+    """Return a list of messages.
+
+    Raises:
+        DataError: It is none.
+    """
     if not isinstance(value, list):
         raise DataError(f"{place}: messages must be a list, was {type(value).__name__}")
     found = []
@@ -183,7 +250,10 @@ def _messages(value: Any, place: str) -> Messages:
 
 
 def to_row(example: Example, split: str) -> dict[str, Any]:
-    """Return an example as ``read_rows`` reads it."""
+    """Return an example as ``read_rows`` reads it, a preference as ``read_preferences`` does."""
+    answers: dict[str, Any] = {"completion": example.completion}
+    if isinstance(example, Preference):
+        answers = {"chosen": example.completion, "rejected": example.rejected, "source": example.source}
     return {
         "id": example.id,
         "known_at": None if example.known_at is None else str(example.known_at.astype("datetime64[us]")),
@@ -191,7 +261,7 @@ def to_row(example: Example, split: str) -> dict[str, Any]:
         "label": example.label,
         "split": split,
         "prompt": [dict(message) for message in example.prompt],
-        "completion": example.completion,
+        **answers,
         "facts": dict(example.facts),
     }
 

@@ -30,12 +30,22 @@ class HumanScore:
 
 def write_sheet(path: Path, scores: Sequence[Score]) -> None:
     """Write the sheet as CSV: our scores, and empty columns for a person's."""
+    write_texts(path, [(one.id, one.text, one.values) for one in scores])
+
+
+def write_texts(path: Path, texts: Sequence[tuple[str, str, Mapping[str, float]]]) -> None:
+    """Write a sheet of texts.
+
+    Args:
+        path: The file.
+        texts: Id, text, and our scores by criterion; the column of one that is absent stays empty.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(HEAD)
-    for one in scores:
-        automatic = [f"{one.values[name]:.2f}" for name in CRITERIA]
-        writer.writerow([one.id, _harmless(one.text), *automatic, *[""] * (len(CRITERIA) + 1)])
+    for name, text, values in texts:
+        automatic = [f"{values[criterion]:.2f}" if criterion in values else "" for criterion in CRITERIA]
+        writer.writerow([name, _harmless(text), *automatic, *[""] * (len(CRITERIA) + 1)])
     write_text(path, buffer.getvalue())
 
 

@@ -124,6 +124,14 @@ ANSWERED: dict[str, Figure] = {
     "parse_rate": Figure("Answers that can be read", "fraction", 1, short="Readable"),
     "written_accuracy": Figure("Accuracy of written answers", "fraction", 1, short="Written right"),
     "exact_match": Figure("Answers equal to the expected text", "fraction", 1, short="Exact"),
+    "preference_accuracy": Figure("Pairs whose chosen answer gained more", "fraction", 1, short="Preferred"),
+    "preference_accuracy_low": Figure("Pairs whose chosen answer gained more, lower bound", "fraction", 1),
+    "preference_accuracy_high": Figure("Pairs whose chosen answer gained more, upper bound", "fraction", 1),
+    "faithful": Figure("Wholly faithful answers", "fraction", 1, short="Faithful"),
+    "claim_precision": Figure("True claims", "fraction", 1),
+    "claim_precision_elsewhere": Figure("True claims of another prompt's facts", "fraction", short="True elsewhere"),
+    "action_agreement": Figure("Answers that state the right action", "fraction", 1, short="Action right"),
+    "characters": Figure("Length of an answer, characters", "count", short="Length"),
 }
 """What judging by answers returns."""
 

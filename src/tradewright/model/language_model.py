@@ -27,7 +27,8 @@ class LanguageModel:
     """A causal language model that exists.
 
     Args:
-        name: Folder as ``save_pretrained`` writes it, or name on the Hugging Face hub; None: not chosen yet.
+        name: Folder as ``save_pretrained`` writes it, or name on the Hugging Face hub; None: not chosen yet. Tasks take
+            a run directory too, for what that run trained.
         max_length: Tokens of prompt and answer together, >= 2, at most what the model has positions for.
         dtype: Of the weights: ``auto`` as saved, ``float32``, ``bfloat16`` or ``float16``.
         adapter: Folder of a PEFT adapter to put on it; None: none.

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from tradewright.errors import RunError
 
@@ -61,9 +62,27 @@ def masked_nll(model: Any, inputs: Mapping[str, Any], rows_K: Tensor, targets_K:
     Returns:
         A float32 scalar; 0 without targets.
     """
+    return head_nll(head_of(model), _hidden(model, inputs, rows_K), targets_K, chunk=chunk)
+
+
+def _hidden(model: Any, inputs: Mapping[str, Any], rows_K: Tensor) -> Tensor:
     hidden_BLD = causal_model(model).base_model(**inputs, use_cache=False).last_hidden_state
-    hidden_KD = hidden_BLD.flatten(0, 1).index_select(0, rows_K)
-    return head_nll(head_of(model), hidden_KD, targets_K, chunk=chunk)
+    return hidden_BLD.flatten(0, 1).index_select(0, rows_K)
+
+
+def masked_nll_each(model: Any, inputs: Mapping[str, Any], rows_K: Tensor, targets_K: Tensor, *, chunk: int) -> Tensor:
+    """Return the negative log-likelihood of every target in nats, float32 ``[K]``; arguments as of ``masked_nll``.
+
+    A loss that is no sum over targets needs each of them before it knows its gradient, so where there is more than one
+    chunk, a chunk's logits are dropped and computed again in backward.
+    """
+    head, hidden_KD = head_of(model), _hidden(model, inputs, rows_K)
+    if len(targets_K) <= chunk:
+        return _nll(head, hidden_KD, targets_K, reduction="none")
+    parts = zip(hidden_KD.split(chunk), targets_K.split(chunk), strict=True)
+    if not torch.is_grad_enabled():
+        return torch.cat([_nll(head, hidden, targets, reduction="none") for hidden, targets in parts])
+    return torch.cat([checkpoint(_nll, head, *part, reduction="none", use_reentrant=False) for part in parts])
 
 
 def head_nll(head: nn.Module, hidden_KD: Tensor, targets_K: Tensor, *, chunk: int) -> Tensor:
@@ -84,8 +103,8 @@ def head_nll(head: nn.Module, hidden_KD: Tensor, targets_K: Tensor, *, chunk: in
     return total
 
 
-def _nll(head: nn.Module, hidden_CD: Tensor, targets_C: Tensor) -> Tensor:
-    return functional.cross_entropy(head(hidden_CD).float(), targets_C, reduction="sum")
+def _nll(head: nn.Module, hidden_CD: Tensor, targets_C: Tensor, *, reduction: str = "sum") -> Tensor:
+    return functional.cross_entropy(head(hidden_CD).float(), targets_C, reduction=reduction)
 
 
 class _ChunkedNll(torch.autograd.Function):
@@ -144,5 +163,5 @@ def check_head(model: Any) -> None:
     if not error <= PROBE_TOLERANCE:
         raise RunError(
             f"model: {type(causal).__name__} changes its logits after the head (relative difference {error:.2g}), which"
-            " algorithm=sft cannot train; choose another architecture"
+            " cannot be trained here; choose another architecture"
         )

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tradewright.evaluate.changed_answers import Change
 from tradewright.evaluate.language import Answered
 from tradewright.report.plain_content import PlainContent
-from tradewright.report.sections import answers, figures
+from tradewright.report.sections import answer_changes, answers, figures
 from tradewright.report.sections.section import Grid, Section
 
 
@@ -17,11 +18,13 @@ class TextContent(PlainContent):
         confusion: Test examples by (right label, most probable label).
         answers: What was written.
         sizes: Examples of training, validation and test.
+        changes: What a preference training changed in what the model writes.
     """
 
     confusion: Mapping[tuple[str, str], int]
     answers: tuple[Answered, ...]
     sizes: tuple[int, int, int]
+    changes: tuple[Change, ...] = ()
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -31,7 +34,7 @@ class TextContent(PlainContent):
     @property
     def headline(self) -> str:
         """The result in one sentence, beside what needs no model."""
-        return answers.headline(self.metrics)
+        return " ".join((answers.headline(self.metrics), *answer_changes.headline(self.changes)))
 
     def sections(self) -> tuple[Section, ...]:
         """Return figures, what was taken for what, learning curves, and the answers."""
@@ -49,5 +52,6 @@ class TextContent(PlainContent):
         written = Section(
             title="What it wrote", anchor="answers", link="Texts", grids=answers.answers_grid(self.answers)
         )
-        found = (summary, figures.build_learning(self.curves), written if self.answers else None)
+        changed = answer_changes.build(self.changes)
+        found = (summary, changed, figures.build_learning(self.curves), written if self.answers else None)
         return tuple(section for section in found if section)

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tradewright.examples.example import Example, ExampleSets
+from tradewright.examples.example import Example, ExampleSets, Preference
 from tradewright.metrics.figures import DASH
 
 SETS = ("train", "validation", "test")
@@ -56,6 +56,8 @@ def show_examples(console: Console, sets: ExampleSets, *, num_samples: int) -> N
         for message in one.prompt:
             console.print(f"{message['role']}: {message['content']}", markup=False, highlight=False, soft_wrap=True)
         console.print(f"-> {one.completion}", markup=False, highlight=False, soft_wrap=True)
+        if isinstance(one, Preference):
+            console.print(f"not -> {one.rejected}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _shares(console: Console, sets: ExampleSets, title: str, of: Any) -> None:

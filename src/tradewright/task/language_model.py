@@ -44,7 +44,7 @@ def load_model(cfg: DictConfig, run: str | None = None, *, for_training: bool = 
 
 
 def language_model(cfg: DictConfig) -> "LanguageModel":
-    """Return the configured language model, not loaded.
+    """Return the configured language model, not loaded; where its name is a run directory, what that run trained.
 
     Raises:
         ConfigError: It is none.
@@ -55,7 +55,14 @@ def language_model(cfg: DictConfig) -> "LanguageModel":
     model = None if node.get("_partial_") else build(node, key="model")
     if not isinstance(model, LanguageModel):
         raise ConfigError("model: is not a language model; use model=local model.name=<folder> or another preset")
-    return model
+    if model.name is None or not (Path(model.name) / CONFIG).is_file():
+        return model
+    trained = trained_model(Path(model.name))
+    assert trained.name is not None
+    inherited = {
+        key: getattr(model, key) or getattr(trained, key) for key in ("adapter", "chat_template", "knowledge_cutoff")
+    }
+    return replace(model.at(Path(trained.name)), **inherited)
 
 
 def trained_model(directory: Path) -> "LanguageModel":

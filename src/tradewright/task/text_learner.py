@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from tradewright.algorithm.sft import SFT
+from tradewright.algorithm.fine_tuning import FineTuning
 from tradewright.algorithm.sft_data import SFTDataModule
 from tradewright.algorithm.text_model import TextModel
 from tradewright.config.build import build
+from tradewright.evaluate.changed_answers import START
 from tradewright.evaluate.evidence import Leaks
-from tradewright.evaluate.language import ANSWERS, LanguageEvaluation, TextBench
-from tradewright.examples.example import Example, ExampleSets
+from tradewright.evaluate.language import ANSWERS, Answered, LanguageEvaluation, TextBench
+from tradewright.examples.example import Example, ExampleSets, Preference
 from tradewright.examples.source import ExampleSource, Market
 from tradewright.metrics.temperature import fit_temperature
-from tradewright.model.language_model import LanguageModel
 from tradewright.model.loaded_model import LoadedModel, describe_share
 from tradewright.target.labels import ACTIONS
 from tradewright.task.context import BaseContext, Context
-from tradewright.task.language_model import BASE, save_temperature, save_trained
+from tradewright.task.language_model import BASE, language_model, save_temperature, save_trained
 from tradewright.task.texts import TextContext
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class TextLearner:
         context: The run or fold.
     """
 
-    module: SFT
+    module: FineTuning
 
     def __init__(self, context: BaseContext) -> None:
         self.context = context
@@ -56,6 +56,15 @@ class TextLearner:
             seed=cfg.seed,
             validate=lambda module: context.validate(self._judged(module)),
         )
+        self._start = self._start_answers()
+
+    def _start_answers(self) -> tuple[Answered, ...]:
+        """Return what the model answers to test prompts before a preference training, also where that is resumed."""
+        context = self.context
+        if not self.module.learns_from_pairs or not isinstance(context, TextContext):
+            return ()
+        log.info("asking the model as it is for the answers that the trained one is compared with")
+        return context.evaluation.answers(self._judged(self.module), context.bench)
 
     def data(self) -> lightning.LightningDataModule:
         """Return the windows of examples."""
@@ -76,21 +85,21 @@ class TextLearner:
             return {}
         save_trained(self.module.loaded, self.context.directory)
         if isinstance(self.context, TextContext):
-            return {}
+            return {START: self._start} if self._start else {}
         evaluation = LanguageEvaluation(num_generated=NUM_WRITTEN, seed=self.context.cfg.seed)
         temperature = self._temperature()
         save_temperature(self.context.directory, temperature, num_examples=len(self._labelled))
         model = self._model(self.module, temperature=temperature)
         return {ANSWERS: evaluation.judge(model, TextBench(self.sets))}
 
-    def _judged(self, module: SFT) -> Any:
+    def _judged(self, module: FineTuning) -> Any:
         model = self._model(module)
         if isinstance(self.context, TextContext):
             return model
         scorer = partial(model.probabilities, labels=ACTIONS)
         return build(self.context.cfg.strategy, key="strategy", scorer=scorer, name=self.name)
 
-    def _model(self, module: SFT, temperature: float = 1.0) -> TextModel:
+    def _model(self, module: FineTuning, temperature: float = 1.0) -> TextModel:
         decoding = build(self.context.cfg.generate, key="generate")
         return TextModel(module=module, decoding=decoding, name=self.name, temperature=temperature)
 
@@ -140,7 +149,7 @@ def load_model(cfg: DictConfig, sets: ExampleSets, *, directory: Path) -> Loaded
         sets: Training texts make the tokenizer of an embedded model.
         directory: Run directory, where an embedded model is kept.
     """
-    spec: LanguageModel = build(cfg.model, key="model")
+    spec = language_model(cfg)
     texts = [text for one in sets.train for text in _texts(one)]
     spec = spec.prepare(texts, folder=directory / BASE, seed=cfg.seed)
     return spec.load(
@@ -159,4 +168,5 @@ def device_of(cfg: DictConfig) -> str:
 
 
 def _texts(example: Example) -> tuple[str, ...]:
-    return (*(message["content"] for message in example.prompt), example.completion)
+    rejected = (example.rejected,) if isinstance(example, Preference) else ()
+    return (*(message["content"] for message in example.prompt), example.completion, *rejected)

@@ -1,13 +1,14 @@
 """A run whose language model is judged by its answers: its context, its judgement and what it leaves behind."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from omegaconf import DictConfig
 
 from tradewright.config.build import build
+from tradewright.evaluate.changed_answers import START, change_metrics, find_changes, with_control
 from tradewright.evaluate.language import Answerer, LanguageEvaluation, TextBench, TextJudgement
 from tradewright.examples.example import ExampleSets
 from tradewright.output import CHECKPOINTS, CONFIG, METRICS, write_curves, write_json, write_manifest, write_text
@@ -59,6 +60,7 @@ class Writer(Protocol):
 
     curves: dict[str, tuple[list[int], list[float]]]
     notes: list[str]
+    evidence: dict[str, object]
 
     def strategy(self, context: TextContext) -> Any:
         """Return the model."""
@@ -69,21 +71,33 @@ def read_texts(cfg: DictConfig) -> TextBench:
     """Return the examples that a configuration names, and their grader."""
     source = build(cfg.examples, key="examples")
     run = getattr(source, "agent_run", None)
-    render = getattr(source, "render", None)
+    hooks = (source.grade, getattr(source, "render", None), getattr(source, "stated", None))
     if run is None:
-        return TextBench(source.read(None), source.grade, render)
+        return TextBench(source.read(None), *hooks)
     from tradewright.task.decided import decide
 
     trained = TrainedRun(Path(run))
     decided = decide(trained, trained.cfg)
     panel = decided.bench.panel
     sets = source.sets(decided.states, name=f"decisions on {panel.dataset}", is_synthetic=panel.is_synthetic)
-    return TextBench(sets, source.grade, render)
+    return TextBench(sets, *hooks)
 
 
 def judge_texts(context: TextContext, task: Writer) -> TextJudgement:
-    """Obtain the model and judge its answers."""
-    return context.evaluation.judge(task.strategy(context), context.bench)
+    """Obtain the model and judge its answers, beside those of the model that a preference training began with."""
+    evaluation = context.evaluation
+    judgement = evaluation.judge(task.strategy(context), context.bench)
+    start = task.evidence.get(START)
+    if not isinstance(start, tuple) or not start:
+        return judgement
+    changes = find_changes(
+        with_control(start, context.bench.grade),
+        with_control(judgement.answers, context.bench.grade),
+        num_resamples=evaluation.num_resamples,
+        confidence=evaluation.confidence,
+        seed=evaluation.seed,
+    )
+    return replace(judgement, metrics={**judgement.metrics, **change_metrics(changes)}, changes=changes)
 
 
 def record_texts(
@@ -116,6 +130,7 @@ def record_texts(
         curves=task.curves,
         confusion=judgement.confusion,
         answers=judgement.answers,
+        changes=judgement.changes,
         sizes=(len(sets.train), len(sets.validation), len(sets.test)),
     )
     write_curves(directory, task.curves)

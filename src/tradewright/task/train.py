@@ -31,6 +31,7 @@ from tradewright.sweep.pruning import current_pruning
 from tradewright.task.agent_run import with_agent
 from tradewright.task.context import BaseContext, Context, read_market
 from tradewright.task.learner import Learner, learns_from_text, make_learner
+from tradewright.task.preference_run import with_preferences
 from tradewright.task.task import Task
 
 log = logging.getLogger(__name__)
@@ -67,8 +68,10 @@ class Train(Task):
         self.num_threads = num_threads
 
     def configured(self, cfg: DictConfig) -> DictConfig:
-        """Return the configuration with the agent that a language model explains, trained first where there is none."""
-        return with_agent(cfg)
+        """Return the configuration with what it begins with: the agent that a language model explains, or the language
+        model whose answers are compared and its pairs; each is trained or made first where there is none.
+        """
+        return with_preferences(with_agent(cfg))
 
     def market(self, cfg: DictConfig) -> Bench:
         """Read the market with model features."""
