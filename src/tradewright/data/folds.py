@@ -116,6 +116,18 @@ def equal_blocks(rows: Range, count: int) -> tuple[Range, ...]:
     return tuple(Range(a, b) for a, b in pairwise(edges))
 
 
+def successive_blocks(rows: Range, length: int) -> tuple[Range, ...]:
+    """Cut ``rows`` into blocks of ``length`` bars, the last one with what is left; too little joins the one before.
+
+    Raises:
+        DataError: There are not two blocks.
+    """
+    starts = [start for start in range(rows.start, rows.stop, length) if rows.stop - start >= MIN_BARS]
+    if len(starts) < 2:
+        raise DataError(f"evaluate.folds: {len(rows)} bars make no two blocks of {length}; lower bars_per_fold")
+    return tuple(Range(a, b) for a, b in pairwise([*starts, rows.stop]))
+
+
 def fold_ranges(
     rows: Range, tests: Sequence[Range], *, purge_bars: int, embargo_bars: int, validation: float
 ) -> Ranges:

@@ -6,7 +6,15 @@ Source: Pardo, The Evaluation and Optimization of Trading Strategies (2008), ch.
 
 from dataclasses import dataclass
 
-from tradewright.data.folds import FoldPlan, Plan, check_fold_settings, cut_validation, equal_blocks
+from tradewright.data.folds import (
+    MIN_BARS,
+    FoldPlan,
+    Plan,
+    check_fold_settings,
+    cut_validation,
+    equal_blocks,
+    successive_blocks,
+)
 from tradewright.data.ranges import Range, Ranges
 from tradewright.errors import DataError
 
@@ -16,7 +24,9 @@ class WalkForward:
     """Lays out successive fits.
 
     Args:
-        num_folds: Fits, >= 2.
+        num_folds: Fits, >= 2; as many as ``bars_per_fold`` makes where that is given.
+        bars_per_fold: Bars after which the next fit is due, >= 2: on daily bars 5 retrain every week. The last block
+            has what is left. None: ``num_folds`` blocks of equal length.
         is_anchored: Every training starts at the first bar; else the window keeps its length.
         first_window: Fraction of all bars in the first window of training and validation, in (0, 1).
         validation: Fraction of each window that chooses, in (0, 1).
@@ -27,6 +37,7 @@ class WalkForward:
     """
 
     num_folds: int = 5
+    bars_per_fold: int | None = None
     is_anchored: bool = False
     first_window: float = 0.5
     validation: float = 0.2
@@ -35,6 +46,8 @@ class WalkForward:
     def __post_init__(self) -> None:
         if self.num_folds < 2:
             raise ValueError(f"num_folds must be >= 2, was {self.num_folds}")
+        if self.bars_per_fold is not None and self.bars_per_fold < MIN_BARS:
+            raise ValueError(f"bars_per_fold must be >= {MIN_BARS}, was {self.bars_per_fold}")
         if not 0 < self.first_window < 1:
             raise ValueError(f"first_window must be a fraction in (0, 1), was {self.first_window}")
         check_fold_settings(purge_bars=0, embargo_bars=self.embargo_bars, validation=self.validation)
@@ -46,7 +59,11 @@ class WalkForward:
             DataError: Too few bars.
         """
         window = round(self.first_window * len(rows))
-        blocks = equal_blocks(Range(rows.start + window, rows.stop), self.num_folds)
+        rest = Range(rows.start + window, rows.stop)
+        if self.bars_per_fold is None:
+            blocks = equal_blocks(rest, self.num_folds)
+        else:
+            blocks = successive_blocks(rest, self.bars_per_fold)
         if window <= self.embargo_bars:
             raise DataError(f"evaluate.folds: a first window of {window} bars is no longer than the embargo")
         folds = []
