@@ -71,6 +71,7 @@ class Explain:
 
     needs_run_directory: ClassVar[bool] = False
     language_model_key: ClassVar[str] = "llm"
+    asks_backend: ClassVar[bool] = True
 
     def __init__(
         self,

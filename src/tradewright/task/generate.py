@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from tradewright.config.build import build
-from tradewright.config.locate import class_attribute
 from tradewright.errors import DataError
 from tradewright.examples.example import Message, Messages
 from tradewright.output import write_text
+from tradewright.task.language_model import answering
 
 FILE = "generated.jsonl"
 ROLES = ("system", "user", "assistant")
@@ -46,6 +46,7 @@ class Generate:
 
     needs_run_directory: ClassVar[bool] = False
     language_model_key: ClassVar[str] = "run"
+    asks_backend: ClassVar[bool] = True
     needs_market: ClassVar[bool] = False
 
     def __init__(
@@ -71,7 +72,7 @@ class Generate:
         Raises:
             RunError: A prompt is too long, or a server failed.
         """
-        backend, name = self._backend(cfg)
+        backend, name = answering(cfg, self.run)
         decoding = build(cfg.generate, key="generate")
         start = time.perf_counter()
         written = self._streamed(backend, decoding) if decoding.stream else self._whole(backend, decoding)
@@ -109,16 +110,6 @@ class Generate:
             _head(one)
             print(answer.text)
         return written
-
-    def _backend(self, cfg: DictConfig) -> tuple[Any, str]:
-        """Return who answers, and the name of its model."""
-        if class_attribute(str(cfg.backend._target_), "needs_model") is not True:
-            backend = build(cfg.backend, key="backend")
-            return backend, str(backend.model)
-        from tradewright.task.language_model import load_model
-
-        loaded = load_model(cfg, self.run)
-        return build(cfg.backend, key="backend", loaded=loaded), str(loaded.facts.get("name"))
 
 
 def _head(prompt: Prompt) -> None:
