@@ -74,11 +74,10 @@ def plan_of(folder: Path) -> Plan:
     )
 
 
-def work(folder: Path) -> None:
-    """Be a worker until the sweep has ended."""
-    plan = plan_of(folder)
+def queue_of(plan: Plan) -> Queue:
+    """Return the queue of a plan, for this process."""
     study = open_study(open_storage(plan.url), plan.study, plan.objectives.directions, plan.description)
-    queue = Queue(
+    return Queue(
         study,
         plan.space,
         num_slots=plan.num_slots,
@@ -87,6 +86,12 @@ def work(folder: Path) -> None:
         worker=Identity.current(),
         grace_s=plan.grace_s,
     )
+
+
+def work(folder: Path) -> None:
+    """Be a worker until the sweep has ended."""
+    plan = plan_of(folder)
+    queue = queue_of(plan)
     place = {"conf": "", "extra": None, "cwd": str(folder)}
     tally = Worker(plan, queue, run=do, place=place, say=lambda _: None).work()
     assert not tally.failures, tally.failures

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from omegaconf import DictConfig
 
@@ -13,7 +13,9 @@ from tradewright.errors import RunError
 from tradewright.examples.example import Messages
 from tradewright.generate.decoding import LARGEST_SEED, Decoding
 from tradewright.task.decided import NO_MODEL, UNKNOWN_CUTOFF
+from tradewright.task.generate_data import FOLDER
 from tradewright.task.language_model import answering, has_server, is_built_from_its_examples
+from tradewright.task.trained import TrainedRun
 
 if TYPE_CHECKING:
     from tradewright.backend.backend import Backend
@@ -55,14 +57,36 @@ class Author:
         return texts
 
 
-def refuse_two(llm: str | None, write: Write | None) -> None:
-    """Refuse a run beside a callable: one of them would not be asked.
+class OfAgent:
+    """A task that puts an agent's logged decisions into words.
+
+    Args:
+        run: A run directory with a trained agent; None: the task does without.
+        llm: Run directory of a trained language model, which writes; None: ``write``, a server or the templates.
+        write: A callable from prompts to texts in its place; None: none.
+        folder: Where files go; None: ``explanations`` in the run directory, without one that of ``llm``, or here.
 
     Raises:
-        ValueError: The message starts with the argument's name.
+        ValueError: ``llm`` and ``write`` are given: one of them would not be asked.
     """
-    if llm is not None and write is not None:
-        raise ValueError(f"llm must be null where write is given in code, was {llm!r}")
+
+    needs_run_directory: ClassVar[bool] = False
+    language_model_key: ClassVar[str] = "llm"
+    asks_backend: ClassVar[bool] = True
+
+    def __init__(self, *, run: str | None, llm: str | None, write: Write | None, folder: str | None) -> None:
+        if llm is not None and write is not None:
+            raise ValueError(f"llm must be null where write is given in code, was {llm!r}")
+        self.agent = None if run is None else TrainedRun(Path(run))
+        self.llm, self.write = llm, write
+        default = Path(llm or ".") if self.agent is None else self.agent.directory / FOLDER
+        self.folder = default if folder is None else Path(folder)
+
+    @property
+    def trained(self) -> TrainedRun:
+        """The run of the agent, of a task that has one."""
+        assert self.agent is not None
+        return self.agent
 
 
 def author(cfg: DictConfig, *, llm: str | None, write: Write | None = None) -> Author:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -20,16 +19,14 @@ from tradewright.explain.answers import Chat as Conversation
 from tradewright.explain.log_tools import LOOK_UPS, require_offered
 from tradewright.explain.sessions import Rated, mean_ratings, ratings_by_category, read_sessions, run_sessions
 from tradewright.output import write_text
-from tradewright.task.author import Author, Write, author, refuse_two
+from tradewright.task.author import Author, OfAgent, Write, author
 from tradewright.task.decided import DecidedRun, decided_run, print_means, results_lines
 from tradewright.task.free_chat import ENDS, free_session, talk
-from tradewright.task.generate_data import FOLDER
-from tradewright.task.trained import TrainedRun
 
 LOG, REPORT = "chat.jsonl", "chat_report.txt"
 
 
-class Chat:
+class Chat(OfAgent):
     """Answers from an agent's log, where what a language model phrases is checked, or lets a language model answer.
 
     Args:
@@ -51,10 +48,6 @@ class Chat:
         ValueError: A value is out of range, or has no effect beside another.
     """
 
-    needs_run_directory: ClassVar[bool] = False
-    language_model_key: ClassVar[str] = "llm"
-    asks_backend: ClassVar[bool] = True
-
     def __init__(
         self,
         *,
@@ -69,7 +62,6 @@ class Chat:
         max_turns: int = 20,
         folder: str | None = None,
     ) -> None:
-        refuse_two(llm, write)
         if num_tries < 1:
             raise ValueError(f"num_tries must be >= 1, was {num_tries}")
         if max_turns < 0:
@@ -79,20 +71,16 @@ class Chat:
         for key, value in {"system": system, "decisions": decisions}.items():
             if run is not None and value is not None:
                 raise ValueError(f"{key} must be null with run, whose log answers, was {value!r}")
-        self.trained = None if run is None else TrainedRun(Path(run))
-        self.llm, self.write, self.num_tries = llm, write, num_tries
+        super().__init__(run=run, llm=llm, write=write, folder=folder)
+        self.num_tries = num_tries
         self.sessions = None if sessions is None else read_sessions(Path(sessions))
         self.system, self.decisions, self.max_turns = system, decisions, max_turns
         self.tools = list(LOOK_UPS) if tools is None else tools
         require_offered(self.tools)
-        if folder is None:
-            self.folder = Path(llm or ".") if self.trained is None else self.trained.directory / FOLDER
-        else:
-            self.folder = Path(folder)
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:
         """Talk; return the ratings of scripted sessions, or the number of questions."""
-        if self.trained is None:
+        if self.agent is None:
             return self._talk_freely(cfg)
         who = author(cfg, llm=self.llm, write=self.write)
         decided = decided_run(self.trained, cfg)

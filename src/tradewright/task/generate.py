@@ -15,7 +15,7 @@ from tradewright.config.build import build
 from tradewright.errors import DataError
 from tradewright.examples.example import Message, Messages
 from tradewright.output import write_text
-from tradewright.task.language_model import answering
+from tradewright.task.language_model import OfLanguageModel, answering
 
 FILE = "generated.jsonl"
 ROLES = ("system", "user", "assistant")
@@ -29,7 +29,7 @@ class Prompt:
     messages: Messages
 
 
-class Generate:
+class Generate(OfLanguageModel):
     """Writes ``generated.jsonl``: id, conversation, answer, how it ended, and the settings, a line per prompt.
 
     Args:
@@ -44,10 +44,7 @@ class Generate:
         ValueError: There are no prompts.
     """
 
-    needs_run_directory: ClassVar[bool] = False
-    language_model_key: ClassVar[str] = "run"
     asks_backend: ClassVar[bool] = True
-    needs_market: ClassVar[bool] = False
 
     def __init__(
         self,

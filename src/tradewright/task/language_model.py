@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,6 +21,14 @@ CALIBRATION = "calibration.json"
 MODEL, ADAPTER, BASE = "model", "adapter", "base"
 """Folders in which a run keeps its whole model, or only what it trained beside its base; ``base`` is one that was built
 for the run, others are named by ``model.name``."""
+
+
+class OfLanguageModel:
+    """A task about a language model, the configured one or that of a run; it needs no market."""
+
+    needs_run_directory: ClassVar[bool] = False
+    language_model_key: ClassVar[str] = "run"
+    needs_market: ClassVar[bool] = False
 
 
 def load_model(cfg: DictConfig, run: str | None = None, *, for_training: bool = False) -> "LoadedModel":
