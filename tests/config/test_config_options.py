@@ -340,10 +340,10 @@ def _is_misfit(line: str) -> bool:
     return re.search(words, line) is not None
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_random_compositions_pass_or_name_the_bad_key(shipped: Composer, seed: int) -> None:
     print(f"seed {seed}")
-    assert 5 < _compose_at_random(shipped, 30, seed) < 27  # both outcomes occur
+    assert 4 < _compose_at_random(shipped, 24, seed) < 22  # both outcomes occur
 
 
 @pytest.mark.slow

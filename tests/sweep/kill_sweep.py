@@ -1,4 +1,4 @@
-"""A sweep of forty small jobs whose worker is killed again and again: ``python kill_sweep.py <folder> <kills> <seed>``.
+"""A sweep of twenty jobs whose worker is killed again and again: ``python kill_sweep.py <folder> <kills> <seed>``.
 
 One process imports everything and forks workers, so that a kill costs no start-up. Jobs are real processes of the fork
 server, which is told to preload nothing heavy. Prints how often a worker was killed before the sweep had ended.
@@ -27,7 +27,7 @@ from tradewright.sweep.storage import open_storage, storage_url
 from tradewright.sweep.sweep import Sweep
 from tradewright.sweep.worker import Worker
 
-NUM_SLOTS = 40
+NUM_SLOTS = 20
 LOG = "runs.txt"
 """A line for every start and end of a job."""
 

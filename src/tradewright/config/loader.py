@@ -3,14 +3,11 @@
 Hydra merges a mapping of the command line into the one that is there, and refuses keys that it lacks. That is right
 for settings. In ``sweep.objective`` and ``sweep.constraints`` the keys are metrics that the user chooses; merged, those
 of an experiment could never be taken away. ``+key={...}`` still adds to what is there.
-
-A process that composes again, as a sweep does for every job, reads a file again only if it changed: reading YAML is a
-fifth of a composition.
 """
 
 import copy
-import os
-from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -24,27 +21,21 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from tradewright.config.kept import kept
+
 REPLACED = ("sweep.objective", "sweep.constraints")
 """Keys whose mappings are chosen as a whole."""
 
 
 class _Files(FileConfigSource):
-    """A folder whose files are kept as they were read, until their time or size changes."""
-
-    _kept: dict[tuple[str, str, int, int], ConfigResult] = {}  # noqa: RUF012 - one for all folders of the process
+    """A folder whose files are kept as they were read, see ``kept``."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return a file's content, which the caller may change."""
-        path = os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path)))
-        try:
-            state = os.stat(path)
-        except OSError:
-            return super().load_config(config_path)  # which says what is wrong
-        key = (self.provider, path, state.st_mtime_ns, state.st_size)
-        if key not in self._kept:
-            self._kept[key] = super().load_config(config_path)
-        kept = self._kept[key]
-        return replace(kept, config=copy.deepcopy(kept.config), header=dict(kept.header))
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if not path.is_file():
+            return super().load_config(config_path)  # which says so
+        return kept(self.provider, path, partial(super().load_config, config_path))
 
 
 class _Repository(ConfigRepository):
@@ -57,6 +48,10 @@ class _Repository(ConfigRepository):
             _Files(source.provider, source.path) if source.scheme() == _Files.scheme() else source
             for source in self.sources  # Hydra imports its plugins again, so their classes are others than those here
         ]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Repository":
+        """Return one that can be given other sources; Hydra copies all options of its store to that end."""
+        return copy.copy(self)
 
 
 class Loader(ConfigLoaderImpl):
