@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from killing import Kill, KilledError
 from label_cases import HORIZON, READY, fit, multitask_of, planted_market, trainer_of
-from lightning.pytorch.callbacks import Callback
 
 from tradewright.algorithm.label_batches import LabelBatch, LabelDataModule
 from tradewright.algorithm.multitask import Multitask
@@ -212,21 +212,6 @@ def test_value_out_of_range_is_refused(market, keys: dict[str, Any], message: st
 
 
 # Curves and checkpoints
-
-
-class KilledError(Exception):
-    """Stands for the end of the process."""
-
-
-class Kill(Callback):
-    """Ends the training before a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step == self.step:
-            raise KilledError
 
 
 def trained(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
+from killing import Kill, KilledError
 from text_cases import fit, model_of, sets_of, sft_of, tokenizer_of, trainer_of, with_adapter
 
 from tradewright.algorithm import random_state
@@ -24,21 +24,6 @@ from tradewright.callbacks.throughput import Throughput
 from tradewright.errors import RunError
 
 EPOCHS = 3
-
-
-class KilledError(Exception):
-    """Stands for the end of the process."""
-
-
-class Kill(Callback):
-    """Ends the training after a step, when its checkpoint is written."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step == self.step:
-            raise KilledError
 
 
 @pytest.fixture(scope="module")

@@ -88,27 +88,27 @@ def _with_its_task(group: str, option: str) -> list[str]:
     return [f"{group}={option}"]
 
 
-PICKY = {"algorithm", "env", "evaluate", "examples", "features", "model", "task", "trainer"}
-"""Groups whose options do not all go with those of others."""
+LANES = ({"algorithm", "examples"}, {"task", "features"}, {"env", "trainer"}, {"evaluate", "model"})
+"""Groups whose options do not all go with those of groups in other lanes; all other groups go with the first lane."""
 
 
 def _rounds() -> Iterator[list[tuple[str, str]]]:
-    """Yield all options: one of each group together where they need nothing else, the others alone."""
-    free: dict[str, list[str]] = {}
+    """Yield all options, together with those of other groups that need the same to go with them."""
+    alike: dict[tuple[int, ...] | tuple[str, ...], dict[str, list[str]]] = {}
     for group, option in OPTIONS:
-        if group not in PICKY and _with_its_task(group, option) == [f"{group}={option}"]:
-            free.setdefault(group, []).append(option)
-        else:
-            yield [(group, option)]
-    for number in range(max(map(len, free.values()))):
-        yield [(group, options[number]) for group, options in free.items() if number < len(options)]
+        needs = tuple(word for word in _with_its_task(group, option) if word != f"{group}={option}")
+        lane = next((number for number, groups in enumerate(LANES) if group in groups), 0)
+        alike.setdefault(needs or (lane,), {}).setdefault(group, []).append(option)
+    for groups in alike.values():
+        for number in range(max(map(len, groups.values()))):
+            yield [(group, options[number]) for group, options in groups.items() if number < len(options)]
 
 
 def test_every_option_composes_and_passes_the_check(shipped: Composer) -> None:
     """Options of different groups are tried together; where such a round fails, each of them must pass alone."""
     num_passed = 0
     for together in _rounds():
-        words = [word for group, option in together for word in _with_its_task(group, option)]
+        words = list(dict.fromkeys(word for group, option in together for word in _with_its_task(group, option)))
         if len(together) == 1 or _faults_with_what_must_be_given(shipped, words):
             for group, option in together:
                 assert _faults_with_what_must_be_given(shipped, _with_its_task(group, option)) == {}, (
@@ -342,10 +342,10 @@ def _is_misfit(line: str) -> bool:
     return re.search(words, line) is not None
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_random_compositions_pass_or_name_the_bad_key(shipped: Composer, seed: int) -> None:
     print(f"seed {seed}")
-    assert 5 < _compose_at_random(shipped, 30, seed) < 27  # both outcomes occur
+    assert 4 < _compose_at_random(shipped, 24, seed) < 22  # both outcomes occur
 
 
 @pytest.mark.slow

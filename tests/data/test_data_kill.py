@@ -85,8 +85,8 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork,
 
 
 @forks
-def test_fifty_kills_leave_old_or_new_rows(tmp_path):
-    kill_loads(tmp_path, kills=50, seed=1)
+def test_twenty_kills_leave_old_or_new_rows(tmp_path):
+    kill_loads(tmp_path, kills=20, seed=1)
 
 
 @pytest.mark.slow

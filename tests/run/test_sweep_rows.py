@@ -7,7 +7,13 @@ import pytest
 from tradewright.cli import main
 from tradewright.output import read_json, read_metrics
 
-QUICK = ("report=none", "evaluate.num_random=0", "launcher=inline")
+QUICK = (
+    "report=none",
+    "evaluate.num_random=0",
+    "evaluate.significance.num_resamples=100",
+    "logger=none",
+    "launcher=inline",
+)
 
 
 def the_sweep(tmp_path: Path) -> Path:

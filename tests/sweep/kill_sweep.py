@@ -1,4 +1,4 @@
-"""A sweep of forty small jobs whose worker is killed again and again: ``python kill_sweep.py <folder> <kills> <seed>``.
+"""A sweep of twenty jobs whose worker is killed again and again: ``python kill_sweep.py <folder> <kills> <seed>``.
 
 One process imports everything and forks workers, so that a kill costs no start-up. Jobs are real processes of the fork
 server, which is told to preload nothing heavy. Prints how often a worker was killed before the sweep had ended.
@@ -27,7 +27,7 @@ from tradewright.sweep.storage import open_storage, storage_url
 from tradewright.sweep.sweep import Sweep
 from tradewright.sweep.worker import Worker
 
-NUM_SLOTS = 40
+NUM_SLOTS = 20
 LOG = "runs.txt"
 """A line for every start and end of a job."""
 
@@ -74,11 +74,10 @@ def plan_of(folder: Path) -> Plan:
     )
 
 
-def work(folder: Path) -> None:
-    """Be a worker until the sweep has ended."""
-    plan = plan_of(folder)
+def queue_of(plan: Plan) -> Queue:
+    """Return the queue of a plan, for this process."""
     study = open_study(open_storage(plan.url), plan.study, plan.objectives.directions, plan.description)
-    queue = Queue(
+    return Queue(
         study,
         plan.space,
         num_slots=plan.num_slots,
@@ -87,6 +86,12 @@ def work(folder: Path) -> None:
         worker=Identity.current(),
         grace_s=plan.grace_s,
     )
+
+
+def work(folder: Path) -> None:
+    """Be a worker until the sweep has ended."""
+    plan = plan_of(folder)
+    queue = queue_of(plan)
     place = {"conf": "", "extra": None, "cwd": str(folder)}
     tally = Worker(plan, queue, run=do, place=place, say=lambda _: None).work()
     assert not tally.failures, tally.failures

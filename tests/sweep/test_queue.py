@@ -14,23 +14,12 @@ from optuna.trial import TrialState
 from queue_cases import claim, drain, states
 from queue_workers import make_queue
 
-from tradewright.sweep import queue as module
 from tradewright.sweep.queue import Queue
 from tradewright.sweep.slots import Record, best_of
 from tradewright.sweep.space import Space, parse_space
 
+pytestmark = pytest.mark.usefixtures("alone")
 GRID = parse_space(["algorithm=ppo,sac", "lora.r=range(8,25,8)", "+flag=true,null,'a b'", "name=x"])
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"journal://{tmp_path}/queue"
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else fills these queues: do not watch for long whether somebody does."""
-    monkeypatch.setattr(module, "FILL_PAUSE_S", 0.001)
 
 
 def test_every_slot_is_queued_once_and_claimed_in_order(url: str) -> None:

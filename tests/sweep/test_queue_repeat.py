@@ -9,25 +9,14 @@ from queue_cases import Clock, claim, drain, states
 from queue_workers import NAME, make_queue, run_workers
 from test_queue_workers import events_of
 
-from tradewright.sweep import queue as module
 from tradewright.sweep.lease import Worker
 from tradewright.sweep.queue import Queue
 from tradewright.sweep.space import parse_space
 from tradewright.sweep.storage import close_storage, open_storage
 
 ELSEWHERE = Worker("other", "another host", 1, 1)
+pytestmark = pytest.mark.usefixtures("alone")
 GRID = parse_space(["algorithm=ppo,sac", "lora.r=8,16"])
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"journal://{tmp_path}/queue"
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else fills these queues: do not watch for long whether somebody does."""
-    monkeypatch.setattr(module, "FILL_PAUSE_S", 0.001)
 
 
 def ended(url: str, num_slots: int = 3) -> Queue:

@@ -1,29 +1,16 @@
 """What is left of workers that died, were silent or queued a slot at the same moment."""
 
-from pathlib import Path
-
 import pytest
 from optuna.trial import TrialState
 from queue_cases import Clock, claim, drain, states
 from queue_workers import make_queue
 
-from tradewright.sweep import queue as module
 from tradewright.sweep.lease import Worker
 from tradewright.sweep.space import parse_space
 
 ELSEWHERE = Worker("other", "another host", 1, 1)
+pytestmark = pytest.mark.usefixtures("alone")
 GRID = parse_space(["algorithm=ppo,sac", "lora.r=range(8,25,8)", "+flag=true,null,'a b'", "name=x"])
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"journal://{tmp_path}/queue"
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else fills these queues: do not watch for long whether somebody does."""
-    monkeypatch.setattr(module, "FILL_PAUSE_S", 0.001)
 
 
 def test_released_slot_is_run_again_with_the_same_parameters(url: str) -> None:

@@ -6,35 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kill_sweep import do, hang, plan_of
+from kill_sweep import do, hang, plan_of, queue_of
 
 from tradewright.output import METRICS, Status, read_json, write_json
 from tradewright.sweep.inline import Inline
 from tradewright.sweep.job import Ended, Job, Run
-from tradewright.sweep.lease import Worker as Identity
 from tradewright.sweep.optuna_compat import finish, trials
 from tradewright.sweep.plan import Plan
-from tradewright.sweep.queue import Queue, open_study
 from tradewright.sweep.samplers import Random
 from tradewright.sweep.slurm import Slurm
-from tradewright.sweep.storage import close_storage, open_storage
+from tradewright.sweep.storage import close_storage
 from tradewright.sweep.sweep import Sweep
 from tradewright.sweep.worker import Worker
 
 
 def worker_of(plan: Plan, said: list[str], run: Run = hang) -> Worker:
-    storage = open_storage(plan.url)
-    study = open_study(storage, plan.study, plan.objectives.directions, plan.description)
-    queue = Queue(
-        study,
-        plan.space,
-        num_slots=plan.num_slots,
-        points=None,
-        sampler_for=plan.sampler_for,
-        worker=Identity.current(),
-        grace_s=plan.grace_s,
+    return Worker(
+        plan, queue_of(plan), run=run, place={"conf": "", "extra": None, "cwd": str(plan.directory)}, say=said.append
     )
-    return Worker(plan, queue, run=run, place={"conf": "", "extra": None, "cwd": str(plan.directory)}, say=said.append)
 
 
 @pytest.fixture(autouse=True)

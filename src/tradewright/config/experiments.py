@@ -6,6 +6,7 @@ A broken file is left out and is an error only for the command that chooses it.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from tradewright import paths
+from tradewright.config.kept import kept
 
 GROUP = "experiment"
 
@@ -61,7 +63,7 @@ def find_experiments() -> Experiments:
             found.bodies.pop(name, None)
             found.broken.pop(name, None)
             try:
-                found.bodies[name] = _read(path)
+                found.bodies[name] = kept("experiment", path, partial(_read, path))
             except (ValueError, OSError, YAMLError, OmegaConfBaseException) as error:
                 found.broken[name] = f"{show(path)}: {explain_yaml(error)}"
     return found

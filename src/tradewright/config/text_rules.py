@@ -20,6 +20,8 @@ def text_keys_have_effect(choice: Choice) -> Iterator[Finding]:
     if choice.fact("model", "is_language_model") is True:
         return
     read: tuple[str, ...] = READ_WITH_A_RUN if loads_trained_model(choice) else ()
+    asks_server = choice.fact("task", "asks_backend") is True and choice.fact("backend", "needs_model") is False
+    read += ("generate",) if asks_server else ()
     read += ("examples",) if choice.fact("task", "reads_examples") is True else ()
     for key in choice.overridden:
         group = key.partition(".")[0]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from tradewright.env.classic import StateEnv
-from tradewright.evaluate.intervals import mean_interval
+from tradewright.evaluate.intervals import mean_interval, require_resampling
 from tradewright.strategy.policy import Policy
 
 MAX_EPISODES = 500_000
@@ -107,12 +107,7 @@ class EpisodeEvaluation:
             raise ValueError(f"num_episodes must be from 2 to {MAX_EPISODES}, was {num_episodes}")
         if not 1 <= num_validation_episodes <= MAX_EPISODES:
             raise ValueError(f"num_validation_episodes must be from 1 to {MAX_EPISODES}, was {num_validation_episodes}")
-        if num_resamples < 100:
-            raise ValueError(f"num_resamples must be >= 100, was {num_resamples}")
-        if not 0.5 < confidence < 1:
-            raise ValueError(f"confidence must be in (0.5, 1), was {confidence}")
-        if seed < 0:
-            raise ValueError(f"seed must be >= 0, was {seed}")
+        require_resampling(num_resamples, confidence, seed)
         self.num_episodes, self.num_validation_episodes = num_episodes, num_validation_episodes
         self.num_resamples, self.confidence, self.seed = num_resamples, confidence, seed
 

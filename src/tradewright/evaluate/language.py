@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradewright.errors import DataError
-from tradewright.evaluate.intervals import mean_interval
+from tradewright.evaluate.intervals import mean_interval, require_resampling
 from tradewright.examples.example import Example, ExampleSets, Messages, Preference
 from tradewright.metrics.calibration import calibrate
 
@@ -134,12 +134,7 @@ class LanguageEvaluation:
     ) -> None:
         if num_generated < 0:
             raise ValueError(f"num_generated must be >= 0, was {num_generated}")
-        if num_resamples < 100:
-            raise ValueError(f"num_resamples must be >= 100, was {num_resamples}")
-        if not 0.5 < confidence < 1:
-            raise ValueError(f"confidence must be in (0.5, 1), was {confidence}")
-        if seed < 0:
-            raise ValueError(f"seed must be >= 0, was {seed}")
+        require_resampling(num_resamples, confidence, seed)
         self.num_generated, self.num_resamples = num_generated, num_resamples
         self.confidence, self.seed = confidence, seed
 

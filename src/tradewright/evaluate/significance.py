@@ -13,6 +13,7 @@ import numpy as np
 
 from tradewright.backtest.result import BacktestResult
 from tradewright.evaluate.evidence import Comparison, Interval, Significance, Trials
+from tradewright.evaluate.intervals import require_resampling
 from tradewright.metrics.calendar import annualised_marks
 from tradewright.metrics.deflated import (
     TrackRecord,
@@ -55,12 +56,7 @@ class SignificanceTest:
         correction: Literal["romano_wolf", "holm", "none"] = "romano_wolf",
         superiority: bool = False,
     ) -> None:
-        if num_resamples < 100:
-            raise ValueError(f"num_resamples must be >= 100, was {num_resamples}")
-        if not 0.5 < confidence < 1:
-            raise ValueError(f"confidence must be in (0.5, 1), was {confidence}")
-        if seed < 0:
-            raise ValueError(f"seed must be >= 0, was {seed}")
+        require_resampling(num_resamples, confidence, seed)
         if correction not in CORRECTIONS:
             raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}, was {correction!r}")
         self.num_resamples = num_resamples

@@ -1,33 +1,40 @@
-"""``ChatSession``: a conversation with history, tools and a log, in the terminal or from a script.
+"""``ChatSession``: a conversation with history, tools and a log; the terminal is the caller's.
 
-The history is bounded by tokens: the oldest turns are dropped, a question with its answer, the instruction never. A
-tool is called only by a name on the list, with arguments in JSON; the model asks for it as Qwen and Hermes models do,
-with ``<tool_call>{"name": …, "arguments": {…}}</tool_call>``, and reads the result in the next turn.
+The history is bounded by turns, and by tokens where they can be counted: the oldest turns are dropped, a question with
+its answer, the instruction never. The model asks for a tool as Qwen and Hermes models do, with
+``<tool_call>{"name": …, "arguments": {…}}</tool_call>``, and reads the result in the next turn; whether the call is
+allowed is for the tools to say.
 """
 
-import inspect
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tradewright.errors import DataError, RunError, TradewrightError, suggest
+from tradewright.errors import DataError, RunError, TradewrightError
 from tradewright.examples.example import Message, Messages
 from tradewright.generate.decoding import Decoding
+from tradewright.generate.pieces import Pieces, first_stop
 from tradewright.generate.written import Written
 from tradewright.output import now
 
-Tool = Callable[..., Any]
-"""Called with the arguments as keywords; returns what JSON can hold, or raises ``ValueError`` or one of our errors."""
-Count = Callable[[Messages], int]
-"""Tokens of a conversation."""
+if TYPE_CHECKING:
+    from tradewright.model.loaded_model import LoadedModel
 
-CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
+Show = Callable[[str], None]
+"""Takes the next piece of an answer while it is written."""
+
+OPENING = "<tool_call>"
+CALL = re.compile(rf"{OPENING}\s*(.*?)\s*</tool_call>", re.DOTALL)
 MAX_ROUNDS = 3
 """Tool calls one after the other before an answer is due."""
+HOW_TO_CALL = (
+    'To use a tool, answer with nothing but <tool_call>{"name": "<tool>", "arguments": {"<argument>": "<value>"}}'
+    "</tool_call>. You then get its result and answer the question. The tools:"
+)
 
 
 class Answers(Protocol):
@@ -35,6 +42,32 @@ class Answers(Protocol):
 
     def complete(self, messages: Messages, decoding: Decoding) -> Written:
         """Return the answer."""
+        ...
+
+    def stream(self, messages: Messages, decoding: Decoding) -> Any:
+        """Return an iterator over the answer's pieces, which has the whole in ``written`` at its end."""
+        ...
+
+
+class Tools(Protocol):
+    """What a model may ask for."""
+
+    @property
+    def instruction(self) -> str:
+        """What they are about, for the model."""
+        ...
+
+    @property
+    def descriptions(self) -> Sequence[Mapping[str, Any]]:
+        """Each tool with its arguments, for the model."""
+        ...
+
+    def refusal(self, question: str) -> str | None:
+        """Return why a question must not be asked; None: it may."""
+        ...
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        """Call a tool if that is allowed and return what JSON can hold, or raise one of our errors."""
         ...
 
 
@@ -83,20 +116,49 @@ class Exchange:
     prompt: Messages = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """How much of a conversation a model sees.
+
+    Args:
+        max_turns: Most turns before the question, >= 0.
+        max_tokens: Most tokens of instruction, history and question, >= 1; None: they cannot be counted.
+        count: Counts the tokens of a conversation; needed with ``max_tokens``.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+
+    max_turns: int
+    max_tokens: int | None = None
+    count: Callable[[Messages], int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_turns < 0:
+            raise ValueError(f"max_turns must be >= 0, was {self.max_turns}")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be >= 1, was {self.max_tokens}")
+        if (self.max_tokens is None) != (self.count is None):
+            raise ValueError("count must be given with max_tokens, and only then")
+
+    def num_over(self, prompt: Messages) -> int:
+        """Return how many tokens a prompt has where they are too many, else 0."""
+        if self.max_tokens is None or self.count is None:
+            return 0
+        num_tokens = self.count(prompt)
+        return num_tokens if num_tokens > self.max_tokens else 0
+
+
 class ChatSession:
     """A conversation.
 
     Args:
         backend: Answers.
         decoding: How.
-        system: Instruction; None: none.
-        tools: By name; only these can be called.
-        max_prompt_tokens: Most tokens of instruction, history and question, >= 1.
-        count: Counts them, e.g. :func:`token_counter`.
+        bound: How much of what was said the model sees.
+        system: Instruction; None: none but that of the tools.
+        tools: What the model may ask for; None: nothing.
         log: File that gets a line of JSON per exchange; None: none.
-
-    Raises:
-        ValueError: ``max_prompt_tokens`` is below 1.
     """
 
     def __init__(
@@ -104,74 +166,88 @@ class ChatSession:
         backend: Answers,
         decoding: Decoding,
         *,
-        count: Count,
-        max_prompt_tokens: int,
+        bound: Bound,
         system: str | None = None,
-        tools: Mapping[str, Tool] | None = None,
+        tools: Tools | None = None,
         log: Path | None = None,
     ) -> None:
-        if max_prompt_tokens < 1:
-            raise ValueError(f"max_prompt_tokens must be >= 1, was {max_prompt_tokens}")
         self.backend = backend
         self.decoding = decoding
-        self.system: Messages = () if system is None else (Message(role="system", content=system),)
-        self.tools = dict(tools or {})
-        self.max_prompt_tokens = max_prompt_tokens
-        self.count = count
+        self.bound = bound
+        self.tools = tools
         self.log = log
+        instruction = "\n".join((*([system] if system is not None else ()), *_instruction(tools)))
+        self.system: Messages = (Message(role="system", content=instruction),) if instruction else ()
         self.turns: list[tuple[Message, ...]] = []
         """Question, tool calls and answer, per exchange; the oldest first."""
 
-    def ask(self, question: str) -> Exchange:
+    def ask(self, question: str, show: Show | None = None) -> Exchange:
         """Return the answer to a question, in the light of what was said before.
 
+        Args:
+            question: Of the user.
+            show: Gets the pieces of the answer, without requests for tools; None: it is not needed piece by piece.
+
         Raises:
+            DataError: The question breaks a rule of the tools.
             RunError: The question alone is too long, the model asks for tools without end, or the backend failed.
         """
+        if self.tools is not None and (reasons := self.tools.refusal(question)) is not None:
+            raise DataError(f"question: refused ({reasons}); ask it in plain words")
         turn: list[Message] = [Message(role="user", content=question)]
         calls: list[ToolCall] = []
-        num_before = len(self.turns)
+        history = list(self.turns)  # stays as it is where the question cannot be answered
         while True:
-            prompt = self._prompt(turn)
-            written = self.backend.complete(prompt, self.decoding)
+            prompt = self._prompt(history, turn)
+            written = self._written(prompt, show)
             turn.append(Message(role="assistant", content=written.text))
-            asked = CALL.search(written.text) if self.tools else None
+            asked = CALL.search(written.text) if self.tools is not None else None
             if asked is None:
                 break
             if len(calls) == MAX_ROUNDS:
                 raise RunError(f"the model asked for tools more than {MAX_ROUNDS} times without an answer")
             calls.append(self._call(asked.group(1)))
             turn.append(Message(role="user", content=calls[-1].response))
-        self.turns.append(tuple(turn))
+        num_dropped = len(self.turns) - len(history)
+        self.turns = [*history, tuple(turn)]
         exchange = Exchange(
             id=secrets.token_hex(8),
             question=question,
             written=written,
             calls=tuple(calls),
-            num_dropped=num_before + 1 - len(self.turns),
+            num_dropped=num_dropped,
             prompt=prompt,
         )
         self._note(exchange)
         return exchange
 
-    def run_script(self, questions: Sequence[str]) -> list[Exchange]:
-        """Ask one question after the other."""
-        return [self.ask(question) for question in questions]
+    def forget(self) -> None:
+        """Begin again, with the instruction alone."""
+        self.turns.clear()
 
-    def _prompt(self, turn: Sequence[Message]) -> Messages:
-        """Return instruction, history and turn; drop the oldest turns until they fit."""
+    def _written(self, prompt: Messages, show: Show | None) -> Written:
+        if show is None:
+            return self.backend.complete(prompt, self.decoding)
+        stream = self.backend.stream(prompt, self.decoding)
+        for piece in spoken(stream) if self.tools is not None else stream:
+            show(piece)
+        assert isinstance(stream.written, Written)
+        return stream.written
+
+    def _prompt(self, history: list[tuple[Message, ...]], turn: Sequence[Message]) -> Messages:
+        """Return instruction, history and turn; drop the oldest turns of the history until they fit."""
+        del history[: max(0, len(history) - self.bound.max_turns)]
         while True:
-            history = [message for earlier in self.turns for message in earlier]
-            prompt: Messages = (*self.system, *history, *turn)
-            num_tokens = self.count(prompt)
-            if num_tokens <= self.max_prompt_tokens:
+            prompt: Messages = (*self.system, *(message for earlier in history for message in earlier), *turn)
+            num_over = self.bound.num_over(prompt)
+            if num_over == 0:
                 return prompt
-            if not self.turns:
+            if not history:
                 raise RunError(
-                    f"question: {num_tokens} tokens with the instruction are more than the {self.max_prompt_tokens}"
+                    f"question: {num_over} tokens with the instruction are more than the {self.bound.max_tokens}"
                     " that a prompt may have; shorten it"
                 )
-            del self.turns[0]
+            del history[0]
 
     def _call(self, text: str) -> ToolCall:
         """Call the tool that the model asks for, if it may; what is wrong with the request is its result."""
@@ -182,18 +258,12 @@ class ChatSession:
         if not isinstance(content, dict) or not isinstance(content.get("name"), str):
             return ToolCall(name="", error="expected an object with name and arguments")
         name, arguments = content["name"], content.get("arguments", {})
-        if name not in self.tools:
-            return ToolCall(name=name, error=f"no such tool{suggest(name, self.tools)}")
         if not isinstance(arguments, dict):
             return ToolCall(name=name, error="arguments must be an object")
-        tool = self.tools[name]
+        assert self.tools is not None
         try:
-            inspect.signature(tool).bind(**arguments)
-        except TypeError as error:
-            return ToolCall(name=name, arguments=arguments, error=str(error))
-        try:
-            return ToolCall(name=name, arguments=arguments, result=tool(**arguments))
-        except (ValueError, TradewrightError) as error:
+            return ToolCall(name=name, arguments=arguments, result=self.tools.call(name, arguments))
+        except TradewrightError as error:
             return ToolCall(name=name, arguments=arguments, error=str(error))
 
     def _note(self, exchange: Exchange) -> None:
@@ -217,54 +287,35 @@ class ChatSession:
             file.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
 
 
-def token_counter(tokenizer: Any) -> Count:
-    """Return what counts a conversation's tokens as the model sees them."""
+def bound_of(loaded: "LoadedModel", decoding: Decoding, *, max_turns: int) -> Bound:
+    """Return the bound of a model in this process: its context without the room for an answer."""
     from tradewright.model.chat import encode_prompt
 
-    return lambda messages: len(encode_prompt(tokenizer, messages))
+    return Bound(
+        max_turns=max_turns,
+        max_tokens=prompt_room(loaded, decoding),
+        count=lambda messages: len(encode_prompt(loaded.tokenizer, messages)),
+    )
 
 
-def read_script(path: Path) -> list[str]:
-    """Return the questions of a file, one per line without empty ones.
-
-    Raises:
-        DataError: It cannot be read, or has none.
-    """
-    try:
-        questions = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    if not questions:
-        raise DataError(f"{path}: has no questions; expected one per line")
-    return questions
+def prompt_room(loaded: "LoadedModel", decoding: Decoding) -> int:
+    """Return the tokens that a prompt may have: the answer gets what it may need, at most half of the context."""
+    return loaded.max_length - min(decoding.max_new_tokens, loaded.max_length // 2)
 
 
-def talk(session: ChatSession) -> int:
-    """Ask for questions in the terminal until Ctrl-D, show the answers, and return how many there were.
+def spoken(pieces: Iterable[str]) -> Iterator[str]:
+    """Return the pieces of an answer up to where it asks for a tool."""
+    text, growing = "", Pieces((OPENING,))
+    for piece in pieces:
+        text += piece
+        if shown := growing.next(text[: first_stop(text, growing.stops)], is_final=False):
+            yield shown
+    if shown := growing.next(text[: first_stop(text, growing.stops)], is_final=True):
+        yield shown
 
-    What goes wrong with one question is shown, and the conversation goes on.
-    """
-    from rich.console import Console
-    from rich.prompt import Prompt
 
-    console, num_answered = Console(), 0
-    console.print("Ctrl-D ends the conversation.", style="dim")
-    while True:
-        try:
-            question = Prompt.ask("[bold]you[/]", console=console).strip()
-        except EOFError:
-            console.print()
-            return num_answered
-        if not question:
-            continue
-        try:
-            exchange = session.ask(question)
-        except (RunError, DataError) as error:
-            console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-            continue
-        num_answered += 1
-        for call in exchange.calls:
-            console.print(f"({call.name}: {call.error or 'done'})", style="dim", markup=False, highlight=False)
-        console.print(exchange.written.text, markup=False, highlight=False, soft_wrap=True)
-        if exchange.num_dropped:
-            console.print("(the oldest turns no longer fit and were dropped)", style="dim")
+def _instruction(tools: Tools | None) -> Iterator[str]:
+    if tools is not None:
+        yield tools.instruction
+        yield HOW_TO_CALL
+        yield from (json.dumps(description, ensure_ascii=False) for description in tools.descriptions)

@@ -1,6 +1,12 @@
-"""Files of a model, from a folder or the Hugging Face hub, and one line when they cannot be had."""
+"""Files of a model, from a folder or the Hugging Face hub, and one line when they cannot be had.
+
+The hub's library repeats a request that fails for 23 seconds, file by file. So it is asked once whether it can be
+reached at all; where it cannot, the library works as with ``HF_HUB_OFFLINE=1``: what is in the cache is read, what is
+missing is told at once.
+"""
 
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +15,8 @@ from tradewright.errors import ConfigError
 
 MAX_REASON = 160
 """Characters of a library's own words that a message repeats."""
+CONNECT_TIMEOUT_S = 5.0
+"""Longest wait for a connection to the hub, unless HF_HUB_ETAG_TIMEOUT names another; its answer may take longer."""
 
 
 def file_of(name: str, file: str) -> Path | None:
@@ -37,11 +45,58 @@ def reading(name: str, what: str) -> Iterator[None]:
     Raises:
         ConfigError: The folder lacks the files, or the hub cannot give them.
     """
+    unreachable = None if Path(name).is_dir() else why_unreachable()
     try:
-        yield
+        with _offline(is_on=unreachable is not None):
+            yield
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:MAX_REASON]
-        raise ConfigError(f"model.name: {missing(name, what)} ({type(error).__name__}: {reason})") from error
+        told = f"{type(error).__name__}: {reason}" if unreachable is None else unreachable
+        raise ConfigError(f"model.name: {missing(name, what)} ({told})") from error
+
+
+def why_unreachable() -> str | None:
+    """Return why no connection to the hub can be made; None where one can, or where offline work is wished.
+
+    Whatever answers is reached: status, certificates and proxies that refuse are the library's to judge.
+    """
+    import httpx
+    from huggingface_hub import constants
+
+    if constants.is_offline_mode():
+        return None
+    limit_s = float(constants.HF_HUB_ETAG_TIMEOUT) if "HF_HUB_ETAG_TIMEOUT" in os.environ else CONNECT_TIMEOUT_S
+    try:
+        httpx.head(constants.ENDPOINT, timeout=limit_s)
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        if _is_about_certificates(error):
+            return None
+        return f"{constants.ENDPOINT} cannot be reached: {str(error) or type(error).__name__}"
+    except httpx.HTTPError:
+        return None
+    return None
+
+
+def _is_about_certificates(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+@contextmanager
+def _offline(*, is_on: bool) -> Iterator[None]:
+    """Let the hub's library make no request meanwhile."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or is_on
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 @contextmanager
@@ -73,5 +128,6 @@ def missing(name: str, what: str) -> str:
     cache = os.environ.get("HF_HOME", "~/.cache/huggingface")
     return (
         f"the {what} of {name!r} is neither in a folder of that name nor in the cache {cache} (HF_HOME), and could not"
-        f" be downloaded; downloads need a network and HF_HUB_OFFLINE unset: {offline}"
+        f" be downloaded; with a network and HF_HUB_OFFLINE unset, `hf download {name}` fetches it for later, when"
+        f" HF_HUB_OFFLINE=1 asks for none: {offline}"
     )

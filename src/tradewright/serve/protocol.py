@@ -4,12 +4,14 @@ A field that is not here is refused, never ignored: whoever asks for log-probabi
 an answer.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tradewright.examples.example import Message, Messages
 from tradewright.generate.decoding import LARGEST_SEED
+
+Choice = TypeVar("Choice")
 
 MAX_MESSAGES = 256
 MAX_LABELS = 64
@@ -155,17 +157,6 @@ class ChatChoice(BaseModel):
     finish_reason: Literal["stop", "length"]
 
 
-class ChatCompletion(BaseModel):
-    """The answer to a conversation."""
-
-    id: str
-    object: Literal["chat.completion"] = "chat.completion"
-    created: int
-    model: str
-    choices: list[ChatChoice]
-    usage: Usage
-
-
 class TextChoice(BaseModel):
     """One answer."""
 
@@ -175,15 +166,27 @@ class TextChoice(BaseModel):
     finish_reason: Literal["stop", "length"]
 
 
-class Completion(BaseModel):
-    """The answer to a text."""
+class Completed(BaseModel, Generic[Choice]):
+    """What both kinds of answer have in common."""
 
     id: str
-    object: Literal["text_completion"] = "text_completion"
+    object: str
     created: int
     model: str
-    choices: list[TextChoice]
+    choices: list[Choice]
     usage: Usage
+
+
+class ChatCompletion(Completed[ChatChoice]):
+    """The answer to a conversation."""
+
+    object: Literal["chat.completion"] = "chat.completion"
+
+
+class Completion(Completed[TextChoice]):
+    """The answer to a text."""
+
+    object: Literal["text_completion"] = "text_completion"
 
 
 class Decision(BaseModel):

@@ -1,23 +1,24 @@
-"""Who writes the texts of a task: the templates, a language model that a run trained, or a callable given in code."""
+"""Who writes the texts of a task: the templates, a language model of a run or a server, or a callable given in code."""
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from omegaconf import DictConfig
 
 from tradewright.config.build import build
 from tradewright.errors import RunError
 from tradewright.examples.example import Messages
-from tradewright.generate.decoding import LARGEST_SEED
+from tradewright.generate.decoding import LARGEST_SEED, Decoding
 from tradewright.task.decided import NO_MODEL, UNKNOWN_CUTOFF
-from tradewright.task.language_model import is_built_from_its_examples, load_model
+from tradewright.task.generate_data import FOLDER
+from tradewright.task.language_model import answering, has_server, is_built_from_its_examples
+from tradewright.task.trained import TrainedRun
 
 if TYPE_CHECKING:
-    from tradewright.generate.decoding import Decoding
-    from tradewright.generate.writer import Writer
+    from tradewright.backend.backend import Backend
     from tradewright.model.loaded_model import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -56,14 +57,36 @@ class Author:
         return texts
 
 
-def refuse_two(llm: str | None, write: Write | None) -> None:
-    """Refuse a run beside a callable: one of them would not be asked.
+class OfAgent:
+    """A task that puts an agent's logged decisions into words.
+
+    Args:
+        run: A run directory with a trained agent; None: the task does without.
+        llm: Run directory of a trained language model, which writes; None: ``write``, a server or the templates.
+        write: A callable from prompts to texts in its place; None: none.
+        folder: Where files go; None: ``explanations`` in the run directory, without one that of ``llm``, or here.
 
     Raises:
-        ValueError: The message starts with the argument's name.
+        ValueError: ``llm`` and ``write`` are given: one of them would not be asked.
     """
-    if llm is not None and write is not None:
-        raise ValueError(f"llm must be null where write is given in code, was {llm!r}")
+
+    needs_run_directory: ClassVar[bool] = False
+    language_model_key: ClassVar[str] = "llm"
+    asks_backend: ClassVar[bool] = True
+
+    def __init__(self, *, run: str | None, llm: str | None, write: Write | None, folder: str | None) -> None:
+        if llm is not None and write is not None:
+            raise ValueError(f"llm must be null where write is given in code, was {llm!r}")
+        self.agent = None if run is None else TrainedRun(Path(run))
+        self.llm, self.write = llm, write
+        default = Path(llm or ".") if self.agent is None else self.agent.directory / FOLDER
+        self.folder = default if folder is None else Path(folder)
+
+    @property
+    def trained(self) -> TrainedRun:
+        """The run of the agent, of a task that has one."""
+        assert self.agent is not None
+        return self.agent
 
 
 def author(cfg: DictConfig, *, llm: str | None, write: Write | None = None) -> Author:
@@ -71,21 +94,24 @@ def author(cfg: DictConfig, *, llm: str | None, write: Write | None = None) -> A
 
     Args:
         cfg: The command's configuration: ``generate`` says how tokens are drawn, ``quant`` how weights are read.
-        llm: Run directory of a trained language model; None: the templates, or ``write``.
+        llm: Run directory of a trained language model; None: ``write``, the server of ``backend``, or the templates.
         write: A callable instead.
 
     Raises:
+        ConfigError: Two shall write.
         RunError: The directory holds no language model.
     """
-    if llm is None:
-        return Author(name=TEMPLATE, write=None, cutoff=NO_MODEL) if write is None else given(write)
-    run = Path(llm)
+    if write is not None:
+        return given(write)
+    if llm is None and not has_server(cfg):
+        return Author(name=TEMPLATE, write=None, cutoff=NO_MODEL)
     decoding: Decoding = build(cfg.generate, key="generate")
-    loaded = load_model(cfg, llm)
-    from tradewright.generate.writer import Writer
-
-    write = _Drawn(Writer(loaded, decoding))
-    return Author(name=f"the language model of {run}", write=write, cutoff=cutoff_of(loaded, run))
+    backend, name = answering(cfg, llm)
+    write = _Drawn(backend, decoding)
+    if llm is None:
+        return Author(name=f"{name} behind a server", write=write, cutoff=UNKNOWN_CUTOFF)
+    run = Path(llm)
+    return Author(name=f"the language model of {run}", write=write, cutoff=cutoff_of(backend.loaded, run))
 
 
 def cutoff_of(loaded: "LoadedModel", run: Path) -> str:
@@ -104,16 +130,20 @@ class _Drawn:
     """Answers prompts with other draws at every call, so that asking again can help; the first call has the seed.
 
     Args:
-        writer: Writes.
+        backend: Answers; one with a model in this process is never asked more than its context holds.
+        decoding: How.
     """
 
-    def __init__(self, writer: "Writer") -> None:
-        self.writer, self.num_calls, self.has_warned = writer, 0, False
+    def __init__(self, backend: "Backend", decoding: Decoding) -> None:
+        self.backend, self.decoding = backend, decoding
+        self.loaded: LoadedModel | None = getattr(backend, "loaded", None)
+        self.num_calls, self.has_warned = 0, False
 
     def __call__(self, prompts: Sequence[Messages]) -> list[str]:
-        seed = (self.writer.decoding.seed + self.num_calls) % (LARGEST_SEED + 1)
+        seed = (self.decoding.seed + self.num_calls) % (LARGEST_SEED + 1)
         self.num_calls += 1
-        written = self.writer.write([self._fitting(prompt) for prompt in prompts], seed=seed)
+        fitting = [self._fitting(prompt) for prompt in prompts]
+        written = self.backend.complete_all(fitting, self.decoding.changed(seed=seed))
         num_cut = sum(one.finish == "length" for one in written)
         if num_cut and not self.has_warned:
             self.has_warned = True
@@ -123,12 +153,14 @@ class _Drawn:
     def _fitting(self, prompt: Messages) -> Messages:
         """Return a conversation without the earliest turns that leave no room in the model's context.
 
-        What is asked last stays, with the instruction before it; where even they do not fit, the writer says so.
+        What is asked last stays, with the instruction before it; where even they do not fit, the backend says so.
         """
+        if self.loaded is None:
+            return prompt
+        from tradewright.generate.chat_session import prompt_room
         from tradewright.model.chat import encode_prompt
 
-        loaded, begin = self.writer.loaded, int(prompt[0]["role"] == "system")
-        room = loaded.max_length - min(self.writer.decoding.max_new_tokens, loaded.max_length // 2)
-        while len(prompt) - begin > 2 and len(encode_prompt(loaded.tokenizer, prompt)) > room:
+        begin, room = int(prompt[0]["role"] == "system"), prompt_room(self.loaded, self.decoding)
+        while len(prompt) - begin > 2 and len(encode_prompt(self.loaded.tokenizer, prompt)) > room:
             prompt = (*prompt[:begin], *prompt[begin + 2 :])  # a question with its answer
         return prompt

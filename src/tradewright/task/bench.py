@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -18,6 +18,7 @@ from rich.table import Table
 from tradewright.config.build import build
 from tradewright.examples.example import Message
 from tradewright.output import write_json
+from tradewright.task.language_model import OfLanguageModel, load_model
 
 if TYPE_CHECKING:
     from tradewright.model.loaded_model import LoadedModel
@@ -30,7 +31,7 @@ LEARNING_RATE = 1e-5
 """Without influence on the speed."""
 
 
-class Bench:
+class Bench(OfLanguageModel):
     """Prints and returns the figures; findings say what is over a budget.
 
     Args:
@@ -49,10 +50,6 @@ class Bench:
     Raises:
         ValueError: A value is out of range.
     """
-
-    needs_run_directory: ClassVar[bool] = False
-    language_model_key: ClassVar[str] = "run"
-    needs_market: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -104,8 +101,6 @@ class Bench:
             ConfigError: An example is longer than the model's context.
         """
         import transformers  # noqa: F401 - seconds that belong to no model
-
-        from tradewright.task.language_model import load_model
 
         start = time.perf_counter()
         loaded = load_model(cfg, self.run, for_training=self.train_steps > 0)

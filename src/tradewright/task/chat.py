@@ -1,11 +1,14 @@
-"""``task=chat``: questions about a trained run's logged decisions, in the terminal or from scripted sessions."""
+"""``task=chat``: a conversation in the terminal or from a pipe.
+
+With the run of an agent: questions about its logged decisions, answered from the log, also in scripted sessions.
+Without: a language model answers freely, see :mod:`tradewright.task.free_chat`.
+"""
 
 import json
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -13,55 +16,72 @@ from rich.console import Console
 from tradewright.config.runtime import Runtime
 from tradewright.explain.answers import Answer, DecisionTools
 from tradewright.explain.answers import Chat as Conversation
+from tradewright.explain.log_tools import LOOK_UPS, require_offered
 from tradewright.explain.sessions import Rated, mean_ratings, ratings_by_category, read_sessions, run_sessions
 from tradewright.output import write_text
-from tradewright.task.author import Author, Write, author, refuse_two
+from tradewright.task.author import Author, OfAgent, Write, author
 from tradewright.task.decided import DecidedRun, decided_run, print_means, results_lines
-from tradewright.task.generate_data import FOLDER
-from tradewright.task.trained import TrainedRun
+from tradewright.task.free_chat import ENDS, free_session, talk
 
 LOG, REPORT = "chat.jsonl", "chat_report.txt"
-ENDS = ("exit", "quit", "bye")
 
 
-class Chat:
-    """Answers questions from the log; what a language model phrases is checked against it.
+class Chat(OfAgent):
+    """Answers from an agent's log, where what a language model phrases is checked, or lets a language model answer.
 
     Args:
-        run: A run directory with a trained agent.
-        llm: Run directory of a trained language model, which phrases answers; None: the templates.
-        write: A callable from prompts to texts in its place; None: none.
-        sessions: A YAML file of scripted sessions, which are rated; None: questions from the terminal or a pipe.
+        run: A run directory with a trained agent; None: a free conversation with a language model.
+        llm: Run directory of a trained language model, which phrases answers or talks; None: the templates phrase, and
+            the configured backend or model talks.
+        write: A callable from prompts to texts in its place, with ``run``; None: none.
+        sessions: A YAML file of scripted sessions, which are rated, with ``run``; None: questions from the terminal or
+            a pipe.
         num_tries: Phrasings asked for before the template is given, >= 1.
-        folder: Where files go; None: ``explanations`` in the run directory.
+        system: Instruction of a free conversation; None: none.
+        decisions: A ``decisions.jsonl`` that the model of a free conversation may look up; None: no tools.
+        tools: Which of the tools it may call.
+        max_turns: Exchanges before the question that it sees again, >= 0; fewer where its context is full.
+        folder: Where files go; None: ``explanations`` in the run directory, without an agent the run directory of the
+            language model, or here.
 
     Raises:
-        ValueError: A value is out of range.
+        ValueError: A value is out of range, or has no effect beside another.
     """
-
-    needs_run_directory: ClassVar[bool] = False
-    language_model_key: ClassVar[str] = "llm"
 
     def __init__(
         self,
         *,
-        run: str,
+        run: str | None = None,
         llm: str | None = None,
         write: Runtime[Write | None] = None,
         sessions: str | None = None,
         num_tries: int = 3,
+        system: str | None = None,
+        decisions: str | None = None,
+        tools: list[str] | None = None,
+        max_turns: int = 20,
         folder: str | None = None,
     ) -> None:
-        refuse_two(llm, write)
         if num_tries < 1:
             raise ValueError(f"num_tries must be >= 1, was {num_tries}")
-        self.trained = TrainedRun(Path(run))
-        self.llm, self.write, self.num_tries = llm, write, num_tries
+        if max_turns < 0:
+            raise ValueError(f"max_turns must be >= 0, was {max_turns}")
+        if run is None and sessions is not None:
+            raise ValueError(f"sessions must be null without run, whose log they are rated by, was {sessions!r}")
+        for key, value in {"system": system, "decisions": decisions}.items():
+            if run is not None and value is not None:
+                raise ValueError(f"{key} must be null with run, whose log answers, was {value!r}")
+        super().__init__(run=run, llm=llm, write=write, folder=folder)
+        self.num_tries = num_tries
         self.sessions = None if sessions is None else read_sessions(Path(sessions))
-        self.folder = self.trained.directory / FOLDER if folder is None else Path(folder)
+        self.system, self.decisions, self.max_turns = system, decisions, max_turns
+        self.tools = list(LOOK_UPS) if tools is None else tools
+        require_offered(self.tools)
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:
         """Talk; return the ratings of scripted sessions, or the number of questions."""
+        if self.agent is None:
+            return self._talk_freely(cfg)
         who = author(cfg, llm=self.llm, write=self.write)
         decided = decided_run(self.trained, cfg)
         results = {name: replace(found, cutoff=who.cutoff) for name, found in decided.performance.items()}
@@ -78,6 +98,18 @@ class Chat:
         print_means("Chat answers, 1 to 5", means)
         expected = sum(one.is_as_expected for one in rated) / len(rated)
         return {**{f"chat/{name}": value for name, value in means.items()}, "chat/as_expected": expected}
+
+    def _talk_freely(self, cfg: DictConfig) -> dict[str, float]:
+        session = free_session(
+            cfg,
+            llm=self.llm,
+            system=self.system,
+            decisions=None if self.decisions is None else Path(self.decisions),
+            offered=self.tools,
+            max_turns=self.max_turns,
+            log=self.folder / LOG,
+        )
+        return {"chat/num_questions": float(talk(session))}
 
     def _talk(self, tools: DecisionTools, who: Author) -> dict[str, float]:
         chat = Conversation(tools=tools, write=who.write, num_tries=self.num_tries)

@@ -1,8 +1,6 @@
 """``task=commentary``: market commentary over several horizons for moments of the test range, checked and scored."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from omegaconf import DictConfig
@@ -21,15 +19,13 @@ from tradewright.explain.commentary import (
 )
 from tradewright.explain.slots import fill
 from tradewright.output import write_text
-from tradewright.task.author import Author, Write, author, refuse_two
+from tradewright.task.author import Author, OfAgent, Write, author
 from tradewright.task.decided import decided_run, print_means, results_lines
-from tradewright.task.generate_data import FOLDER
-from tradewright.task.trained import TrainedRun
 
 FILE = "market_commentary.txt"
 
 
-class Commentary:
+class Commentary(OfAgent):
     """Writes ``market_commentary.txt``.
 
     Args:
@@ -44,9 +40,6 @@ class Commentary:
         ValueError: A value is out of range.
     """
 
-    needs_run_directory: ClassVar[bool] = False
-    language_model_key: ClassVar[str] = "llm"
-
     def __init__(
         self,
         *,
@@ -57,13 +50,10 @@ class Commentary:
         folder: str | None = None,
         seed: int = 0,
     ) -> None:
-        refuse_two(llm, write)
         if num_commentaries < 1:
             raise ValueError(f"num_commentaries must be >= 1, was {num_commentaries}")
-        self.trained = TrainedRun(Path(run))
-        self.llm, self.write, self.seed = llm, write, seed
-        self.num_commentaries = num_commentaries
-        self.folder = self.trained.directory / FOLDER if folder is None else Path(folder)
+        super().__init__(run=run, llm=llm, write=write, folder=folder)
+        self.num_commentaries, self.seed = num_commentaries, seed
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:
         """Write, check and score; return the figures.

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from omegaconf import DictConfig
@@ -23,7 +22,7 @@ from tradewright.explain.state import State
 from tradewright.explain.writer import explain
 from tradewright.generate.decoding import Decoding
 from tradewright.output import write_json, write_text
-from tradewright.task.author import Author, Write, author, refuse_two
+from tradewright.task.author import Author, OfAgent, Write, author
 from tradewright.task.decided import (
     DecidedRun,
     decided_run,
@@ -31,8 +30,6 @@ from tradewright.task.decided import (
     require_states,
     results_lines,
 )
-from tradewright.task.generate_data import FOLDER
-from tradewright.task.trained import TrainedRun
 
 RESULTS, LOG, SHEET, FIGURES = "evaluation_results.txt", "explanations.jsonl", "human_scores.csv", "explanations.json"
 
@@ -50,7 +47,7 @@ class Graded:
     judged: Judged | None = None
 
 
-class Explain:
+class Explain(OfAgent):
     """Writes ``explanations.jsonl``, ``evaluation_results.txt``, ``human_scores.csv`` and ``explanations.json``.
 
     Args:
@@ -71,9 +68,6 @@ class Explain:
         ValueError: A value is out of range.
     """
 
-    needs_run_directory: ClassVar[bool] = False
-    language_model_key: ClassVar[str] = "llm"
-
     def __init__(
         self,
         *,
@@ -89,19 +83,17 @@ class Explain:
         folder: str | None = None,
         seed: int = 0,
     ) -> None:
-        refuse_two(llm, write)
         if num_explanations < 10:
             raise ValueError(f"num_explanations must be >= 10, was {num_explanations}")
         if not 10 <= num_judged <= 20:
             raise ValueError(f"num_judged must be 10 to 20, was {num_judged}")
         if not 1 <= target < 5:
             raise ValueError(f"target must be in [1, 5), was {target}")
-        self.trained = TrainedRun(Path(run))
-        self.llm, self.write, self.judge = llm, write, judge
+        super().__init__(run=run, llm=llm, write=write, folder=folder)
+        self.judge = judge
         self.num_explanations, self.num_judged = num_explanations, num_judged
         self.target, self.must_pass, self.seed = target, must_pass, seed
         self.human_scores = None if human_scores is None else Path(human_scores)
-        self.folder = self.trained.directory / FOLDER if folder is None else Path(folder)
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:
         """Explain, grade, write; return the figures.

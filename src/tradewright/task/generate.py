@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from tradewright.config.build import build
-from tradewright.config.locate import class_attribute
 from tradewright.errors import DataError
 from tradewright.examples.example import Message, Messages
 from tradewright.output import write_text
+from tradewright.task.language_model import OfLanguageModel, answering
 
 FILE = "generated.jsonl"
 ROLES = ("system", "user", "assistant")
@@ -29,7 +29,7 @@ class Prompt:
     messages: Messages
 
 
-class Generate:
+class Generate(OfLanguageModel):
     """Writes ``generated.jsonl``: id, conversation, answer, how it ended, and the settings, a line per prompt.
 
     Args:
@@ -44,9 +44,7 @@ class Generate:
         ValueError: There are no prompts.
     """
 
-    needs_run_directory: ClassVar[bool] = False
-    language_model_key: ClassVar[str] = "run"
-    needs_market: ClassVar[bool] = False
+    asks_backend: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -71,7 +69,7 @@ class Generate:
         Raises:
             RunError: A prompt is too long, or a server failed.
         """
-        backend, name = self._backend(cfg)
+        backend, name = answering(cfg, self.run)
         decoding = build(cfg.generate, key="generate")
         start = time.perf_counter()
         written = self._streamed(backend, decoding) if decoding.stream else self._whole(backend, decoding)
@@ -109,16 +107,6 @@ class Generate:
             _head(one)
             print(answer.text)
         return written
-
-    def _backend(self, cfg: DictConfig) -> tuple[Any, str]:
-        """Return who answers, and the name of its model."""
-        if class_attribute(str(cfg.backend._target_), "needs_model") is not True:
-            backend = build(cfg.backend, key="backend")
-            return backend, str(backend.model)
-        from tradewright.task.language_model import load_model
-
-        loaded = load_model(cfg, self.run)
-        return build(cfg.backend, key="backend", loaded=loaded), str(loaded.facts.get("name"))
 
 
 def _head(prompt: Prompt) -> None:

@@ -3,11 +3,12 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import DictConfig, OmegaConf
 
 from tradewright.config.build import build
+from tradewright.config.locate import class_attribute
 from tradewright.errors import ConfigError, RunError
 from tradewright.output import CONFIG, read_json, write_json
 from tradewright.task.trained import require_run_directory
@@ -20,6 +21,14 @@ CALIBRATION = "calibration.json"
 MODEL, ADAPTER, BASE = "model", "adapter", "base"
 """Folders in which a run keeps its whole model, or only what it trained beside its base; ``base`` is one that was built
 for the run, others are named by ``model.name``."""
+
+
+class OfLanguageModel:
+    """A task about a language model, the configured one or that of a run; it needs no market."""
+
+    needs_run_directory: ClassVar[bool] = False
+    language_model_key: ClassVar[str] = "run"
+    needs_market: ClassVar[bool] = False
 
 
 def load_model(cfg: DictConfig, run: str | None = None, *, for_training: bool = False) -> "LoadedModel":
@@ -41,6 +50,31 @@ def load_model(cfg: DictConfig, run: str | None = None, *, for_training: bool = 
     lora = build(cfg.lora, key="lora") if for_training and model.adapter is None else None
     quant = build(cfg.quant, key="quant")
     return model.load(lora=lora, quant=quant, device=device, seed=int(cfg.seed), for_training=for_training)
+
+
+def answering(cfg: DictConfig, run: str | None = None) -> tuple[Any, str]:
+    """Return the backend that answers, and the name of its model.
+
+    Args:
+        cfg: The configuration; where ``backend`` is a server, no model is loaded.
+        run: Run directory of a trained language model; None: the configured model.
+
+    Raises:
+        ConfigError: The configured model is none, or both a server and a run are to answer.
+        RunError: The directory holds no language model.
+    """
+    if has_server(cfg):
+        if run is not None:
+            raise ConfigError(f"backend: a server answers, so the language model of {run} would not; give one of them")
+        backend = build(cfg.backend, key="backend")
+        return backend, str(backend.model)
+    loaded = load_model(cfg, run)
+    return build(cfg.backend, key="backend", loaded=loaded), str(loaded.facts.get("name"))
+
+
+def has_server(cfg: DictConfig) -> bool:
+    """Whether ``backend`` is a server, which has a model of its own."""
+    return class_attribute(str(cfg.backend._target_), "needs_model") is not True
 
 
 def language_model(cfg: DictConfig) -> "LanguageModel":

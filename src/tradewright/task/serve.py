@@ -2,7 +2,7 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from omegaconf import DictConfig
 
@@ -10,13 +10,14 @@ from tradewright.config.build import build
 from tradewright.errors import ConfigError
 from tradewright.examples.example import Messages
 from tradewright.explain.guard import inspect
+from tradewright.task.language_model import OfLanguageModel, load_model
 
 NEEDED = ("fastapi", "uvicorn")
 LARGEST_PORT = 65_535
 GuardName = Literal["injection", "none"]
 
 
-class Serve:
+class Serve(OfLanguageModel):
     """Answers ``/v1/chat/completions``, ``/v1/completions``, ``/v1/models``, ``/decide`` and ``/health``.
 
     Args:
@@ -39,10 +40,6 @@ class Serve:
     Raises:
         ValueError: A value is out of range.
     """
-
-    needs_run_directory: ClassVar[bool] = False
-    language_model_key: ClassVar[str] = "run"
-    needs_market: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -103,7 +100,6 @@ class Serve:
         from tradewright.serve.engine import Engine
         from tradewright.serve.request_log import RequestLog
         from tradewright.serve.service import Limits, Service
-        from tradewright.task.language_model import load_model
 
         decoding = build(cfg.generate, key="generate")
         try:
