@@ -18,9 +18,8 @@ from tradewright.examples.explanations import EVAL_FILE, NEEDED, TRAIN_FILE, Exp
 from tradewright.examples.json import JsonExamples
 from tradewright.explain.decision_log import write_decisions
 from tradewright.explain.grades import grade_text, states_in
-from tradewright.explain.phrases import instructions
+from tradewright.explain.phrases import describe, instructions
 from tradewright.explain.state import State, states_of
-from tradewright.explain.phrases import describe
 from tradewright.market.positions import Positions
 
 

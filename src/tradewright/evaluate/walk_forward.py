@@ -7,7 +7,6 @@ Source: Pardo, The Evaluation and Optimization of Trading Strategies (2008), ch.
 from dataclasses import dataclass
 
 from tradewright.data.folds import (
-    MIN_BARS,
     FoldPlan,
     Plan,
     check_fold_settings,
@@ -15,7 +14,7 @@ from tradewright.data.folds import (
     equal_blocks,
     successive_blocks,
 )
-from tradewright.data.ranges import Range, Ranges
+from tradewright.data.ranges import MIN_BARS, Range, Ranges
 from tradewright.errors import DataError
 
 

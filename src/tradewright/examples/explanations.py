@@ -7,21 +7,20 @@ generated one. The evaluation part is cut once more: its earlier half chooses, i
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from tradewright.errors import ConfigError, DataError, suggest
+from tradewright.errors import ConfigError, DataError
 from tradewright.examples.example import Example, ExampleSets, Message, Messages
+from tradewright.examples.explanation_edits import apply_edits
 from tradewright.examples.json import sets_of
-from tradewright.examples.rows import SPLITS, Row, read_rows, to_row, write_rows
+from tradewright.examples.rows import SPLITS, to_row, write_rows
 from tradewright.examples.set_checks import SetChecks
 from tradewright.examples.source import Market
 from tradewright.explain.commentary import (
     MarketState,
-    check_commentary,
     describe_market,
     market_states,
     write_commentary,
@@ -163,7 +162,7 @@ class Explanations:
         cuts = {"train": markets[:first], "validation": markets[first:second], "test": markets[second:]}
         parts = {split: self._examples(cuts[split], sizes[split]) for split in SPLITS}
         if self.edits is not None:
-            self._apply_edits(parts, usable, markets)
+            apply_edits(parts, self.edits, usable, markets)
         left_out = len(states) - len(usable)
         note = "Answers are generated from the decisions and true of them by the fact check, unless people edited them."
         if self.has_slots:
@@ -183,10 +182,35 @@ class Explanations:
         rng = seeded("samples", self.seed, markets[0].id, size)
         found = []
         for state, copy in self._drawn(states, size - num_commentaries, rng):
-            found.append((state.known_at, _explanation(state, copy, self.seed, has_slots=self.has_slots)))
+            found.append((state.known_at, self._explanation(state, copy)))
         for place, copy in _rounds(len(markets), num_commentaries, rng):
-            found.append((markets[place].known_at, _commentary(markets[place], copy, self.seed, has_slots=self.has_slots)))
+            found.append((markets[place].known_at, self._commentary(markets[place], copy)))
         return [example for _, example in sorted(found, key=lambda entry: (entry[0], entry[1].id))]
+
+    def _explanation(self, state: State, copy: int) -> Example:
+        rng = seeded("instruction", state.id, copy, self.seed)
+        instruction = str(rng.choice(instructions("explanation")))
+        return Example(
+            id=f"{state.id}-explanation-{copy}",
+            prompt=explanation_prompt(state, instruction),
+            completion=explain(state, self.seed * 1_000 + copy, has_slots=self.has_slots),
+            known_at=state.known_at,
+            label=state.action,
+            kind="explanation",
+            facts={"states": [to_json(state)]},
+        )
+
+    def _commentary(self, market: MarketState, copy: int) -> Example:
+        rng = seeded("instruction", market.id, copy, self.seed)
+        instruction = str(rng.choice(instructions("commentary")))
+        return Example(
+            id=f"{market.id}-commentary-{copy}",
+            prompt=commentary_prompt(market, instruction),
+            completion=write_commentary(market, self.seed * 1_000 + copy, has_slots=self.has_slots),
+            known_at=market.known_at,
+            kind="commentary",
+            facts={"states": [to_json(state) for state in market.states]},
+        )
 
     def _drawn(self, states: Sequence[State], size: int, rng: np.random.Generator) -> list[tuple[State, int]]:
         """Return states with the number of their copy; with ``balance`` each action that occurs equally often."""
@@ -198,27 +222,6 @@ class Explanations:
             share = size // len(pools) + (number < size % len(pools))
             found += [(pool[place], copy) for place, copy in _rounds(len(pool), share, rng)]
         return found
-
-    def _apply_edits(
-        self, parts: dict[str, list[Example]], states: Sequence[State], markets: Sequence[MarketState]
-    ) -> None:
-        """Put edited answers in the place of generated ones: of the same id, else of the newest example of the split.
-
-        Raises:
-            DataError: An edit has no id or one of no decision, occurs twice, or says what is not so.
-        """
-        assert self.edits is not None
-        by_state = {state.id: state for state in states}
-        by_market = {market.id: market for market in markets}
-        seen: dict[str, str] = {}
-        for row in read_rows(self.edits):
-            if row.example.id in seen:
-                raise DataError(
-                    f"{row.place}: {row.example.id} is edited in {seen[row.example.id]} too; keep one of them"
-                )
-            seen[row.example.id] = row.place
-            edited = _edited(row, by_state, by_market)
-            _place_edit(parts, edited, frozenset(seen))
 
     def checks(self, sets: ExampleSets) -> SetChecks:
         """Check what a data set for explanations must have."""
@@ -283,33 +286,6 @@ def commentary_prompt(market: MarketState, instruction: str | None = None) -> Me
     return prompt_of("commentary", describe_market(market), instruction or instructions("commentary")[0])
 
 
-def _explanation(state: State, copy: int, seed: int, *, has_slots: bool) -> Example:
-    rng = seeded("instruction", state.id, copy, seed)
-    instruction = str(rng.choice(instructions("explanation")))
-    return Example(
-        id=f"{state.id}-explanation-{copy}",
-        prompt=explanation_prompt(state, instruction),
-        completion=explain(state, seed * 1_000 + copy, has_slots=has_slots),
-        known_at=state.known_at,
-        label=state.action,
-        kind="explanation",
-        facts={"states": [to_json(state)]},
-    )
-
-
-def _commentary(market: MarketState, copy: int, seed: int, *, has_slots: bool) -> Example:
-    rng = seeded("instruction", market.id, copy, seed)
-    instruction = str(rng.choice(instructions("commentary")))
-    return Example(
-        id=f"{market.id}-commentary-{copy}",
-        prompt=commentary_prompt(market, instruction),
-        completion=write_commentary(market, seed * 1_000 + copy, has_slots=has_slots),
-        known_at=market.known_at,
-        kind="commentary",
-        facts={"states": [to_json(state) for state in market.states]},
-    )
-
-
 def _checked(example: Example) -> Faithfulness:
     states = states_in(example)
     return check(fill(example.completion, states), states)
@@ -327,59 +303,6 @@ def _indicator_faults(examples: Sequence[Example]) -> tuple[tuple[str, ...], tup
             if indicator is None or not indicator.low - 1e-9 <= value <= indicator.high + 1e-9:
                 outside.append(f"{example.id}: {name}")
     return tuple(missing), tuple(outside)
-
-
-def _edited(row: Row, states: Mapping[str, State], markets: Mapping[str, MarketState]) -> Example:
-    """Return the example that an edit makes.
-
-    Raises:
-        DataError: The id is none of a decision, or the text says what is not so.
-    """
-    example = row.example
-    if not row.has_id:
-        raise DataError(f"{row.place}: an edit needs the id of the example that it replaces")
-    owner, _, rest = example.id.partition("-explanation-")
-    if rest and owner in states:
-        state = states[owner]
-        found = check(fill(example.completion, [state]), state)
-        faults = found.faults or (() if found.action_agreement else (f"does not state the action {state.action}",))
-        made = replace(example, known_at=state.known_at, label=state.action, kind="explanation")
-        made = replace(made, facts={"states": [to_json(state)]})
-    else:
-        owner, _, rest = example.id.partition("-commentary-")
-        if not rest or owner not in markets:
-            known = [*states, *markets]
-            raise DataError(
-                f"{row.place}: id {example.id!r} belongs to no decision{suggest(owner, known[:2000])[:160]}"
-            )
-        market = markets[owner]
-        faults = check_commentary(fill(example.completion, market.states), market).faults
-        made = replace(example, known_at=market.known_at, label=None, kind="commentary")
-        made = replace(made, facts={"states": [to_json(state) for state in market.states]})
-    if faults:
-        raise DataError(f"{row.place}: {example.id}: {faults[0]}; correct the text")
-    return made
-
-
-def _place_edit(parts: dict[str, list[Example]], edited: Example, kept: frozenset[str]) -> None:
-    """Replace the generated example of the same id, or another of the same split and kind so that sizes stay."""
-    assert edited.known_at is not None
-    for examples in parts.values():
-        for place, example in enumerate(examples):
-            if example.id == edited.id:
-                examples[place] = edited
-                return
-    for examples in reversed(parts.values()):
-        times = [example.known_at for example in examples if example.known_at is not None]
-        if times and edited.known_at >= min(times):
-            free = [place for place, example in enumerate(examples) if example.id not in kept]
-            alike = [place for place in free if examples[place].kind == edited.kind] or free
-            if not alike:
-                raise DataError(f"edits: more of them than examples; raise num_samples to place {edited.id}")
-            examples[alike[-1]] = edited
-            examples.sort(key=lambda example: (str(example.known_at), example.id))
-            return
-    raise DataError(f"edits: {edited.id} is older than every example; raise num_samples")
 
 
 def write_sets(sets: ExampleSets, folder: Path) -> tuple[Path, Path]:

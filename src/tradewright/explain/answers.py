@@ -19,9 +19,9 @@ from tradewright.explain.lexicon import families, title, value_text, words
 from tradewright.explain.phrases import describe, factors_of, values_of
 from tradewright.explain.questions import Question, When, read_question
 from tradewright.explain.sheet import Write
+from tradewright.explain.slots import fill
 from tradewright.explain.state import ACTIONS, State
 from tradewright.explain.tokens import WEEKDAYS
-from tradewright.explain.slots import fill
 from tradewright.explain.writer import choose, clause_of, seeded, sentence
 from tradewright.metrics.drawdown import max_drawdown
 from tradewright.metrics.figures import show

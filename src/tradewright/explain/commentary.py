@@ -105,9 +105,7 @@ def _breadth(market: MarketState, bars: int) -> str:
     return f"{sum(value > 0 for value in known)} of {len(known)} instruments rose over {bars} {unit}{'s'[: bars > 1]}"
 
 
-def _instrument(
-    state: State, values: Mapping[str, str], rng: np.random.Generator, *, is_named: bool
-) -> list[str]:
+def _instrument(state: State, values: Mapping[str, str], rng: np.random.Generator, *, is_named: bool) -> list[str]:
     factors = {factor.name: factor for factor in factors_of(state, values)}
     parts = [_horizons(state, values, values["symbol"] if is_named else "the market", rng)]
     trends = [factors[key] for key in ("trend_50", "trend_200", "averages") if key in factors]

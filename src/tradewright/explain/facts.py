@@ -70,8 +70,9 @@ def check(text: str, states: State | Sequence[State]) -> Faithfulness:
     known = {states.symbol: states} if isinstance(states, State) else {state.symbol: state for state in states}
     first = next(iter(known.values()))
     parsed = parse(SLOT.sub(" ", text), timeframe_s=first.timeframe_s, symbols=known)
-    empty = (Claim(kind="number", text=slot[0], reason="that it names is none of the state's") for slot in SLOT.finditer(text))
-    checked = tuple(_check(claim, known) for claim in (*parsed.claims, *empty))
+    reason = "that it names is none of the state's"
+    unfilled = (Claim(kind="number", text=slot[0], reason=reason) for slot in SLOT.finditer(text))
+    checked = tuple(_check(claim, known) for claim in (*parsed.claims, *unfilled))
     faults = tuple(one.fault for one in checked if one.verdict is not True)
     actions = [one for one in checked if one.claim.kind == "action" and not one.claim.is_negated]
     return Faithfulness(

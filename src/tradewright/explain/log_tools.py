@@ -14,8 +14,8 @@ from tradewright.explain.answers import DecisionTools
 from tradewright.explain.commentary import describe_market
 from tradewright.explain.guard import ToolError, validate_call
 from tradewright.explain.lexicon import value_text
+from tradewright.explain.phrases import describe
 from tradewright.explain.state import State
-from tradewright.explain.writer import describe
 
 FORMS = {
     "day": "YYYY-MM-DD",
