@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tradewright.errors import DataError
-from tradewright.evaluate.language import LanguageEvaluation, TextBench, find_label, label_figures
+from tradewright.evaluate.language import LanguageEvaluation, TextBench, label_figures
 from tradewright.examples.example import Example, ExampleSets, Messages
+from tradewright.examples.find_label import find_label
 
 LABELS = ("HOLD", "BUY", "SELL")
 

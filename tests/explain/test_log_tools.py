@@ -55,7 +55,7 @@ def test_tools_answer_from_the_log() -> None:
         "action": "SELL",
     }
     facts = tools.call("explain_decision", {"id": "SPY-20160106"})["facts"]
-    assert "Action: SELL" in facts
+    assert "SPY on 2016-01-06: SELL, target from" in facts
     assert "42.5" in facts
     assert tools.call("indicator", {"name": "rsi_14", "id": "QQQ-20160105"}) == {
         "id": "QQQ-20160105",

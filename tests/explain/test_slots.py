@@ -16,7 +16,7 @@ from tradewright.explain.facts import check
 from tradewright.explain.grades import grade_text
 from tradewright.explain.phrases import describe, figures_of
 from tradewright.explain.slots import SLOT, fill, slots_of
-from tradewright.explain.state import State
+from tradewright.explain.state import ACTIONS, State
 from tradewright.explain.writer import explain
 
 
@@ -84,7 +84,7 @@ def test_examples_that_name_their_figures_are_true_and_graded_filled(states: tup
         grades = grade_text(example, example.completion)
         assert grades == grade_text(example, shown)
         assert grades["faithful"] == 1
-        assert source.stated(example, example.completion) == example.label
+        assert source.stated(example, example.completion, ACTIONS) == example.label
         false = example.completion.replace("above", "below").replace("holds", "sells").replace("rose", "fell")
         if false != example.completion:
             assert grade_text(example, false)["faithful"] == 0

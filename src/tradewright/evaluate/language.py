@@ -19,6 +19,7 @@ import numpy.typing as npt
 from tradewright.errors import DataError
 from tradewright.evaluate.intervals import mean_interval, require_resampling
 from tradewright.examples.example import Example, ExampleSets, Messages, Preference
+from tradewright.examples.find_label import find_label
 from tradewright.metrics.calibration import calibrate
 
 if TYPE_CHECKING:
@@ -26,14 +27,13 @@ if TYPE_CHECKING:
 
 ANSWERS = "answers"
 """Kind of the evidence that a judgement of answers is where positions are judged too."""
-PUNCTUATION = ".,:;!?()[]{}\"'*`"
 Float = npt.NDArray[np.float64]
 Grade = Callable[[Example, str], Mapping[str, float]]
 """Figures of one written answer, each averaged over all; NaN where one does not apply."""
 Render = Callable[[Example, str], str]
 """A written answer as people read it."""
-Read = Callable[[Example, str], str | None]
-"""The label that a written answer states; None: none can be read."""
+Read = Callable[[Example, str, Sequence[str]], str | None]
+"""The one of the labels that a written answer states; None: none can be read."""
 
 
 class Answerer(Protocol):
@@ -263,8 +263,8 @@ def _written(bench: TextBench, answers: Sequence[Answered]) -> dict[str, float]:
     labels = bench.labels
     labelled = [one for one in answers if one.example.label is not None]
     if len(labels) > 1 and labelled:
-        find = bench.read or (lambda example, text: find_label(text, labels))
-        read = [find(one.example, one.text) for one in labelled]
+        find = bench.read or (lambda example, text, labels: find_label(text, labels))
+        read = [find(one.example, one.text, labels) for one in labelled]
         figures["parse_rate"] = float(np.mean([label is not None for label in read]))
         right = [label == one.example.label for label, one in zip(read, labelled, strict=True)]
         figures["written_accuracy"] = float(np.mean(right))
@@ -272,13 +272,3 @@ def _written(bench: TextBench, answers: Sequence[Answered]) -> dict[str, float]:
         values = np.array([one.grades.get(name, math.nan) for one in answers])
         figures[name] = float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
     return figures
-
-
-def find_label(text: str, labels: Sequence[str]) -> str | None:
-    """Return the label that an answer states: its first word, else the only one that it holds; None: it states none."""
-    words = [word.strip(PUNCTUATION).upper() for word in text.split()]
-    by_word = {label.upper(): label for label in labels}
-    if words and words[0] in by_word:
-        return by_word[words[0]]
-    found = {by_word[word] for word in words if word in by_word}
-    return found.pop() if len(found) == 1 else None

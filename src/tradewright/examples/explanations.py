@@ -133,9 +133,9 @@ class Explanations:
         """Return a written answer as people read it; see ``explain.grades``."""
         return render(example, text)
 
-    def stated(self, example: Example, text: str) -> str | None:
+    def stated(self, example: Example, text: str, labels: Sequence[str]) -> str | None:
         """Return the action that a written answer states; see ``explain.grades``."""
-        return stated(example, text)
+        return stated(example, text, labels)
 
     def sets(self, states: Sequence[State], *, name: str = "explanations", is_synthetic: bool = False) -> ExampleSets:
         """Return the sets.

@@ -16,7 +16,7 @@ from tradewright.errors import DataError
 from tradewright.examples.example import Example, ExampleSets
 from tradewright.examples.rows import SPLITS, Row, read_rows, to_row
 from tradewright.examples.source import Market
-from tradewright.explain.grades import grade_text, render
+from tradewright.explain.grades import grade_text, render, stated
 
 
 class JsonExamples:
@@ -79,6 +79,10 @@ class JsonExamples:
     def render(self, example: Example, text: str) -> str:
         """Return a written answer as people read it; see ``explain.grades``."""
         return render(example, text)
+
+    def stated(self, example: Example, text: str, labels: Sequence[str]) -> str | None:
+        """Return the label that a written answer states; see ``explain.grades``."""
+        return stated(example, text, labels)
 
     def _rows(self) -> Sequence[Row]:
         return [row for path in self.paths for row in read_rows(path, time_column=self.time_column, kind=self.kind)]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from tradewright.errors import DataError
 from tradewright.examples.example import Example
+from tradewright.examples.find_label import find_label
 from tradewright.explain import commentary, scores
 from tradewright.explain.commentary import MarketState, check_commentary, score_commentary
 from tradewright.explain.facts import check
@@ -33,10 +34,16 @@ def render(example: Example, text: str) -> str:
     return fill(text, states_in(example)) if "states" in example.facts else text
 
 
-def stated(example: Example, text: str) -> str | None:
-    """Return the action that an answer states; None: none, or several."""
+def stated(example: Example, text: str, labels: Sequence[str]) -> str | None:
+    """Return the action that an answer states; None: none, or several.
+
+    Args:
+        example: What is answered; without facts, its label is looked for as a word.
+        text: The answer.
+        labels: What there is to state.
+    """
     if "states" not in example.facts:
-        return None
+        return find_label(text, labels)
     states = states_in(example)
     claims = (one.claim for one in check(fill(text, states), states).checked)
     actions = {claim.relation for claim in claims if claim.kind == "action" and not claim.is_negated}

@@ -1,6 +1,7 @@
 """Who writes the texts of a task: the templates, a language model of a run or a server, or a callable given in code."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from omegaconf import DictConfig
 from tradewright.config.build import build
 from tradewright.errors import RunError
 from tradewright.examples.example import Messages
+from tradewright.explain.slots import fill
+from tradewright.explain.state import State
 from tradewright.generate.decoding import LARGEST_SEED, Decoding
 from tradewright.task.decided import NO_MODEL, UNKNOWN_CUTOFF
 from tradewright.task.generate_data import FOLDER
@@ -55,6 +58,72 @@ class Author:
         if len(texts) != len(prompts):
             raise RunError(f"{self.name}: gave {len(texts)} texts for {len(prompts)} prompts")
         return texts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """Texts that were held against the log, slots filled.
+
+    Args:
+        texts: The first draw that passed, else the last one.
+        first: Share that passed when it was first drawn; of the templates, which are true by construction, all.
+    """
+
+    texts: list[str]
+    first: float
+
+
+def checked_texts(
+    who: Author,
+    prompts: Sequence[Messages],
+    states: Sequence[Sequence[State]],
+    *,
+    template: Callable[[int], str],
+    passes: Callable[[int, str], bool],
+    num_tries: int,
+) -> Checked:
+    """Return a text per prompt; what the fact check refuses is drawn again.
+
+    Args:
+        who: Writes.
+        prompts: What is asked.
+        states: What each text speaks of.
+        template: Text of a place where templates write.
+        passes: Whether the text of a place is true.
+        num_tries: Draws at most, >= 1.
+    """
+    texts = who.texts(prompts)
+    if texts is None:
+        return Checked(texts=[template(place) for place in range(len(prompts))], first=1.0)
+    texts = [fill(text, about) for text, about in zip(texts, states, strict=True)]
+    refused = [place for place, text in enumerate(texts) if not passes(place, text)]
+    first = 1.0 - len(refused) / len(texts) if texts else math.nan
+    for _ in range(num_tries - 1):
+        if not refused:
+            break
+        drawn = who.texts([prompts[place] for place in refused]) or []
+        again = [fill(text, states[place]) for place, text in zip(refused, drawn, strict=True)]
+        if again == [texts[place] for place in refused]:
+            break  # whoever writes gives the same text every time
+        for place, text in zip(refused, again, strict=True):
+            texts[place] = text
+        refused = [place for place in refused if not passes(place, texts[place])]
+    return Checked(texts=texts, first=first)
+
+
+def truth_line(faithful: float, first: float) -> str:
+    """Return what tasks say of the share of texts that are true, and of those that were when they were first drawn."""
+    return f"True by the fact check: {faithful:.0%} of the texts, {first:.0%} when first drawn"
+
+
+def require_tries(num_tries: int) -> None:
+    """Refuse a number of draws that writes nothing.
+
+    Raises:
+        ValueError: The message starts with the argument's name.
+    """
+    if num_tries < 1:
+        raise ValueError(f"num_tries must be >= 1, was {num_tries}")
 
 
 class OfAgent:

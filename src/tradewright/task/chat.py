@@ -19,7 +19,7 @@ from tradewright.explain.answers import Chat as Conversation
 from tradewright.explain.log_tools import LOOK_UPS, require_offered
 from tradewright.explain.sessions import Rated, mean_ratings, ratings_by_category, read_sessions, run_sessions
 from tradewright.output import write_text
-from tradewright.task.author import Author, OfAgent, Write, author
+from tradewright.task.author import Author, OfAgent, Write, author, require_tries
 from tradewright.task.decided import DecidedRun, decided_run, print_means, results_lines
 from tradewright.task.free_chat import ENDS, free_session, talk
 
@@ -62,8 +62,7 @@ class Chat(OfAgent):
         max_turns: int = 20,
         folder: str | None = None,
     ) -> None:
-        if num_tries < 1:
-            raise ValueError(f"num_tries must be >= 1, was {num_tries}")
+        require_tries(num_tries)
         if max_turns < 0:
             raise ValueError(f"max_turns must be >= 0, was {max_turns}")
         if run is None and sessions is not None:

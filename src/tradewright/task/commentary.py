@@ -13,13 +13,13 @@ from tradewright.explain.commentary import (
     CRITERIA,
     CommentaryScore,
     MarketState,
+    check_commentary,
     market_states,
     score_commentary,
     write_commentary,
 )
-from tradewright.explain.slots import fill
 from tradewright.output import write_text
-from tradewright.task.author import Author, OfAgent, Write, author
+from tradewright.task.author import Author, Checked, OfAgent, Write, author, checked_texts, require_tries, truth_line
 from tradewright.task.decided import decided_run, print_means, results_lines
 
 FILE = "market_commentary.txt"
@@ -32,6 +32,7 @@ class Commentary(OfAgent):
         run: A run directory with a trained agent.
         llm: Run directory of a trained language model, which writes; None: the templates.
         write: A callable from prompts to texts in its place; None: none.
+        num_tries: Draws of a commentary at most; one that the fact check refuses is drawn again, >= 1.
         num_commentaries: Moments of the test range, evenly spaced up to the newest, >= 1.
         folder: Where the file goes; None: ``explanations`` in the run directory.
         seed: Of the words.
@@ -46,14 +47,16 @@ class Commentary(OfAgent):
         run: str,
         llm: str | None = None,
         write: Runtime[Write | None] = None,
+        num_tries: int = 3,
         num_commentaries: int = 5,
         folder: str | None = None,
         seed: int = 0,
     ) -> None:
+        require_tries(num_tries)
         if num_commentaries < 1:
             raise ValueError(f"num_commentaries must be >= 1, was {num_commentaries}")
         super().__init__(run=run, llm=llm, write=write, folder=folder)
-        self.num_commentaries, self.seed = num_commentaries, seed
+        self.num_tries, self.num_commentaries, self.seed = num_tries, num_commentaries, seed
 
     def execute(self, cfg: DictConfig) -> dict[str, float]:
         """Write, check and score; return the figures.
@@ -68,21 +71,31 @@ class Commentary(OfAgent):
             raise DataError(f"task.num_commentaries must be <= {len(markets)}, was {self.num_commentaries}")
         places = np.linspace(len(markets) - 1, 0, self.num_commentaries).round().astype(int)[::-1]
         chosen = [markets[place] for place in places]
-        scores = [score_commentary(t, m) for t, m in zip(self._texts(who, chosen), chosen, strict=True)]
-        figures = _figures(scores)
+        written = self._texts(who, chosen)
+        scores = [score_commentary(text, market) for text, market in zip(written.texts, chosen, strict=True)]
+        figures = {**_figures(scores), "commentary/faithful_first": written.first}
         results = results_lines(decided, who.cutoff)
         path = self.folder / FILE
         write_text(path, "\n".join([*_page(who.name, scores, chosen), *results]) + "\n")
         print_means("Commentary, 1 to 5", {name: figures[f"commentary/{name}"] for name in CRITERIA})
-        for line in (f"Written by: {who.name}", *results, str(path)):
+        truth = truth_line(figures["commentary/faithful"], written.first)
+        for line in (f"Written by: {who.name}", truth, *results, str(path)):
             Console().print(line, soft_wrap=True, markup=False, highlight=False)
         return figures
 
-    def _texts(self, who: Author, markets: Sequence[MarketState]) -> list[str]:
-        texts = who.texts([commentary_prompt(market) for market in markets])
-        if texts is None:
-            return [write_commentary(market, self.seed) for market in markets]
-        return [fill(text, market.states) for text, market in zip(texts, markets, strict=True)]
+    def _texts(self, who: Author, markets: Sequence[MarketState]) -> Checked:
+        def passes(place: int, text: str) -> bool:
+            found = check_commentary(text, markets[place])
+            return found.is_faithful and bool(found.checked)
+
+        return checked_texts(
+            who,
+            [commentary_prompt(market) for market in markets],
+            [market.states for market in markets],
+            template=lambda place: write_commentary(markets[place], self.seed),
+            passes=passes,
+            num_tries=self.num_tries,
+        )
 
 
 def _page(writer: str, scores: Sequence[CommentaryScore], markets: Sequence[MarketState]) -> list[str]:

@@ -13,16 +13,16 @@ from tradewright.backend.backend import Backend
 from tradewright.config.runtime import Runtime
 from tradewright.errors import RunError
 from tradewright.examples.explanations import explanation_prompt
+from tradewright.explain.facts import check
 from tradewright.explain.findings import text_findings
 from tradewright.explain.phrases import describe
 from tradewright.explain.scores import CRITERIA, Gate, Score, gate, score
 from tradewright.explain.sheet import HumanScore, Judged, ask_judge, read_sheet, write_sheet
-from tradewright.explain.slots import fill
 from tradewright.explain.state import State
 from tradewright.explain.writer import explain
 from tradewright.generate.decoding import Decoding
 from tradewright.output import write_json, write_text
-from tradewright.task.author import Author, OfAgent, Write, author
+from tradewright.task.author import Author, Checked, OfAgent, Write, author, checked_texts, require_tries, truth_line
 from tradewright.task.decided import (
     DecidedRun,
     decided_run,
@@ -56,6 +56,7 @@ class Explain(OfAgent):
             the reference that a model is held against).
         write: A callable from prompts to texts in its place; None: none.
         judge: Who scores beside the formulas: a backend, or a callable from prompts to texts; None: nobody.
+        num_tries: Draws of an explanation at most; one that the fact check refuses is drawn again, >= 1.
         num_explanations: Decisions of the test range that are explained, drawn at random, >= 10.
         num_judged: Size of the gate's sample, 10 to 20.
         target: What the sample's mean must exceed, in [1, 5).
@@ -75,6 +76,7 @@ class Explain(OfAgent):
         llm: str | None = None,
         write: Runtime[Write | None] = None,
         judge: Write | Backend | None = None,
+        num_tries: int = 3,
         num_explanations: int = 20,
         num_judged: int = 15,
         target: float = 4.0,
@@ -83,6 +85,7 @@ class Explain(OfAgent):
         folder: str | None = None,
         seed: int = 0,
     ) -> None:
+        require_tries(num_tries)
         if num_explanations < 10:
             raise ValueError(f"num_explanations must be >= 10, was {num_explanations}")
         if not 10 <= num_judged <= 20:
@@ -90,7 +93,7 @@ class Explain(OfAgent):
         if not 1 <= target < 5:
             raise ValueError(f"target must be in [1, 5), was {target}")
         super().__init__(run=run, llm=llm, write=write, folder=folder)
-        self.judge = judge
+        self.judge, self.num_tries = judge, num_tries
         self.num_explanations, self.num_judged = num_explanations, num_judged
         self.target, self.must_pass, self.seed = target, must_pass, seed
         self.human_scores = None if human_scores is None else Path(human_scores)
@@ -107,11 +110,13 @@ class Explain(OfAgent):
         require_states(states, self.num_explanations, "task.num_explanations")
         rng = np.random.default_rng(self.seed)
         chosen = [states[place] for place in sorted(rng.permutation(len(states))[: self.num_explanations])]
-        graded = self._grade(chosen, self._texts(who, chosen), states, rng)
-        figures = figures_of(graded)
+        written = self._texts(who, chosen)
+        graded = self._grade(chosen, written.texts, states, rng)
+        figures = {**figures_of(graded), "explain/faithful_first": written.first}
         self._write(decided, who, chosen, graded, figures)
         print_means("Explanations, 1 to 5", {**graded.gate.means, "mean": graded.gate.mean})
-        for line in (f"Written by: {who.name}", *results_lines(decided, who.cutoff)):
+        truth = truth_line(figures["explain/faithful"], written.first)
+        for line in (f"Written by: {who.name}", truth, *results_lines(decided, who.cutoff)):
             Console().print(line, soft_wrap=True, markup=False, highlight=False)
         Console().print(str(self.folder / RESULTS), soft_wrap=True, highlight=False)
         for finding in text_findings(figures):
@@ -122,11 +127,19 @@ class Explain(OfAgent):
             )
         return figures
 
-    def _texts(self, who: Author, states: Sequence[State]) -> list[str]:
-        texts = who.texts([explanation_prompt(state) for state in states])
-        if texts is None:
-            return [explain(state, self.seed) for state in states]
-        return [fill(text, [state]) for text, state in zip(texts, states, strict=True)]
+    def _texts(self, who: Author, states: Sequence[State]) -> Checked:
+        def passes(place: int, text: str) -> bool:
+            found = check(text, states[place])
+            return found.is_faithful and found.action_agreement
+
+        return checked_texts(
+            who,
+            [explanation_prompt(state) for state in states],
+            [[state] for state in states],
+            template=lambda place: explain(states[place], self.seed),
+            passes=passes,
+            num_tries=self.num_tries,
+        )
 
     def _grade(
         self, chosen: Sequence[State], texts: Sequence[str], states: Sequence[State], rng: np.random.Generator
