@@ -55,6 +55,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "both rise": (curves_of(RISING, [0.95, 0.9, 1.0, 1.3, 1.6]), ["loss_increases"]),
     "perplexity stays high": (curves_of(falling(), [2.0, 1.9, 1.85]), ["high_perplexity"]),
     "perplexity is high in the first epochs": (curves_of(falling(), [2.0, 1.9]), []),
+    "perplexity of tokens that hold phrases": (
+        curves_of(falling(), [2.0, 1.9, 1.85], validation_characters_per_target=(STEPS[:3], [12.0] * 3)),
+        [],
+    ),
     "memory nearly full": (curves_of(falling(), memory_fraction=(STEPS, [0.4, 0.95] * 30)), ["memory_near_limit"]),
     "preferred answers lose": (
         curves_of(falling(), train_chosen_gain=(STEPS, np.linspace(0, -6, NUM_POINTS))),
@@ -110,6 +114,8 @@ class Run:
             if step in validated:
                 loss = validated[step]
                 self.trainer.callback_metrics |= {"validation/loss": loss, "validation/perplexity": math.exp(loss)}
+                if "validation/characters_per_target" in curves:
+                    self.trainer.callback_metrics["validation/characters_per_target"] = 12.0
                 self.callback.on_validation_end(self.trainer, self.module)
 
 

@@ -259,6 +259,9 @@ class FineTuning(WindowModule):
         """Log what the kind of meter makes of the sums, and what ``validate`` finds."""
         total = torch.stack([sums for sums, _ in self._validated]).double().sum(dim=0)
         figures = self.meter_type.figures(total, sum(number for _, number in self._validated))
+        if "perplexity" in figures:
+            report = self.data_report["validation"]
+            figures["characters_per_target"] = report["num_characters"] / report["num_targets"]
         if self.validate is not None and not self.trainer.sanity_checking:
             figures |= self.validate(self)
         self.log_dict({f"validation/{name}": value for name, value in figures.items()}, batch_size=1)

@@ -59,6 +59,7 @@ class LengthReport:
         num_truncated: Longer than the limit, their prompt shortened.
         num_tokens: Of what was kept, prompts included.
         num_targets: Tokens that are learnt or scored.
+        num_characters: Of the answers kept.
         longest: Tokens of the longest example kept.
         limit: Most tokens that an example may have.
     """
@@ -69,6 +70,7 @@ class LengthReport:
     num_truncated: int
     num_tokens: int
     num_targets: int
+    num_characters: int
     longest: int
     limit: int
 
@@ -102,7 +104,7 @@ def tokenise(
     Raises:
         DataError: An example is too long and ``overlong`` is ``error``, or nothing is left.
     """
-    kept, num_dropped, num_truncated = [], 0, 0
+    kept, num_dropped, num_truncated, num_characters = [], 0, 0, 0
     for example in examples:
         encoded = encode_example(tokenizer, example.prompt, example.completion, name=example.id)
         ids, num_prompt = list(encoded.ids), encoded.num_prompt
@@ -118,6 +120,7 @@ def tokenise(
                 continue
             ids, num_prompt = without_middle(ids, num_prompt, num_left), num_left
             num_truncated += 1
+        num_characters += len(example.completion)
         kept.append(TokenExample(torch.tensor(ids, dtype=torch.int64), 1 if train_on_prompt else num_prompt))
     if not kept:
         why = f"none of its {len(examples)} examples fits into {max_length} tokens" if examples else "it is empty"
@@ -129,6 +132,7 @@ def tokenise(
         num_truncated=num_truncated,
         num_tokens=sum(map(len, kept)),
         num_targets=sum(one.num_targets for one in kept),
+        num_characters=num_characters,
         longest=max(map(len, kept)),
         limit=max_length,
     )

@@ -62,7 +62,7 @@ def tokenise_pairs(
         DataError: A pair is too long and ``overlong`` is ``error``, its answers are the same tokens, or none is left.
     """
     kept: list[TokenPair] = []
-    num_dropped = num_truncated = 0
+    num_dropped = num_truncated = num_characters = 0
     for pair in pairs:
         both = [encode_example(tokenizer, pair.prompt, text, name=pair.id) for text in (pair.completion, pair.rejected)]
         if both[0].ids == both[1].ids:
@@ -82,6 +82,7 @@ def tokenise_pairs(
             ids, num_prompt = [without_middle(one, num_prompt, num_left) for one in ids], num_left
             num_truncated += 1
         chosen, rejected = (TokenExample(torch.tensor(one, dtype=torch.int64), num_prompt) for one in ids)
+        num_characters += len(pair.completion) + len(pair.rejected)
         kept.append(TokenPair(chosen, rejected, first + len(kept), pair.id))
     if not kept:
         why = f"none of its {len(pairs)} pairs fits into {max_length} tokens" if pairs else "it is empty"
@@ -93,6 +94,7 @@ def tokenise_pairs(
         num_truncated=num_truncated,
         num_tokens=sum(map(len, kept)),
         num_targets=sum(one.num_targets for one in kept),
+        num_characters=num_characters,
         longest=max(map(len, kept)),
         limit=max_length,
     )

@@ -26,6 +26,8 @@ DIVERGENCE = 0.02
 """Fraction by which the validation loss exceeds its best, at least two validations later."""
 HIGH_PERPLEXITY = 5.0
 """After several epochs 1.5 to 3 is expected (acceptance row T19)."""
+USUAL_CHARACTERS = 4.0
+"""Of a token of a large model's vocabulary; a token that holds whole phrases is as hard to guess as all its parts."""
 FULL_MEMORY = 0.9
 LOST_NATS = 1.0
 """Fall of the log-probability of whole preferred answers, since the start of a preference training, that is told: they
@@ -128,11 +130,17 @@ def _near(curve: Curve, step: float) -> float:
 
 def _perplexity(curves: Mapping[str, Curve]) -> Finding | None:
     steps, values = curves.get("validation/perplexity", ((), ()))
-    if len(values) < LEAST_VALIDATIONS or not values[-1] > HIGH_PERPLEXITY:
+    if len(values) < LEAST_VALIDATIONS:
         return None
+    _, lengths = curves.get("validation/characters_per_target", ((), ()))
+    is_long = len(lengths) > 0 and lengths[-1] > USUAL_CHARACTERS
+    found = values[-1] ** (USUAL_CHARACTERS / lengths[-1]) if is_long else values[-1]
+    if not found > HIGH_PERPLEXITY:
+        return None
+    per = f" per {USUAL_CHARACTERS:g} characters" if is_long else ""
     return Finding(
         name="high_perplexity",
-        message=f"the validation perplexity is {values[-1]:.3g} after {len(values)} validations, above"
+        message=f"the validation perplexity is {found:.3g}{per} after {len(values)} validations, above"
         f" {HIGH_PERPLEXITY:g}",
         advice="train longer, raise algorithm.lr, or choose a larger model or one that knows the subject",
         step=int(steps[-1]),
