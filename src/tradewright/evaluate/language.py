@@ -91,6 +91,8 @@ class TextJudgement:
     answers: tuple[Answered, ...]
     confusion: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Test examples by (right label, most probable label)."""
+    notes: tuple[str, ...] = ()
+    """Sentences that the report must show beside them."""
 
 
 class LanguageEvaluation:

@@ -36,6 +36,7 @@ class BaseContext(ABC):
         resume: Whether the run continues an earlier one.
         origin: What the command line chose.
         fit: Name of the fold or control that is being fitted; "" is the run itself.
+        is_shuffled: Whether a control is fitted, whose inputs must tell nothing.
     """
 
     cfg: DictConfig
@@ -43,6 +44,7 @@ class BaseContext(ABC):
     resume: bool
     origin: Origin
     fit: str = ""
+    is_shuffled: bool = False
 
     @property
     @abstractmethod
