@@ -20,7 +20,7 @@ from tradewright.algorithm.flops import FlopCount, peak_tflops
 from tradewright.algorithm.schedule import SCHEDULES, LrSchedule, lr_factor
 from tradewright.algorithm.text_batches import FixedWindows, Layout, TrainingWindows, Window
 from tradewright.algorithm.text_examples import DATA_REPORT, OVERLONG, Overlong, as_report, tokenise
-from tradewright.algorithm.text_meter import TextMeter, perplexity
+from tradewright.algorithm.text_meter import SPEED, TextMeter, perplexity
 from tradewright.algorithm.trained_weights import (
     describe_base,
     load_trained_state,
@@ -280,7 +280,8 @@ class SFT(WindowModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_end(self) -> None:
-        """Leave the model as it was found: without recomputation, which generation has no use for."""
+        """Say how long it took, and leave the model as it was found: generation has no use for recomputation."""
+        write_json(Path(self.trainer.default_root_dir) / SPEED, self.meter.speed)
         if self.is_checkpointing:
             set_checkpointing(causal_model(self.model), is_on=False)
 

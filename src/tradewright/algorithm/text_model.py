@@ -52,9 +52,7 @@ class TextModel:
         self.spent = {"tokens_per_decision": 1.0}
         if self.max_draft_tokens is None:
             return LabelScorer(loaded, labels, temperature=self.temperature).probabilities(prompts)
-        scorer = DraftScorer(
-            loaded, labels, temperature=self.temperature, max_draft_tokens=self.max_draft_tokens
-        )
+        scorer = DraftScorer(loaded, labels, temperature=self.temperature, max_draft_tokens=self.max_draft_tokens)
         found = scorer.probabilities(prompts)
         if prompts:
             self.spent["tokens_per_decision"] += float(scorer.drafts.num_tokens_B.mean())

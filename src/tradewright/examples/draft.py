@@ -68,7 +68,7 @@ SIDES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "sold bought": (frozenset({"sold", "selling"}), frozenset({"bought", "buying"})),
 }
 """Words for negative and other values, by the two that prompts use."""
-NUMERALS = frozenset({*DIGITS, *TENS, *PARTS, NONE, "hundred", "thousand", "million"})
+NUMERALS = frozenset({*DIGITS, *TENS, *PARTS, *(f"{part}s" for part in PARTS), NONE, "hundred", "thousand", "million"})
 FILLERS = frozenset({"price", "is", "the", "its", "a", "at", "by", "of", "in", "percent", "seconds", "eth"})
 
 

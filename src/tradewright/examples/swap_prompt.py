@@ -7,7 +7,6 @@ needs far more examples to read a sign among digits. Rounding is the same for ev
 nothing of a rule's verdict. Legend: T bars.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -77,8 +76,12 @@ QUESTION = "Buy, sell or hold?"
 
 DIGITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TENS = ("ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-PARTS = ("tenths", "hundredths", "thousandths")
-SCALES = ("", " hundred", " thousand", " hundred thousand", " million")
+PARTS = ("tenth", "hundredth", "thousandth")
+SCALES = (
+    (DIGITS, ""), (TENS, ""), (DIGITS, " hundred"), (DIGITS, " thousand"), (TENS, " thousand"),
+    (DIGITS, " hundred thousand"), (DIGITS, " million"),
+)  # fmt: skip
+"""Words of the digit and what follows them, by the power of ten."""
 NONE = "none"
 """Of less than half a thousandth."""
 
@@ -156,17 +159,14 @@ def spell(value: float) -> str:
     """
     if value < 0.0005:
         return NONE
-    power = math.floor(math.log10(value))
-    digit = round(value / 10.0**power)
-    if digit == 10:
-        digit, power = 1, power + 1
+    mantissa, exponent = f"{value:.0e}".split("e")
+    digit, power = (int(mantissa), int(exponent)) if value >= 0.001 else (1, -len(PARTS))
     if power < 0:
-        power = max(power, -len(PARTS))
-        return f"{DIGITS[max(round(value * 10.0**-power), 1) - 1]} {PARTS[-power - 1]}"
-    if power > 6:
+        return f"{DIGITS[digit - 1]} {PARTS[-power - 1]}{'s' if digit > 1 else ''}"
+    if power >= len(SCALES):
         return f"{value:.0e}"
-    scale = (0, 0, 1, 2, 2, 3, 4)[power]
-    return f"{(TENS if power in (1, 4) else DIGITS)[digit - 1]}{SCALES[scale]}"
+    words, scale = SCALES[power]
+    return f"{words[digit - 1]}{scale}"
 
 
 def completion(action: str, cause: str, facts: Mapping[str, float], names: Sequence[str]) -> str:

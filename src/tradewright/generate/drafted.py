@@ -63,9 +63,7 @@ class DraftScorer:
         batch_size: int = 64,
     ) -> None:
         self.scorer = LabelScorer(loaded, labels, temperature=temperature, batch_size=batch_size)
-        decoding = Decoding(
-            temperature=0.0, repetition_penalty=1.0, max_new_tokens=max_draft_tokens, stop=(SEPARATOR,)
-        )
+        decoding = Decoding(temperature=0.0, repetition_penalty=1.0, max_new_tokens=max_draft_tokens, stop=(SEPARATOR,))
         self.writer = Writer(loaded, decoding, batch_size=batch_size)
         self.drafts = Drafts((), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_))
 

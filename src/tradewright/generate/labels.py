@@ -81,7 +81,9 @@ class LabelScorer:
 
         Tokens that all labels begin with count as part of the prompt.
         """
-        asked = [self._encode(prompt, first) for prompt, first in zip(prompts, begun or [""] * len(prompts), strict=True)]
+        asked = [
+            self._encode(prompt, first) for prompt, first in zip(prompts, begun or [""] * len(prompts), strict=True)
+        ]
         scores_BL = np.empty((len(asked), len(self.labels)))
         shared = self._shared(asked)
         order = sorted(range(len(asked)), key=lambda place: -len(asked[place].prompt))
@@ -92,7 +94,7 @@ class LabelScorer:
                 scores_BL[places] = self._score([asked[place] for place in places], beginning, shared)
         return scores_BL
 
-    def _encode(self, prompt: Messages, begun: str) -> Asked:
+    def _encode(self, prompt: Messages, begun: str = "") -> Asked:
         encoded = [encode_example(self.loaded.tokenizer, prompt, begun + label) for label in self.labels]
         longest = max(len(one.ids) for one in encoded)
         if longest > self.loaded.max_length:
@@ -117,7 +119,9 @@ class LabelScorer:
             return 0
         rows = [one.prompt for one in asked]
         least, most = min(rows), max(rows)
-        num = min(_num_common(least, most), min(map(len, rows)) - 1)  # every prompt keeps a token of its own, whose logits are needed
+        num = min(
+            _num_common(least, most), min(map(len, rows)) - 1
+        )  # every prompt keeps a token of its own, whose logits are needed
         window = getattr(base_of(self.loaded.model).config, "sliding_window", None)
         longest = max(len(one.prompt) + max(map(len, one.labels)) for one in asked)
         return num if num >= LEAST_SHARED and (window is None or longest <= window) else 0

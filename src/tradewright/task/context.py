@@ -56,6 +56,14 @@ class BaseContext(ABC):
         """Return the figures by which a strategy is chosen, without prefix."""
 
     @property
+    def run_directory(self) -> Path:
+        """The directory of the run, also where a fold, a control or a teacher is fitted in a folder inside it."""
+        directory = self.directory
+        while directory.parent.name == FITS:
+            directory = directory.parents[1]
+        return directory
+
+    @property
     def fingerprint(self) -> str:
         """Identity of the data: runs are comparable where it is equal."""
         return str(self.facts["fingerprint"])

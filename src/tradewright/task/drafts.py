@@ -22,7 +22,7 @@ from tradewright.examples.swap_drafts import RULES, Distilled, Drafted, SwapDraf
 from tradewright.generate.decoding import Decoding
 from tradewright.model.loaded_model import LoadedModel
 from tradewright.output import read_json, write_text
-from tradewright.task.context import FITS, BaseContext, Context
+from tradewright.task.context import FITS, Context
 from tradewright.task.language_model import load_model
 from tradewright.task.trained import TrainedRun
 
@@ -51,7 +51,7 @@ def distilled_sets(context: Context, source: SwapDrafts, sets: ExampleSets) -> t
     if source.teacher == RULES:
         return replace(sets, train=source.parts(sets)[0]), None
     asked = source.parts(sets)[1] if is_trained_here else sets.train
-    path = _root(context) / FOLDER / f"{sets.fingerprint}.jsonl"
+    path = context.run_directory / FOLDER / f"{sets.fingerprint}.jsonl"
     if path.is_file():
         distilled = _read(path)
     else:
@@ -60,11 +60,6 @@ def distilled_sets(context: Context, source: SwapDrafts, sets: ExampleSets) -> t
         write_text(path, "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in distilled.drafts))
     log.info("drafts: %s", distilled.summary)
     return source.taught(sets, distilled), distilled
-
-
-def _root(context: BaseContext) -> Path:
-    """Return the run directory, also where a fold or control is fitted."""
-    return context.directory.parents[1] if context.fit else context.directory
 
 
 def _distil(
@@ -86,9 +81,7 @@ def _distil(
     return distilled
 
 
-def _teacher(
-    context: Context, source: SwapDrafts, *, is_served: bool, is_trained_here: bool
-) -> tuple[Backend, bool]:
+def _teacher(context: Context, source: SwapDrafts, *, is_served: bool, is_trained_here: bool) -> tuple[Backend, bool]:
     """Return who drafts, and whether it must be told how."""
     cfg = context.cfg
     if source.teacher is not None:
