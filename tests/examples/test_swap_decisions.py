@@ -102,12 +102,13 @@ def test_words_go_on_below_the_smallest_and_above_the_largest() -> None:
     ]
 
 
+DIGITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+TENS = ("ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+
+
 def spelled_number(text: str) -> float:
     """Read a spelled number, independently of how it is written."""
-    units = {word: number for number, word in enumerate("zero one two three four five six seven eight nine".split())}
-    units |= dict(
-        zip("ten twenty thirty forty fifty sixty seventy eighty ninety".split(), range(10, 100, 10), strict=True)
-    )
+    units = dict(zip(DIGITS + TENS, (*range(1, 10), *range(10, 100, 10)), strict=True))
     scales = {"hundred": 100, "thousand": 1000, "million": 10**6, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
     first, *others = text.split()
     return units[first] * float(np.prod([scales[word.removesuffix("s")] for word in others]))

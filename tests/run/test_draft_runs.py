@@ -1,4 +1,4 @@
-"""``experiment=rook_cod`` end to end on a tiny model: a teacher is trained, drafts, is checked, and teaches a student."""
+"""``experiment=rook_cod`` end to end on a tiny model: a teacher is trained, drafts, is checked, teaches a student."""
 
 import csv
 import json
@@ -18,8 +18,8 @@ from tradewright.target.labels import ACTIONS
 
 POOL = ("data.num_swaps=3000", "data.split.embargo_bars=20", "evaluate.num_random=0", "task.num_threads=1")
 TINY = ("model.width=96", "model.heads=4", "model.feed_forward=192", "model.dropout=0", "algorithm.lr=4e-3")
-COD = ("experiment=rook_cod", *POOL, *TINY, "examples.max_samples=1100", "examples.num_tries=1", "strategy.every_bars=20",
-       "algorithm.batch_size=8", "algorithm.epochs=6", "report=markdown")  # fmt: skip
+COD = ("experiment=rook_cod", *POOL, *TINY, "examples.max_samples=1100", "examples.num_tries=1",
+       "strategy.every_bars=20", "algorithm.batch_size=8", "algorithm.epochs=6", "report=markdown")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

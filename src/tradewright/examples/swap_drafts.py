@@ -1,8 +1,8 @@
 """``examples=swap_drafts``: decisions on a pool with a chain of draft before the word, distilled from a teacher.
 
 A teacher drafts for the training bars; a draft is kept only if ``draft.check_draft`` finds every step true and its word
-right (rejection sampling); the student learns from what is kept. Where no teacher is given, one is trained first: on the
-drafts of the rules themselves, for the first part of the training examples, so that it drafts for the others.
+right (rejection sampling); the student learns from what is kept. Where no teacher is given, one is trained first, on
+the drafts of the rules themselves for the first part of the training examples, and drafts for the others.
 Validation and test examples carry the drafts of the rules, whoever the teacher is.
 """
 
@@ -123,7 +123,8 @@ class SwapDrafts(SwapDecisions):
         if not 0 < teacher_share < 1:
             raise ValueError(f"teacher_share must be in (0, 1), was {teacher_share}")
         for name, value, least in (
-            ("num_tries", num_tries, 1), ("max_step_words", max_step_words, 2), ("max_draft_tokens", max_draft_tokens, 1)
+            ("num_tries", num_tries, 1), ("max_step_words", max_step_words, 2),
+            ("max_draft_tokens", max_draft_tokens, 1),
         ):  # fmt: skip
             if value < least:
                 raise ValueError(f"{name} must be >= {least}, was {value}")
