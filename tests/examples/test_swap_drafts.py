@@ -45,6 +45,7 @@ def test_the_draft_of_the_rules_states_what_their_conditions_compare() -> None:
         "- Momentum falling\n- Deviation under 0.87%\n#### **buy**",
         "Volume ratio above; last swap fell one tenth #### BUY",
         "Seconds between swaps: twenty\n#### BUY",
+        "Mean: -0.87 %\nVolatility 0.06%\n#### BUY",
     ],
 )
 def test_what_is_true_and_right_is_kept(text: str) -> None:
@@ -68,6 +69,10 @@ def test_what_is_true_and_right_is_kept(text: str) -> None:
         ("Mean: below nine hundredths\n#### BUY", "untrue"),
         ("Volume ratio: below\n#### BUY", "untrue"),
         ("Flow: bought twenty\n#### BUY", "untrue"),
+        ("Mean: +0.87%\n#### BUY", "untrue"),
+        ("Volatility: -0.06%\n#### BUY", "untrue"),
+        ("Mean: not below\n#### BUY", "unreadable"),
+        ("Mean: below above\n#### BUY", "untrue"),
         (f"{TRUE}\nTen swaps: down\n#### BUY", "untrue"),
     ],
 )

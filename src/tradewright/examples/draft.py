@@ -69,6 +69,7 @@ SIDES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 }
 """Words for negative and other values, by the two that prompts use."""
 NUMERALS = frozenset({*DIGITS, *TENS, *PARTS, *(f"{part}s" for part in PARTS), NONE, "hundred", "thousand", "million"})
+NUMBER = r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?"
 FILLERS = frozenset({"price", "is", "the", "its", "a", "at", "by", "of", "in", "percent", "seconds", "eth"})
 
 
@@ -121,28 +122,28 @@ def _refused(steps: Sequence[str], facts: Mapping[str, float], max_words: int) -
 
 
 def _check_step(step: str, facts: Mapping[str, float]) -> Refusal:
-    text = " ".join(re.findall(r"[a-z]+|\d+(?:\.\d+)?", step.lower()))
+    text = " ".join(re.findall(rf"[a-z]+|{NUMBER}", step.lower()))
     alias, name = next((one for one in ALIASES if re.search(rf"\b{one[0]}\b", text)), ("", ""))
     if not name:
         return "unreadable"
-    words = re.sub(rf"\b{alias}\b", " ", text, count=1).split()
-    numeral, is_negative, is_said = [], facts[name] < 0, False
     negative, other = _side_words(name)
-    if name == "volume_ratio_50":
-        is_negative = facts[name] < 1
-    for word in words:
+    is_negative = facts[name] < (1 if name == "volume_ratio_50" else 0)
+    numeral: list[str] = []
+    is_said = False
+    for word in re.sub(rf"\b{alias}\b", " ", text, count=1).split():
         if word in NUMERALS:
             numeral.append(word)
-        elif word[0].isdigit():
-            numeral += spell(float(word)).split()
+        elif word[-1].isdigit():
+            if word[0] in "+-" and (word[0] == "-") != (facts[name] < 0):
+                return "untrue"
+            numeral += spell(abs(float(word.replace(",", "")))).split()
         elif word in negative | other:
             is_said = True
             if (word in negative) != is_negative:
                 return "untrue"
         elif word not in FILLERS:
             return "unreadable"
-    shown = BY_NAME[name].digit(facts[name])
-    if numeral and " ".join(numeral) != shown:
+    if numeral and " ".join(numeral) != BY_NAME[name].digit(facts[name]):
         return "untrue"
     return "" if numeral or is_said else "unreadable"
 
