@@ -11,7 +11,7 @@ from tradewright.data.ranges import Range, Ranges
 from tradewright.errors import DataError
 from tradewright.examples.source import Market
 from tradewright.examples.swap_decisions import SwapDecisions, shares
-from tradewright.examples.swap_prompt import LINES, SwapPrompts, completion, render, write
+from tradewright.examples.swap_prompt import LINES, SwapPrompts, completion, render, spell
 from tradewright.features.swap_windows import onchain_table
 from tradewright.target.labels import ACTIONS
 from tradewright.target.rules import RuleTarget
@@ -19,7 +19,7 @@ from tradewright.target.rules import RuleTarget
 FACTS = {
     "price": 2_034.56789,
     "price_change": -0.00123,
-    "return_10": 0.0045,
+    "return_10": 0.0046,
     "return_50": -0.0123,
     "deviation_50": -0.00871,
     "volatility": 0.00061,
@@ -32,17 +32,17 @@ FACTS = {
 }
 SNAPSHOT = """Pool ETH/USDC
 Price: 2,034.57
-Change since the last swap: -0.123%
-Return over 10 swaps: +0.450%
-Return over 50 swaps: -1.230%
-Distance from the mean of 50 swaps: -0.871%
-Volatility per swap: +0.061%
-Volume: 12.35
-Mean volume: 0.00456
-Volume over its mean: 2.50
-Share of the pool's reserve: +0.031%
-Bought less sold over 50 swaps: -25.000%
-Time between swaps: 18 s
+Last swap: down one tenth
+Ten swaps: up five tenths
+Trend: down one
+Mean: below nine tenths
+Volatility: six hundredths
+Volume: ten
+Usual volume: five thousandths
+Volume ratio: two
+Share of reserve: three hundredths
+Flow: sold twenty
+Seconds between swaps: twenty
 Buy, sell or hold?"""
 RULES = {"deviation": 0.001, "momentum": 0.003, "volatility": 0.0, "reversion_volume": 0.8, "breakout_volume": 0.8}
 
@@ -66,16 +66,64 @@ def sets(panel):
 def test_template_snapshot() -> None:
     system, user = render("ETH/USDC", FACTS)
     assert (system["role"], user["role"]) == ("system", "user")
-    assert system["content"] == "You trade one pool. Answer with BUY, SELL or HOLD first, then give one short reason."
+    assert system["content"] == (
+        "You trade one pool. Moves, volatility and shares are in percent. Decide: BUY, SELL or HOLD."
+    )
     assert user["content"] == SNAPSHOT
 
 
 @pytest.mark.row("R24")
 def test_answers_state_the_word_first_and_figures_of_the_prompt() -> None:
     text = completion("BUY", "mean_reversion", FACTS, ("deviation_50", "volume_ratio_50"))
-    assert text == (
-        "BUY: oversold, and volume confirms; distance from the mean of 50 swaps -0.871%, volume over its mean 2.50."
+    assert text == "BUY: oversold, and volume confirms; mean below nine tenths, volume ratio two."
+
+
+@pytest.mark.parametrize("power", range(-3, 7))
+def test_words_are_one_significant_digit_of_the_number(power: int) -> None:
+    rng = np.random.default_rng(power + 3)
+    for value in (10.0**power * rng.uniform(1.0, 9.4, 200)).tolist():
+        assert spelled_number(spell(value)) == pytest.approx(float(f"{value:.0e}"))
+        assert spelled_number(spell(value)) == pytest.approx(value, rel=0.5)
+
+
+def test_words_go_on_below_the_smallest_and_above_the_largest() -> None:
+    assert [spell(value) for value in (0.0, 0.00049, 0.0005, 0.00096)] == [
+        "none",
+        "none",
+        "one thousandth",
+        "one thousandth",
+    ]
+    assert [spell(value) for value in (0.0951, 0.96, 9.7, 96.0, 2e7)] == [
+        "one tenth",
+        "one",
+        "ten",
+        "one hundred",
+        "2e+07",
+    ]
+
+
+DIGITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+TENS = ("ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+
+
+def spelled_number(text: str) -> float:
+    """Read a spelled number, independently of how it is written."""
+    units = dict(zip(DIGITS + TENS, (*range(1, 10), *range(10, 100, 10)), strict=True))
+    scales = {"hundred": 100, "thousand": 1000, "million": 10**6, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
+    first, *others = text.split()
+    return units[first] * float(np.prod([scales[word.removesuffix("s")] for word in others]))
+
+
+def test_the_prompt_does_not_know_the_rule(panel) -> None:
+    """Other thresholds give other labels and the same prompts: words are rounded figures, no verdict."""
+    one, other = (
+        SwapDecisions(target=RuleTarget(**{**RULES, "deviation": deviation}), max_samples=300).read(
+            Market(panel, ranges_of(panel))
+        )
+        for deviation in (0.001, 0.01)
     )
+    assert [example.prompt for example in one.train] == [example.prompt for example in other.train]
+    assert [example.label for example in one.train] != [example.label for example in other.train]
 
 
 @pytest.mark.row("R24")
@@ -86,9 +134,9 @@ def test_every_example_can_be_checked_against_its_facts(panel, sets) -> None:
         assert one.completion.startswith(f"{one.label}: ")
         assert one.label in ACTIONS
         assert one.known_at == panel.known_at_T[row]
-        for name, _, kind in LINES:
-            assert one.facts[name] == table[name][row, 0]
-            assert write(one.facts[name], kind) in one.prompt[-1]["content"]
+        for line in LINES:
+            assert one.facts[line.name] == table[line.name][row, 0]
+            assert line.told(one.facts[line.name]) in one.prompt[-1]["content"].splitlines()
         assert (one.facts["size"] > 0) == (one.label != "HOLD")
     assert sets.is_synthetic
     assert sets.name == "decisions on test pool"

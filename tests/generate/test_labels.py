@@ -108,6 +108,65 @@ def test_answer_is_always_one_of_the_labels_with_a_confidence():
     np.testing.assert_allclose(probabilities_BL.sum(axis=1), 1.0, atol=1e-12)
 
 
+def next_token_logs(loaded: LoadedModel, ids: list[int]) -> np.ndarray:
+    """Return the log-probability of every token as the next one, by a plain forward pass."""
+    with torch.no_grad():
+        return loaded.model(torch.tensor([ids])).logits[0, -1].double().log_softmax(-1).numpy()
+
+
+@pytest.mark.row("R25")
+@pytest.mark.parametrize("begun", ["", "Mean: below\n#### "])
+def test_probabilities_are_those_of_the_next_token_where_labels_are_one_token(loaded, begun):
+    """Whatever answers go on with: neither an end nor a reason behind the word has a part in it."""
+    words = one_token_words(loaded, begun)
+    scorer = LabelScorer(loaded, words)
+    probabilities_BL = scorer.probabilities(PROMPTS, [begun] * len(PROMPTS))
+    for row, prompt in enumerate(PROMPTS):
+        encoded = [encode_example(loaded.tokenizer, prompt, begun + word) for word in words]
+        ids = encoded[0].ids[:-2]  # without the word and the end
+        assert all(one.ids[:-2] == ids for one in encoded)
+        logs_V = next_token_logs(loaded, ids)
+        expected_L = softmax(np.array([logs_V[one.ids[-2]] for one in encoded]))
+        np.testing.assert_allclose(probabilities_BL[row], expected_L, atol=1e-6)
+
+
+def one_token_words(loaded: LoadedModel, begun: str) -> tuple[str, ...]:
+    """Return words that are one token each behind the same beginning."""
+    bare = len(encode_example(loaded.tokenizer, PROMPTS[0], begun + "b").ids)
+    found = [
+        word for word in ("a", "b", "c", "d", "x", "7", "?")
+        if len(encode_example(loaded.tokenizer, PROMPTS[0], begun + word).ids) == bare
+    ]  # fmt: skip
+    return tuple(found[:3])
+
+
+def test_what_a_trained_answer_goes_on_with_does_not_change_its_probability():
+    """A model that always gives a reason never ends behind the word; whole answers with an end would mislead."""
+    loaded = tiny_writer("gpt2")
+    scorer, prompt = LabelScorer(loaded, ("BUY", "SELL", "HOLD")), PROMPTS[0]
+    before = scorer.probabilities([prompt])
+    end = loaded.tokenizer.eos_token_id
+    step = type(loaded.model.lm_head).forward
+
+    def without_end(self, hidden):
+        logits = step(self, hidden)
+        logits[..., end] -= 30.0 * torch.rand(logits.shape[:-1], generator=torch.Generator().manual_seed(1))
+        return logits
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(loaded.model.lm_head), "forward", without_end)
+        np.testing.assert_allclose(scorer.probabilities([prompt]), before, atol=1e-4)  # words of several tokens
+        whole = one_by_one(loaded, [prompt], ("BUY", "SELL", "HOLD"))
+        assert np.abs(softmax(whole) - before).max() > 0.05
+
+
+def test_labels_of_which_one_begins_another_are_told_apart_by_their_end(loaded):
+    scores_BL = LabelScorer(loaded, ("HOLD", "HOLD and wait")).log_probabilities(PROMPTS)
+    np.testing.assert_allclose(
+        np.diff(scores_BL), np.diff(one_by_one(loaded, PROMPTS, ("HOLD", "HOLD and wait"))), atol=1e-4
+    )
+
+
 def test_no_prompts_give_no_rows():
     assert LabelScorer(tiny_writer(), LABELS).probabilities([]).shape == (0, 4)
 

@@ -170,6 +170,11 @@ def test_scaling_the_account_scales_only_money() -> None:
         ("profit_factor", math.inf, DASH),
         ("test/accuracy_of_something", 0.5, "0.500"),
         ("payoff_ratio", 2.5e7, "2.5e+07"),
+        ("test/num_generated", 50.0, "50"),
+        ("test/recall_buy", 0.25, "25.00%"),
+        ("test/tokens_per_decision", 6.25, "6.250"),
+        ("train/drafts_kept_share", 0.482, "48.20%"),
+        ("train/drafts_untrue", 150.0, "150"),
     ],
 )
 def test_figures_are_shown_in_their_unit(key: str, value: float, text: str) -> None:
@@ -179,3 +184,7 @@ def test_figures_are_shown_in_their_unit(key: str, value: float, text: str) -> N
 def test_unknown_figure_is_named_by_its_key() -> None:
     assert describe("test/token_accuracy").label == "token accuracy"
     assert describe("test/token_accuracy").better == 0
+
+
+def test_recalls_are_named_by_their_label() -> None:
+    assert describe("test/recall_hold").label == "Recall of HOLD"

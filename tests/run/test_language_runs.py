@@ -414,7 +414,15 @@ def test_inspect_shows_the_first_samples_of_files_and_of_a_pool(
 
 @pytest.mark.row("T46")
 def test_a_language_model_is_retrained_on_a_schedule_and_judged_on_what_follows(original: Callable[..., Any]) -> None:
-    words = ("experiment=retrain", *SMALL, *POOL, *QUICK, SHORT, "algorithm.epochs=1", "evaluate.folds.bars_per_fold=120")
+    words = (
+        "experiment=retrain",
+        *SMALL,
+        *POOL,
+        *QUICK,
+        SHORT,
+        "algorithm.epochs=1",
+        "evaluate.folds.bars_per_fold=120",
+    )
     run = original(*words).run
     fits = sorted(run.glob("fits/fold_*"))
     assert len(fits) == 4

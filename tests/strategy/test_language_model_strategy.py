@@ -1,6 +1,7 @@
 """``strategy=language_model`` and ``strategy=swap_rule``: what is decided becomes orders, counted and deterministic."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -37,9 +38,8 @@ class Reader:
         self.prompts += list(prompts)
         rows = []
         for _, user in prompts:
-            line = next(line for line in user["content"].splitlines() if line.startswith("Distance from the mean"))
-            value = float(line.split(": ")[1].rstrip("%"))
-            best = 0 if value < -0.1 else 1 if value > 0.1 else 2
+            side, digit = re.search(r"^Mean: (below|above) (.+)$", user["content"], re.MULTILINE).groups()
+            best = 2 if digit == "none" or re.search("(hundred|thousand)th", digit) else ("below", "above").index(side)
             rest = (1 - self.sureness) / 2
             rows.append([self.sureness if place == best else rest for place in range(3)])
         if self.broken and rows:

@@ -22,7 +22,7 @@ from tradewright.algorithm.flops import FlopCount, peak_tflops
 from tradewright.algorithm.schedule import lr_factor
 from tradewright.algorithm.text_batches import FixedWindows, Item, Layout, TrainingWindows, Window
 from tradewright.algorithm.text_examples import DATA_REPORT, LengthReport, as_report, tokenise
-from tradewright.algorithm.text_meter import TextMeter
+from tradewright.algorithm.text_meter import SPEED, TextMeter
 from tradewright.algorithm.trained_weights import (
     describe_base,
     load_trained_state,
@@ -241,7 +241,8 @@ class FineTuning(WindowModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_end(self) -> None:
-        """Leave the model as it was found: without recomputation, which generation has no use for."""
+        """Say how long it took, and leave the model as it was found: generation has no use for recomputation."""
+        write_json(Path(self.trainer.default_root_dir) / SPEED, self.meter.speed)
         if self.settings.gradient_checkpointing:
             set_checkpointing(causal_model(self.model), is_on=False)
 

@@ -13,6 +13,9 @@ from tradewright.algorithm.flops import TERA, FlopCount
 from tradewright.algorithm.text_batches import MicroBatch
 from tradewright.callbacks.throughput import MEBIBYTE, resident_mb, total_mb
 
+SPEED = "training_speed.json"
+"""File of a run with what its training took; not among its metrics, which are equal on every machine."""
+
 
 @dataclass
 class TextMeter:
@@ -33,6 +36,8 @@ class TextMeter:
     num_tokens: int = 0
     _timed: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     """Seconds, tokens and targets of this process since the last point: a resumed run knows no earlier clock."""
+    _total: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    """Seconds and tokens of this process up to the last point."""
     _since: float | None = None
 
     def resume(self) -> None:
@@ -69,6 +74,7 @@ class TextMeter:
                 if self.flops.recomputed:
                     again = self.flops.recomputed * tokens
                     figures["throughput/hardware_utilisation"] = (work + again) / seconds / (self.peak_tflops * TERA)
+        self._total = [self._total[0] + seconds, self._total[1] + tokens]
         self.nll, self.num_targets, self.num_tokens, self._timed = None, 0, 0, [0.0, 0.0, 0.0]
         self.resume()
         return figures
@@ -83,6 +89,17 @@ class TextMeter:
         """
         loss = float(nll) / num_targets
         return {"loss": loss, "perplexity": perplexity(loss)}
+
+    @property
+    def speed(self) -> dict[str, float]:
+        """Seconds of training up to the last point, validations excluded, tokens of that time, and their ratio.
+
+        Of this process alone: a resumed run does not know for how long it ran before.
+        """
+        seconds, tokens = self._total
+        return {
+            "training_s": seconds, "num_tokens": tokens, "tokens_per_s": tokens / seconds if seconds > 0 else math.nan
+        }  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums so far, for a checkpoint between two points; speeds start anew."""

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from tradewright.algorithm.fine_tuning import FineTuning
 from tradewright.examples.example import Example, Messages, Preference
 from tradewright.generate.decoding import Decoding
+from tradewright.generate.drafted import DraftScorer
 from tradewright.generate.labels import LabelScorer
 from tradewright.generate.writer import Writer
 from tradewright.generate.written import Written
@@ -21,10 +22,25 @@ class TextModel:
         decoding: How answers are drawn.
         name: Name in tables.
         temperature: What probabilities of labels are calibrated with, > 0; 1: as the model gives them.
+        max_draft_tokens: Most tokens that are drafted before a label; None: labels are not drafted for.
+
+    Attributes:
+        spent: ``tokens_per_decision``, the mean number of tokens written, label included, and with drafts the share
+            ``cut_drafts`` that did not come to their label; of the last call of ``probabilities``.
     """
 
-    def __init__(self, *, module: FineTuning, decoding: Decoding, name: str, temperature: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        module: FineTuning,
+        decoding: Decoding,
+        name: str,
+        temperature: float = 1.0,
+        max_draft_tokens: int | None = None,
+    ) -> None:
         self.module, self.decoding, self.name, self.temperature = module, decoding, name, temperature
+        self.max_draft_tokens = max_draft_tokens
+        self.spent: dict[str, float] = {}
 
     def loss(self, examples: Sequence[Example]) -> float:
         """Return the mean negative log-likelihood per target token, nats; NaN without examples."""
@@ -32,7 +48,16 @@ class TextModel:
 
     def probabilities(self, prompts: Sequence[Messages], labels: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return the probability of every label after every prompt, ``[B, L]``."""
-        return LabelScorer(self.module.loaded, labels, temperature=self.temperature).probabilities(prompts)
+        loaded = self.module.loaded
+        self.spent = {"tokens_per_decision": 1.0}
+        if self.max_draft_tokens is None:
+            return LabelScorer(loaded, labels, temperature=self.temperature).probabilities(prompts)
+        scorer = DraftScorer(loaded, labels, temperature=self.temperature, max_draft_tokens=self.max_draft_tokens)
+        found = scorer.probabilities(prompts)
+        if prompts:
+            self.spent["tokens_per_decision"] += float(scorer.drafts.num_tokens_B.mean())
+            self.spent["cut_drafts"] = float(scorer.drafts.is_cut_B.mean())
+        return found
 
     def margins(self, pairs: Sequence[Preference]) -> npt.NDArray[np.float64]:
         """Return by how much the implicit reward of the chosen answer is the higher one, ``[P]``.

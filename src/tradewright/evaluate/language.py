@@ -112,6 +112,8 @@ class TextJudgement:
     """Test examples by (right label, most probable label)."""
     changes: "tuple[Change, ...]" = ()
     """What a training that began with a trained model changed in what it writes."""
+    notes: tuple[str, ...] = ()
+    """Sentences that the report must show beside them."""
 
 
 class LanguageEvaluation:

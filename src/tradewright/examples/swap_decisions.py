@@ -123,7 +123,7 @@ class SwapDecisions:
         action = labels.words(np.array([row]))[0]
         cause = labels.causes[int(labels.cause_TN[row, 0])]
         facts = prompts.facts(row)
-        answer = completion(action, cause, facts, TOLD[cause]) if self.has_reason else action
+        answer = self._answer(action, cause, facts)
         return Example(
             id=f"{panel.symbols[0]} {panel.ts_T[row]} {row}",
             prompt=prompts.messages(row),
@@ -133,6 +133,9 @@ class SwapDecisions:
             kind="decision",
             facts={**facts, "bar": row, "size": float(labels.size_TN[row, 0]), "rule": cause},
         )
+
+    def _answer(self, action: str, cause: str, facts: Mapping[str, float]) -> str:
+        return completion(action, cause, facts, TOLD[cause]) if self.has_reason else action
 
     def _warn(self, train: tuple[Example, ...]) -> None:
         for action, share in shares(train).items():

@@ -1,8 +1,10 @@
 """How a bar of a pool is told to a language model: one template, in training, in decisions and in every report.
 
-Everything in a prompt is a figure of ``features.swap_windows.onchain_table``, in natural units and rounded the same way
-everywhere, so that what a model reads when it decides is what it read when it learned.
-Legend: T bars.
+Everything in a prompt is a figure of ``features.swap_windows.onchain_table``, known at its bar, in natural units and
+rounded the same way everywhere, so that what a model reads when it decides is what it read when it learned. Signs are
+words (below, above) and figures one significant digit in words (three tenths): a small model copies words at once and
+needs far more examples to read a sign among digits. Rounding is the same for every pool and rule, so that it tells
+nothing of a rule's verdict. Legend: T bars.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,24 +20,70 @@ from tradewright.features.swap_windows import CORE_WINDOW, onchain_table
 
 Float = npt.NDArray[np.float64]
 
-SYSTEM = "You trade one pool. Answer with BUY, SELL or HOLD first, then give one short reason."
-PERCENT, PLAIN, SECONDS = "percent", "plain", "seconds"
-LINES: tuple[tuple[str, str, str], ...] = (
-    ("price", "Price", PLAIN),
-    ("price_change", "Change since the last swap", PERCENT),
-    ("return_10", "Return over 10 swaps", PERCENT),
-    ("return_50", "Return over 50 swaps", PERCENT),
-    ("deviation_50", "Distance from the mean of 50 swaps", PERCENT),
-    ("volatility", "Volatility per swap", PERCENT),
-    ("volume_eth", "Volume", PLAIN),
-    ("volume_average", "Mean volume", PLAIN),
-    ("volume_ratio_50", "Volume over its mean", PLAIN),
-    ("liquidity_impact", "Share of the pool's reserve", PERCENT),
-    ("imbalance_50", "Bought less sold over 50 swaps", PERCENT),
-    ("interval_s_10", "Time between swaps", SECONDS),
+SYSTEM = "You trade one pool. Moves, volatility and shares are in percent. Decide: BUY, SELL or HOLD."
+PERCENT, PLAIN, EXACT = "percent", "plain", "exact"
+MOVED, PLACED, TRADED = ("down", "up"), ("below", "above"), ("sold", "bought")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a prompt.
+
+    Args:
+        name: Of the figure.
+        label: What it is called.
+        kind: How it is written: in percent, as it is, or with all its digits.
+        sides: Words of negative values and of others; empty: the figure has no sign.
+    """
+
+    name: str
+    label: str
+    kind: str = PERCENT
+    sides: tuple[str, str] | tuple[()] = ()
+
+    def write(self, value: float) -> str:
+        """Return a value in words: its side, then one significant digit."""
+        if self.kind == EXACT:
+            return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
+        return f"{self.sides[value >= 0]} {self.digit(value)}" if self.sides else self.digit(value)
+
+    def digit(self, value: float) -> str:
+        """Return one significant digit of a value without its sign, in words."""
+        return spell(abs(value) * (100 if self.kind == PERCENT else 1))
+
+    def told(self, value: float) -> str:
+        """Return the line."""
+        return f"{self.label}: {self.write(value)}"
+
+
+LINES: tuple[Line, ...] = (
+    Line("price", "Price", EXACT),
+    Line("price_change", "Last swap", sides=MOVED),
+    Line("return_10", "Ten swaps", sides=MOVED),
+    Line("return_50", "Trend", sides=MOVED),
+    Line("deviation_50", "Mean", sides=PLACED),
+    Line("volatility", "Volatility"),
+    Line("volume_eth", "Volume", PLAIN),
+    Line("volume_average", "Usual volume", PLAIN),
+    Line("volume_ratio_50", "Volume ratio", PLAIN),
+    Line("liquidity_impact", "Share of reserve"),
+    Line("imbalance_50", "Flow", sides=TRADED),
+    Line("interval_s_10", "Seconds between swaps", PLAIN),
 )
-"""Figure, what it is called in the prompt, and how it is written; in the order of the lines."""
+"""The lines of a prompt in their order; trend, mean, volume ratio and flow are those of 50 swaps."""
+BY_NAME = {line.name: line for line in LINES}
 QUESTION = "Buy, sell or hold?"
+
+DIGITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+TENS = ("ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+PARTS = ("tenth", "hundredth", "thousandth")
+SCALES = (
+    (DIGITS, ""), (TENS, ""), (DIGITS, " hundred"), (DIGITS, " thousand"), (TENS, " thousand"),
+    (DIGITS, " hundred thousand"), (DIGITS, " million"),
+)  # fmt: skip
+"""Words of the digit and what follows them, by the power of ten."""
+NONE = "none"
+"""Of less than half a thousandth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +115,7 @@ class SwapPrompts:
             DataError: A figure is missing, or has another number of rows than there are bars.
         """
         columns = {}
-        for name, _, _ in LINES:
+        for name in BY_NAME:
             if name not in table:
                 raise DataError(f"prompt: needs the feature '{name}', which the table lacks{suggest(name, table)}")
             if table[name].shape != (num_bars, 1):
@@ -93,8 +141,7 @@ class SwapPrompts:
 
 def render(symbol: str, facts: Mapping[str, float]) -> Messages:
     """Return the prompt of some facts."""
-    lines = [f"{label}: {write(facts[name], kind)}" for name, label, kind in LINES]
-    return asked("\n".join([f"Pool {symbol}", *lines, QUESTION]))
+    return asked("\n".join([f"Pool {symbol}", *(line.told(facts[line.name]) for line in LINES), QUESTION]))
 
 
 def asked(question: str) -> Messages:
@@ -104,13 +151,22 @@ def asked(question: str) -> Messages:
     return (system, user)
 
 
-def write(value: float, kind: str) -> str:
-    """Return a figure as text: three decimals of a percent with sign, else four significant digits or cents."""
-    if kind == PERCENT:
-        return f"{value:+.3%}"
-    if kind == SECONDS:
-        return f"{value:.0f} s"
-    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
+def spell(value: float) -> str:
+    """Return one significant digit of a number >= 0 in words.
+
+    >>> spell(0.2998), spell(0.0051), spell(9.6), spell(17.6), spell(250.0), spell(0.0004)
+    ('three tenths', 'five thousandths', 'ten', 'twenty', 'two hundred', 'none')
+    """
+    if value < 0.0005:
+        return NONE
+    mantissa, exponent = f"{value:.0e}".split("e")
+    digit, power = (int(mantissa), int(exponent)) if value >= 0.001 else (1, -len(PARTS))
+    if power < 0:
+        return f"{DIGITS[digit - 1]} {PARTS[-power - 1]}{'s' if digit > 1 else ''}"
+    if power >= len(SCALES):
+        return f"{value:.0e}"
+    words, scale = SCALES[power]
+    return f"{words[digit - 1]}{scale}"
 
 
 def completion(action: str, cause: str, facts: Mapping[str, float], names: Sequence[str]) -> str:
@@ -122,8 +178,7 @@ def completion(action: str, cause: str, facts: Mapping[str, float], names: Seque
         facts: Figures of the bar.
         names: Which of them are told.
     """
-    known = {name: (label, kind) for name, label, kind in LINES}
-    told = ", ".join(f"{known[name][0].lower()} {write(facts[name], known[name][1])}" for name in names)
+    told = ", ".join(f"{BY_NAME[name].label.lower()} {BY_NAME[name].write(facts[name])}" for name in names)
     return f"{action}: {REASONS[(cause, action)]}; {told}."
 
 

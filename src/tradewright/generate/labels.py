@@ -1,7 +1,8 @@
-"""``LabelScorer``: how probable each of a few answers is, from forward passes instead of parsed text.
+"""``LabelScorer``: how probable each of a few labels is, from forward passes instead of parsed text.
 
 ``p(label | prompt) = exp(s_label / T) / sum over labels of exp(s / T)``, where ``s`` is the log-probability of the
-whole answer: all tokens of the label and the end behind it. So the result is always one of the labels.
+label's own tokens. So the result is always one of the labels. What follows a label says nothing about which it is: an
+answer may end there or go on with a reason. Only where one label begins another is the end behind it scored too.
 Legend: B prompts, L labels, V vocabulary.
 """
 
@@ -29,7 +30,7 @@ LEAST_SHARED = 16
 
 @dataclass(frozen=True)
 class Asked:
-    """One prompt in tokens, with those of each answer."""
+    """One prompt in tokens, with what the labels have in common, and the other tokens of each label."""
 
     prompt: list[int]
     labels: tuple[tuple[int, ...], ...]
@@ -62,18 +63,27 @@ class LabelScorer:
         self.temperature = temperature
         self.batch_size = batch_size
 
-    def probabilities(self, prompts: Sequence[Messages]) -> Float:
+    def probabilities(self, prompts: Sequence[Messages], begun: Sequence[str] = ()) -> Float:
         """Return the calibrated probability of every label, shape (B, L); rows add up to 1.
+
+        Args:
+            prompts: Conversations that end with what is to be answered.
+            begun: How each answer begins before its label; empty: with the label.
 
         Raises:
             ConfigError: Two labels have the same tokens.
             RunError: A prompt with its longest label exceeds the context, or the model's logits are not finite.
         """
-        return softmax(self.log_probabilities(prompts) / self.temperature)
+        return softmax(self.log_probabilities(prompts, begun) / self.temperature)
 
-    def log_probabilities(self, prompts: Sequence[Messages]) -> Float:
-        """Return the log-probability of every whole answer, in nats, shape (B, L); not normalised over labels."""
-        asked = [self._encode(prompt) for prompt in prompts]
+    def log_probabilities(self, prompts: Sequence[Messages], begun: Sequence[str] = ()) -> Float:
+        """Return the log-probability of every label, in nats, shape (B, L); not normalised over labels.
+
+        Tokens that all labels begin with count as part of the prompt.
+        """
+        asked = [
+            self._encode(prompt, first) for prompt, first in zip(prompts, begun or [""] * len(prompts), strict=True)
+        ]
         scores_BL = np.empty((len(asked), len(self.labels)))
         shared = self._shared(asked)
         order = sorted(range(len(asked)), key=lambda place: -len(asked[place].prompt))
@@ -84,18 +94,21 @@ class LabelScorer:
                 scores_BL[places] = self._score([asked[place] for place in places], beginning, shared)
         return scores_BL
 
-    def _encode(self, prompt: Messages) -> Asked:
-        encoded = [encode_example(self.loaded.tokenizer, prompt, label) for label in self.labels]
-        answers = tuple(tuple(one.ids[one.num_prompt :]) for one in encoded)
-        if len(set(answers)) < len(answers):
-            raise ConfigError(f"labels: {', '.join(self.labels)} are not all different in the model's tokens")
+    def _encode(self, prompt: Messages, begun: str = "") -> Asked:
+        encoded = [encode_example(self.loaded.tokenizer, prompt, begun + label) for label in self.labels]
         longest = max(len(one.ids) for one in encoded)
         if longest > self.loaded.max_length:
             raise RunError(
                 f"prompt: {longest} tokens with its label exceed a context of {self.loaded.max_length}; shorten it or"
                 " use a model with a longer context"
             )
-        return Asked(encoded[0].ids[: encoded[0].num_prompt], answers)
+        answers = [one.ids[:-1] for one in encoded]  # without the end
+        if len({tuple(ids) for ids in answers}) < len(answers):
+            raise ConfigError(f"labels: {', '.join(self.labels)} are not all different in the model's tokens")
+        if any(one is not other and other[: len(one)] == one for one in answers for other in answers):
+            answers = [one.ids for one in encoded]
+        num_common = _num_common(min(answers), max(answers))
+        return Asked(answers[0][:num_common], tuple(tuple(ids[num_common:]) for ids in answers))
 
     def _shared(self, asked: Sequence[Asked]) -> int:
         """Return how many leading tokens are read once for all prompts; 0 where that does not pay or is not exact.
@@ -106,8 +119,9 @@ class LabelScorer:
             return 0
         rows = [one.prompt for one in asked]
         least, most = min(rows), max(rows)
-        num = next((n for n, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), min(map(len, rows)))
-        num = min(num, min(map(len, rows)) - 1)  # every prompt keeps a token of its own, whose logits are needed
+        num = min(
+            _num_common(least, most), min(map(len, rows)) - 1
+        )  # every prompt keeps a token of its own, whose logits are needed
         window = getattr(base_of(self.loaded.model).config, "sliding_window", None)
         longest = max(len(one.prompt) + max(map(len, one.labels)) for one in asked)
         return num if num >= LEAST_SHARED and (window is None or longest <= window) else 0
@@ -149,6 +163,11 @@ class LabelScorer:
             for row, ids in enumerate(rows)
         ]
         return np.array(rest).reshape(len(asked), num_labels)
+
+
+def _num_common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many leading tokens are the same."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def softmax(scores_BL: Float) -> Float:

@@ -9,6 +9,8 @@ from typing import Literal
 
 Unit = Literal["fraction", "ratio", "money", "count", "days", "flag"]
 
+RECALL = "recall_"
+
 DASH = "\N{EN DASH}"
 """How an undefined figure is printed."""
 
@@ -135,6 +137,24 @@ ANSWERED: dict[str, Figure] = {
 }
 """What judging by answers returns."""
 
+DRAFTED: dict[str, Figure] = {
+    "num_generated": Figure("Answers written out", "count"),
+    "tokens_per_decision": Figure("Tokens written per decision", "ratio", -1, short="Tokens"),
+    "cut_drafts": Figure("Drafts without a word at their limit", "fraction", -1, short="Cut drafts"),
+    "true_draft": Figure("Written drafts that are true and right", "fraction", 1, short="True drafts"),
+    "drafts_asked": Figure("Bars that the teacher drafted for", "count"),
+    "drafts_kept": Figure("Bars with a draft that is kept", "count"),
+    "drafts_kept_share": Figure("Share of bars with a draft that is kept", "fraction", 1, short="Kept"),
+    "drafts_no_separator": Figure("Drafts refused: no separator", "count"),
+    "drafts_no_answer": Figure("Drafts refused: none of the three words", "count"),
+    "drafts_wrong_answer": Figure("Drafts refused: wrong word", "count"),
+    "drafts_no_step": Figure("Drafts refused: no step", "count"),
+    "drafts_long_step": Figure("Drafts refused: a step too long", "count"),
+    "drafts_unreadable": Figure("Drafts refused: a step cannot be read", "count"),
+    "drafts_untrue": Figure("Drafts refused: a step is untrue", "count"),
+}
+"""What answers cost, and what became of a teacher's drafts."""
+
 FORECAST: dict[str, Figure] = {
     "side_accuracy": Figure("Accuracy of the side", "fraction", 1, short="Side right"),
     "side_balanced_accuracy": Figure("Balanced accuracy of the side", "fraction", 1, short="Side balanced"),
@@ -157,7 +177,10 @@ FORECAST: dict[str, Figure] = {
 def describe(key: str) -> Figure:
     """Return how ``key`` is shown; prefixes (``test/``) are ignored, an unknown key is a plain ratio under its name."""
     name = key.rsplit("/", 1)[-1]
-    found = next((known[name] for known in (FIGURES, JUDGED, PLAYED, ANSWERED, FORECAST) if name in known), None)
+    catalogues = (FIGURES, JUDGED, PLAYED, ANSWERED, DRAFTED, FORECAST)
+    found = next((known[name] for known in catalogues if name in known), None)
+    if found is None and name.startswith(RECALL):  # of a label, whatever labels there are
+        return Figure(f"Recall of {name.removeprefix(RECALL).upper()}", "fraction", 1)
     return found or Figure(name.replace("_", " "), "ratio")
 
 

@@ -36,6 +36,7 @@ class BaseContext(ABC):
         resume: Whether the run continues an earlier one.
         origin: What the command line chose.
         fit: Name of the fold or control that is being fitted; "" is the run itself.
+        is_shuffled: Whether a control is fitted, whose inputs must tell nothing.
     """
 
     cfg: DictConfig
@@ -43,6 +44,7 @@ class BaseContext(ABC):
     resume: bool
     origin: Origin
     fit: str = ""
+    is_shuffled: bool = False
 
     @property
     @abstractmethod
@@ -52,6 +54,14 @@ class BaseContext(ABC):
     @abstractmethod
     def validate(self, strategy: Any) -> dict[str, float]:
         """Return the figures by which a strategy is chosen, without prefix."""
+
+    @property
+    def run_directory(self) -> Path:
+        """The directory of the run, also where a fold, a control or a teacher is fitted in a folder inside it."""
+        directory = self.directory
+        while directory.parent.name == FITS:
+            directory = directory.parents[1]
+        return directory
 
     @property
     def fingerprint(self) -> str:

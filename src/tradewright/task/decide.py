@@ -10,7 +10,7 @@ import io
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from omegaconf import DictConfig
@@ -29,12 +29,15 @@ from tradewright.metrics.temperature import tempered
 from tradewright.output import write_text
 from tradewright.provenance import run_origin
 from tradewright.risk.decisions import count_reasons
-from tradewright.strategy.language_model import LanguageModelStrategy
+from tradewright.strategy.language_model import LanguageModelStrategy, Scorer
 from tradewright.target.labels import ACTIONS
 from tradewright.task.context import read_market
 from tradewright.task.language_model import load_model, read_temperature
 from tradewright.task.learner import learns_from_text
 from tradewright.task.trained import TrainedRun
+
+if TYPE_CHECKING:
+    from tradewright.model.loaded_model import LoadedModel
 
 FILE = "decisions.csv"
 COLUMNS = ("ts", "symbol", "action", "confidence", "size", "blocked")
@@ -132,12 +135,10 @@ class Decide:
             )
         temperature = read_temperature(directory)
         loaded = load_model(cfg, str(directory))
-        from tradewright.generate.labels import LabelScorer
-
         strategy: LanguageModelStrategy = build(
             merged.strategy,
             key="strategy",
-            scorer=LabelScorer(loaded, ACTIONS).probabilities,
+            scorer=self._scorer(loaded),
             temperature=temperature,
             name=directory.name,
         )
@@ -146,6 +147,16 @@ class Decide:
         if self.confidence_threshold is not None:
             strategy.risk = replace(strategy.risk, confidence_threshold=self.confidence_threshold)
         return strategy
+
+    def _scorer(self, loaded: "LoadedModel") -> Scorer:
+        """Return what scores the words: behind a draft where the run learned to write one."""
+        from tradewright.generate.drafted import DraftScorer
+        from tradewright.generate.labels import LabelScorer
+
+        examples = self.trained.cfg.examples
+        if class_attribute(str(examples.get("_target_", "")), "drafts") is True:
+            return DraftScorer(loaded, ACTIONS, max_draft_tokens=int(examples.max_draft_tokens)).probabilities
+        return LabelScorer(loaded, ACTIONS).probabilities
 
     def _bars(self, merged: DictConfig, strategy: LanguageModelStrategy) -> tuple[Decision, ...]:
         bench = read_market(merged, with_features=False)

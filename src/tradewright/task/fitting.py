@@ -38,6 +38,7 @@ class Fitting:
             bench=self._bench(ranges, is_shuffled),
             directory=self.context.directory / FITS / name if self.is_learned else self.context.directory,
             fit=name,
+            is_shuffled=is_shuffled,
         )
         if self.is_learned:
             log.info("fit %s: training bars %s", name, ", ".join(f"{p.start}..{p.stop - 1}" for p in ranges.training))

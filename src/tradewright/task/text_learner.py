@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from tradewright.evaluate.changed_answers import START
 from tradewright.evaluate.evidence import Leaks
 from tradewright.evaluate.language import ANSWERS, Answered, LanguageEvaluation, TextBench
 from tradewright.examples.example import Example, ExampleSets, Preference
+from tradewright.examples.shuffle import shuffled
 from tradewright.examples.source import ExampleSource, Market
+from tradewright.examples.swap_drafts import Distilled, SwapDrafts
 from tradewright.metrics.temperature import fit_temperature
 from tradewright.model.loaded_model import LoadedModel, describe_share
 from tradewright.target.labels import ACTIONS
 from tradewright.task.context import BaseContext, Context
+from tradewright.task.drafts import distilled_sets
 from tradewright.task.language_model import BASE, language_model, save_temperature, save_trained
 from tradewright.task.texts import TextContext
 
@@ -45,7 +49,7 @@ class TextLearner:
     def __init__(self, context: BaseContext) -> None:
         self.context = context
         cfg = context.cfg
-        self.sets = read_sets(context)
+        self.source, self.sets, self.distilled = read_sets(context)
         loaded = load_model(cfg, self.sets, directory=context.directory)
         log.info("%s", describe_share(loaded.facts))
         self.module = build(
@@ -90,7 +94,14 @@ class TextLearner:
         temperature = self._temperature()
         save_temperature(self.context.directory, temperature, num_examples=len(self._labelled))
         model = self._model(self.module, temperature=temperature)
-        return {ANSWERS: evaluation.judge(model, TextBench(self.sets))}
+        assert self.source is not None
+        judgement = evaluation.judge(model, TextBench(self.sets, self.source.grade))
+        figures = {f"test/{name}": value for name, value in model.spent.items()}
+        if self.distilled is None:
+            return {ANSWERS: replace(judgement, metrics={**judgement.metrics, **figures})}
+        figures |= {f"train/{name}": value for name, value in self.distilled.figures.items()}
+        metrics = {**judgement.metrics, **figures}
+        return {ANSWERS: replace(judgement, metrics=metrics, notes=(f"{self.distilled.summary}.",))}
 
     def _judged(self, module: FineTuning) -> Any:
         model = self._model(module)
@@ -101,7 +112,13 @@ class TextLearner:
 
     def _model(self, module: FineTuning, temperature: float = 1.0) -> TextModel:
         decoding = build(self.context.cfg.generate, key="generate")
-        return TextModel(module=module, decoding=decoding, name=self.name, temperature=temperature)
+        return TextModel(
+            module=module,
+            decoding=decoding,
+            name=self.name,
+            temperature=temperature,
+            max_draft_tokens=self.source.max_draft_tokens if isinstance(self.source, SwapDrafts) else None,
+        )
 
     @cached_property
     def _labelled(self) -> list[Example]:
@@ -132,13 +149,19 @@ class TextLearner:
         return partial(check_features_and_ranges, context.bench, feature_set, embargo_bars=embargo_bars)
 
 
-def read_sets(context: BaseContext) -> ExampleSets:
-    """Return the examples of a run, on a market those of its ranges."""
+def read_sets(context: BaseContext) -> tuple[ExampleSource | None, ExampleSets, Distilled | None]:
+    """Return the source and the examples of a run, on a market those of its ranges, and what a teacher drafted.
+
+    Where the control is fitted, answers change places, so that prompts tell nothing.
+    """
     if isinstance(context, TextContext):
-        return context.bench.sets
+        return None, context.bench.sets, None
     assert isinstance(context, Context)
     source: ExampleSource = build(context.cfg.examples, key="examples")
-    return source.read(Market(context.bench.panel, context.bench.ranges))
+    sets, distilled = source.read(Market(context.bench.panel, context.bench.ranges)), None
+    if isinstance(source, SwapDrafts):
+        sets, distilled = distilled_sets(context, source, sets)
+    return source, shuffled(sets, seed=context.cfg.seed) if context.is_shuffled else sets, distilled
 
 
 def load_model(cfg: DictConfig, sets: ExampleSets, *, directory: Path) -> LoadedModel:

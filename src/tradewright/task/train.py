@@ -144,7 +144,7 @@ def _fit(trainer: lightning.Trainer, learner: Learner, checkpoint: Path | None, 
             if not trainer.interrupted:
                 raise
     if trainer.interrupted:
-        log.warning("interrupted; continue with `tradewright resume=%s`", context.directory)
+        log.warning("interrupted; continue with `tradewright resume=%s`", context.run_directory)
         raise KeyboardInterrupt
 
 

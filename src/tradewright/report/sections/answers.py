@@ -46,7 +46,7 @@ def build(content: ReportContent) -> Section | None:
     return Section(
         title="Answers",
         anchor=ANSWERS,
-        findings=(headline(found.metrics),),
+        findings=(headline(found.metrics), *found.notes),
         tone="good" if is_beyond_majority(found.metrics) else "warning",
         paragraphs=(METHOD,),
         grids=(
@@ -54,7 +54,7 @@ def build(content: ReportContent) -> Section | None:
             *confusion_grid(found.confusion),
             *answers_grid(found.answers),
         ),
-        lines=(headline(found.metrics),),
+        lines=(headline(found.metrics), *found.notes),
     )
 
 
