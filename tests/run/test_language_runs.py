@@ -410,25 +410,3 @@ def test_inspect_shows_the_first_samples_of_files_and_of_a_pool(
     out = capsys.readouterr().out
     for told in ("Symbols", "Labels", "HOLD", "user: Pool ETH/USDC", "-> "):
         assert told in out
-
-
-@pytest.mark.row("T46")
-def test_a_language_model_is_retrained_on_a_schedule_and_judged_on_what_follows(original: Callable[..., Any]) -> None:
-    words = (
-        "experiment=retrain",
-        *SMALL,
-        *POOL,
-        *QUICK,
-        SHORT,
-        "algorithm.epochs=1",
-        "evaluate.folds.bars_per_fold=120",
-    )
-    run = original(*words).run
-    fits = sorted(run.glob("fits/fold_*"))
-    assert len(fits) == 4
-    weights = [torch.load(fit / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for fit in fits]
-    name = next(name for name in weights[0] if name.endswith("wte.weight"))
-    if len({one[name].shape for one in weights}) == 1:  # tokenizers may differ, each is trained on its own texts
-        assert all(not torch.equal(weights[0][name], one[name]) for one in weights[1:])
-    metrics = read_json(run / "metrics.json")
-    assert np.isfinite(metrics["test/total_return"])
