@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ANSWERS = "answers"
 """Kind of the evidence that a judgement of answers is where positions are judged too."""
+FAITHFUL = "faithful"
+"""Grade of an answer all of whose claims are true, 0 or 1; its mean has an interval."""
 Float = npt.NDArray[np.float64]
 Grade = Callable[[Example, str], Mapping[str, float]]
 """Figures of one written answer, each averaged over all; NaN where one does not apply."""
@@ -162,6 +164,10 @@ class LanguageEvaluation:
         figures |= self._preferred(model, bench)
         answers = self.answers(model, bench)
         figures |= _written(bench, answers) if answers else {}
+        faithful = np.array([one.grades[FAITHFUL] for one in answers if FAITHFUL in one.grades])
+        if len(faithful):
+            interval = mean_interval(faithful, self.num_resamples, self.confidence, self.seed)
+            figures |= {f"{FAITHFUL}_low": interval.low, f"{FAITHFUL}_high": interval.high}
         metrics = {f"validation/{name}": value for name, value in chosen_by.items()}
         metrics |= {f"test/{name}": value for name, value in figures.items()}
         return TextJudgement(model.name, metrics, answers, outcome.confusion if outcome else {})

@@ -130,6 +130,8 @@ ANSWERED: dict[str, Figure] = {
     "preference_accuracy_low": Figure("Pairs whose chosen answer gained more, lower bound", "fraction", 1),
     "preference_accuracy_high": Figure("Pairs whose chosen answer gained more, upper bound", "fraction", 1),
     "faithful": Figure("Wholly faithful answers", "fraction", 1, short="Faithful"),
+    "faithful_low": Figure("Wholly faithful answers, lower bound", "fraction", 1, short="Faithful low"),
+    "faithful_high": Figure("Wholly faithful answers, upper bound", "fraction", 1, short="Faithful high"),
     "claim_precision": Figure("True claims", "fraction", 1),
     "claim_precision_elsewhere": Figure("True claims of another prompt's facts", "fraction", short="True elsewhere"),
     "action_agreement": Figure("Answers that state the right action", "fraction", 1, short="Action right"),

@@ -7,7 +7,7 @@ from tradewright.evaluate.changed_answers import Change
 from tradewright.evaluate.language import Answered
 from tradewright.report.plain_content import PlainContent
 from tradewright.report.sections import answer_changes, answers, figures
-from tradewright.report.sections.section import Grid, Section
+from tradewright.report.sections.section import Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class TextContent(PlainContent):
             anchor="figures",
             paragraphs=(sizes, answers.METHOD),
             grids=(
-                Grid(titles=("Figure", "Test", "Validation"), rows=self.summary_rows(), kind="narrow"),
+                answers.figures_grid(self.summary_rows()),
                 *answers.confusion_grid(self.confusion),
             ),
         )

@@ -1,5 +1,6 @@
 """How a language model answers: figures beside the majority class, what was taken for what, and what it wrote."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from tradewright.evaluate.language import ANSWERS, Answered, TextJudgement
@@ -17,10 +18,18 @@ ROWS = (
     "majority_accuracy",
     "log_loss",
     "calibration_error",
+)
+"""What needs no text: likelihood and labels."""
+WRITTEN = (
     "parse_rate",
     "written_accuracy",
     "exact_match",
+    "faithful",
+    "faithful_low",
+    "faithful_high",
+    "claim_precision",
 )
+"""What is found in written answers, before whatever else the examples' own grader says of them."""
 MAX_ANSWERS = 20
 """Answers shown; a run that is judged by them keeps all in a file."""
 MAX_CHARACTERS = 600
@@ -42,6 +51,7 @@ def build(content: ReportContent) -> Section | None:
     rows = tuple(
         (describe(name).label, *(show(name, column[name]) if name in column else "" for column in columns))
         for name in names
+        if any(name in column for column in columns)
     )
     return Section(
         title="Answers",
@@ -50,7 +60,7 @@ def build(content: ReportContent) -> Section | None:
         tone="good" if is_beyond_majority(found.metrics) else "warning",
         paragraphs=(METHOD,),
         grids=(
-            Grid(titles=("Figure", "Test", "Validation"), rows=rows, kind="narrow"),
+            figures_grid(rows),
             *confusion_grid(found.confusion),
             *answers_grid(found.answers),
         ),
@@ -59,9 +69,23 @@ def build(content: ReportContent) -> Section | None:
 
 
 def row_names(metrics: Mapping[str, float]) -> tuple[str, ...]:
-    """Return the figures in reading order: the usual ones, then recalls and what graders found."""
+    """Return the figures in reading order: the usual ones and recalls, then those of written answers."""
     named = {key.removeprefix("test/") for key in metrics if key.startswith("test/")}
-    return (*ROWS, *sorted(named - set(ROWS) - {"num_generated"}))
+    recalls = sorted(name for name in named if name.startswith("recall_"))
+    return (*ROWS, *recalls, *WRITTEN, *sorted(named - {*ROWS, *recalls, *WRITTEN, "num_generated"}))
+
+
+def figures_grid(rows: Sequence[tuple[str, ...]]) -> Grid:
+    """Return the table of figures, those of written answers under a heading of their own.
+
+    Args:
+        rows: Label, test and validation value, in the order of :func:`row_names`.
+    """
+    labels = {describe(name).label for name in ROWS}
+    last = max((place for place, row in enumerate(rows) if row[0] in labels or row[0].startswith("Recall")), default=-1)
+    groups = {0: "Right answers"} if last >= 0 else {}
+    groups |= {last + 1: "Written answers"} if last + 1 < len(rows) else {}
+    return Grid(titles=("Figure", "Test", "Validation"), rows=tuple(rows), groups=groups, kind="narrow")
 
 
 def is_beyond_majority(metrics: Mapping[str, float]) -> bool:
@@ -71,6 +95,17 @@ def is_beyond_majority(metrics: Mapping[str, float]) -> bool:
 
 def headline(metrics: Mapping[str, float]) -> str:
     """Return the result in one sentence, beside what needs no model."""
+    if "test/faithful" in metrics:
+        names = ("faithful", "faithful_low", "faithful_high", "claim_precision")
+        faithful, low, high, claims = (show(name, metrics.get(f"test/{name}", math.nan)) for name in names)
+        told = (
+            f"Wholly faithful by the fact check: {faithful} of what it wrote ({low} to {high}); true claims: {claims}. "
+        )
+        return told + _labelled(metrics)
+    return _labelled(metrics)
+
+
+def _labelled(metrics: Mapping[str, float]) -> str:
     if "test/accuracy" not in metrics:
         return f"Perplexity {show('perplexity', metrics['test/perplexity'])} per token of the test answers."
     own, low, high, majority, balanced = (
@@ -98,20 +133,27 @@ def answers_grid(answers: Sequence[Answered]) -> tuple[Grid, ...]:
     """Return the table of written answers, if there are any."""
     if not answers:
         return ()
-    names = sorted({name for one in answers for name in one.grades})
+    has_grades = any(one.grades for one in answers)
     rows = tuple(
         (
             one.example.id,
             _short(one.example.prompt[-1]["content"]),
             _short(one.expected),
             _short(one.text),
-            *(show(name, one.grades[name]) if name in one.grades else "" for name in names),
+            *(
+                ("\n".join(f"{describe(name).label}: {show(name, one.grades[name])}" for name in one.grades),)
+                * has_grades
+            ),
         )
         for one in answers[:MAX_ANSWERS]
     )
-    titles = ("Id", "Asked", "Right answer", "Written", *(describe(name).label for name in names))
+    titles = ("Id", "Asked", "Right answer", "Written", *(("Graded",) * has_grades))
     caption = f"What it wrote, {len(rows)} of {len(answers)} prompts"
-    return (Grid(titles=titles, rows=rows, kind="stacked", words=(0, 1, 2, 3), caption=caption),)
+    return (Grid(titles=titles, rows=rows, kind="texts", words=tuple(range(len(titles))), caption=caption),)
+
+
+def _graded(one: Answered) -> str:
+    return "\n".join(f"{describe(name).label}: {show(name, value)}" for name, value in one.grades.items())
 
 
 def _short(text: str) -> str:

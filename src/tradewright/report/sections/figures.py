@@ -50,8 +50,13 @@ def build_ranges(content: ReportContent) -> Section | None:
     )
 
 
+UNITS = ("validation/characters_per_target",)
+"""Curves that only say what another one is measured in."""
+
+
 def build_learning(curves: Mapping[str, Curve]) -> Section | None:
     """Return the learning curves, or None for a strategy that was not trained; single points are a table."""
+    curves = {name: curve for name, curve in curves.items() if name not in UNITS}
     if not any(len(np.asarray(steps)) for steps, _ in curves.values()):
         return None
     points = tuple(

@@ -40,7 +40,7 @@ class Grid:
         groups: Heading before a row, by row.
         words: Columns that hold words and are aligned left.
         kind: ``wide``; ``narrow`` stands beside its like; ``heat`` is centred; ``tall`` scrolls and sorts on a click;
-            ``stacked`` shows the lines of a cell below each other.
+            ``stacked`` shows the lines of a cell below each other, ``texts`` wraps long texts besides.
     """
 
     titles: tuple[str, ...]
@@ -50,7 +50,7 @@ class Grid:
     shades: Mapping[Place, str] = field(default_factory=dict)
     groups: Mapping[int, str] = field(default_factory=dict)
     words: tuple[int, ...] = (0,)
-    kind: Literal["wide", "narrow", "heat", "tall", "stacked"] = "wide"
+    kind: Literal["wide", "narrow", "heat", "tall", "stacked", "texts"] = "wide"
 
     @property
     def is_folded(self) -> bool:
