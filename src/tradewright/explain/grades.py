@@ -60,13 +60,14 @@ def grade_text(example: Example, text: str) -> Mapping[str, float]:
     states = states_in(example)
     text = fill(text, states)
     facts = check(text, states)
+    is_commentary = example.kind == "commentary"
     grades = {
-        "faithful": float(facts.is_faithful and bool(facts.checked)),
+        "faithful": float(facts.is_faithful and (bool(facts.checked) if is_commentary else facts.action_agreement)),
         "claim_precision": facts.claim_precision,
         "ungrounded_numbers": float(facts.ungrounded_numbers),
         "coverage": facts.coverage,
     }
-    if example.kind == "commentary":
+    if is_commentary:
         return {**grades, **score_commentary(text, MarketState(states)).values}
     return {**grades, "action_agreement": float(facts.action_agreement), **score(text, states[0], ()).values}
 

@@ -133,6 +133,22 @@ ANSWERED: dict[str, Figure] = {
     "faithful_low": Figure("Wholly faithful answers, lower bound", "fraction", 1, short="Faithful low"),
     "faithful_high": Figure("Wholly faithful answers, upper bound", "fraction", 1, short="Faithful high"),
     "claim_precision": Figure("True claims", "fraction", 1),
+    "ungrounded_numbers": Figure("Numbers that belong to nothing, per text", "ratio", -1, short="Ungrounded"),
+    "coverage": Figure("Words that the fact check knows", "fraction", 1, short="Known words"),
+    **{
+        name: Figure(f"{name.replace('_', ' ').capitalize()}, 1 to 5", "ratio", 1, short=name.replace("_", " "))
+        for name in (
+            "factual_accuracy",
+            "technical_relevance",
+            "coherence",
+            "specificity",
+            "language_quality",
+            "market_awareness",
+            "multi_factor",
+            "temporal_awareness",
+            "balance",
+        )
+    },
     "claim_precision_elsewhere": Figure("True claims of another prompt's facts", "fraction", short="True elsewhere"),
     "action_agreement": Figure("Answers that state the right action", "fraction", 1, short="Action right"),
     "characters": Figure("Length of an answer, characters", "count", short="Length"),

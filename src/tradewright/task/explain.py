@@ -200,7 +200,7 @@ def figures_of(graded: Graded) -> dict[str, float]:
     known = [one.claim_precision for one in facts if one.checked]
     figures = {
         "explain/num_explanations": float(len(facts)),
-        "explain/faithful": float(np.mean([one.is_faithful for one in facts])),
+        "explain/faithful": float(np.mean([one.is_faithful and one.action_agreement for one in facts])),
         "explain/claim_precision": float(np.mean(known)) if known else float("nan"),
         "explain/ungrounded_numbers": float(sum(one.ungrounded_numbers for one in facts)),
         "explain/action_agreement": float(np.mean([one.action_agreement for one in facts])),
