@@ -170,6 +170,34 @@ def test_unfaithful_phrasing_falls_back_to_the_marked_template(tools: DecisionTo
     assert "NASDAQ-20160114" in answer.text
 
 
+@pytest.mark.row("T33")
+def test_model_that_learnt_to_explain_is_asked_in_its_own_words_and_the_decision_is_named(tools: DecisionTools) -> None:
+    asked = []
+
+    def prompt(about):
+        asked.append(about)
+        return ({"role": "user", "content": about.id},)
+
+    model = Scripted("The agent sells. RSI(14) is {rsi_14}.", "The agent holds. RSI(14) is {rsi_14}.", "It rose.")
+    chat = Chat(tools=tools, write=model, num_tries=1, trained_prompt=prompt)
+    kept = chat.ask("Why did it sell yesterday?")
+    assert (
+        kept.text == "On 2016-01-14 the agent sold NASDAQ (decision NASDAQ-20160114). The agent sells. RSI(14) is 31.0."
+    )
+    assert (kept.origin, kept.num_rejected) == ("model", 0)
+    other = chat.ask("Why did it buy yesterday?")
+    assert (other.origin, other.num_rejected) == ("fallback", 1)  # it says that the agent held, which it did not
+    assert other.text.startswith("On 2016-01-14 the agent did not buy NASDAQ: decision NASDAQ-20160114 was SELL")
+    market = chat.ask("How is the market?")
+    assert (market.origin, market.num_rejected) == ("fallback", 1)
+    assert [one.id for one in asked] == [
+        "NASDAQ-20160114",
+        "NASDAQ-20160114",
+        market.ids[0].replace("NASDAQ", "market"),
+    ]
+    assert chat.ask("What was the RSI?").origin == "template"  # nothing that it was trained to answer
+
+
 def test_model_sees_facts_history_and_the_checked_answer(tools: DecisionTools) -> None:
     model = Scripted(*["x"] * 2)
     chat = Chat(tools=tools, write=model, num_tries=1)

@@ -2,9 +2,10 @@
 
 A language model may phrase an answer; its text is checked like any explanation and must cite the decision, and after
 ``num_tries`` unfaithful ones the template answer is given and marked as such. Figures of performance are never phrased.
+A model that was trained on explanations is asked for one in the words that it knows, and the answer names the decision.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +28,8 @@ from tradewright.metrics.drawdown import max_drawdown
 from tradewright.metrics.figures import show
 
 DONE = {"BUY": "bought", "SELL": "sold", "HOLD": "held"}
+Ask = Callable[[State | MarketState], Messages]
+"""The prompt of a decision or a moment."""
 PLAIN = {"BUY": "buy", "SELL": "sell", "HOLD": "hold"}
 MAX_MEMORY = 20
 """Turns that a conversation remembers."""
@@ -170,15 +173,24 @@ class Chat:
         tools: The log.
         write: Phrases answers; None: templates.
         num_tries: Phrasings asked for before the template is given, >= 1.
+        trained_prompt: The prompt of a decision or moment that ``write`` was trained to answer; it is then asked
+            nothing else. None: it phrases the checked answer to any question.
 
     Raises:
         ValueError: ``num_tries`` is below 1.
     """
 
-    def __init__(self, *, tools: DecisionTools, write: Write | None = None, num_tries: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        tools: DecisionTools,
+        write: Write | None = None,
+        num_tries: int = 3,
+        trained_prompt: Ask | None = None,
+    ) -> None:
         if num_tries < 1:
             raise ValueError(f"num_tries must be >= 1, was {num_tries}")
-        self.tools, self.write, self.num_tries = tools, write, num_tries
+        self.tools, self.write, self.num_tries, self.trained_prompt = tools, write, num_tries, trained_prompt
         self.turns: list[Answer] = []
         self.spoken: State | None = None
 
@@ -215,7 +227,7 @@ class Chat:
         if question.intent == "market":
             return self._market(question, state, calls)
         calls.append(validate_call("explain_decision", {"id": state.id}))
-        return self._phrased(question, explained(state, question), state, calls)
+        return self._phrased(question, explained(state, question), state, calls, head=_head(state, question))
 
     def _find(self, question: Question) -> tuple[State | None, str]:
         when = question.when
@@ -251,7 +263,7 @@ class Chat:
             market = MarketState((state,))
         head = sentence(f"As of {state.day} (decision {state.id})")
         text = f"{head} {write_commentary(market)}"
-        return self._phrased(question, text, market, calls, cited=state.id)
+        return self._phrased(question, text, market, calls, cited=state.id, head=head)
 
     def _performance(self, question: Question) -> Answer:
         call = validate_call("performance", {"range": question.range})
@@ -288,16 +300,27 @@ class Chat:
         calls: list[ToolCall],
         *,
         cited: str | None = None,
+        head: str = "",
     ) -> Answer:
-        """Let the model phrase an answer, keep what is faithful, else give the template."""
+        """Let the model phrase an answer, keep what is faithful, else give the template.
+
+        Args:
+            question: What was asked.
+            template: The checked answer.
+            about: What it speaks of.
+            calls: Tools that were called.
+            cited: Decision that must be named; None: that of ``about``.
+            head: What stands before the answer to a prompt that the model was trained on; empty: there is no such.
+        """
         states = about.states if isinstance(about, MarketState) else (about,)
         id = cited or states[0].id
         answer = Answer(text=template, question=question, calls=tuple(calls), ids=(id,))
-        if self.write is not None:
-            prompt = self._prompt(question, template, about)
+        is_own = self.trained_prompt is not None
+        if self.write is not None and (head or not is_own):
+            prompt = self.trained_prompt(about) if self.trained_prompt else self._prompt(question, template, about)
             for rejected in range(self.num_tries):
                 (drawn,) = self.write([prompt])
-                text = fill(drawn, states)
+                text = f"{sentence(head)} {fill(drawn, states)}" if is_own else fill(drawn, states)
                 facts = check(text, states)
                 is_needed = question.intent == "explain"
                 if facts.is_faithful and facts.checked and id in text and (facts.action_agreement or not is_needed):
@@ -314,21 +337,24 @@ class Chat:
         return (Message(role="system", content=SYSTEM), *history, Message(role="user", content=content))
 
 
+def _head(state: State, question: Question) -> str:
+    """Return what was decided, and that it was not what the question says where that is so."""
+    if question.action is not None and question.action != state.action:
+        said = f"On {state.day} the agent did not {PLAIN[question.action]} {state.symbol}"
+        return f"{said}: decision {state.id} was {state.action}"
+    return f"On {state.day} the agent {DONE[state.action]} {state.symbol} (decision {state.id})"
+
+
 def explained(state: State, question: Question) -> str:
     """Return the template answer to why something was done; where it was not done, say so first."""
     rng = seeded("answer", state.id)
     values = values_of(state, rng)
-    if question.action is not None and question.action != state.action:
-        head = f"On {state.day} the agent did not {PLAIN[question.action]} {state.symbol}"
-        head += f": decision {state.id} was {state.action}"
-    else:
-        head = f"On {state.day} the agent {DONE[state.action]} {state.symbol} (decision {state.id})"
     target = (
         "its target stayed at {to} of equity"
         if values["from"] == values["to"]
         else "its target went from {from} to {to} of equity"
     )
-    parts = [f"{head}; {target.format_map(values)}"]
+    parts = [f"{_head(state, question)}; {target.format_map(values)}"]
     if state.confidence is not None:
         parts.append(f"Its confidence was {values['confidence']}")
     factors = choose(factors_of(state, values), 4, rng)

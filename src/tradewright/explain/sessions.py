@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 
 from tradewright.errors import DataError, suggest
-from tradewright.explain.answers import Answer, Chat, DecisionTools
+from tradewright.explain.answers import Answer, Ask, Chat, DecisionTools
 from tradewright.explain.questions import CATEGORIES
 from tradewright.explain.scores import language_quality
 from tradewright.explain.sheet import Write
@@ -108,12 +108,17 @@ def _turn(value: Any, place: str) -> Turn:
 
 
 def run_sessions(
-    sessions: Mapping[str, Iterable[Turn]], tools: DecisionTools, *, write: Write | None = None, num_tries: int = 3
+    sessions: Mapping[str, Iterable[Turn]],
+    tools: DecisionTools,
+    *,
+    write: Write | None = None,
+    num_tries: int = 3,
+    trained_prompt: Ask | None = None,
 ) -> list[Rated]:
     """Hold every session in a conversation of its own."""
     found = []
     for name, turns in sessions.items():
-        chat = Chat(tools=tools, write=write, num_tries=num_tries)
+        chat = Chat(tools=tools, write=write, num_tries=num_tries, trained_prompt=trained_prompt)
         for turn in turns:
             answer = chat.ask(turn.ask)
             found.append(

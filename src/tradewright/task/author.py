@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from tradewright.config.build import build
+from tradewright.config.locate import class_attribute
 from tradewright.errors import RunError
 from tradewright.examples.example import Messages
+from tradewright.examples.explanations import commentary_prompt, explanation_prompt
+from tradewright.explain.answers import Ask
+from tradewright.explain.commentary import MarketState
 from tradewright.explain.slots import fill
 from tradewright.explain.state import State
 from tradewright.generate.decoding import LARGEST_SEED, Decoding
+from tradewright.output import CONFIG
 from tradewright.task.decided import NO_MODEL, UNKNOWN_CUTOFF
 from tradewright.task.generate_data import FOLDER
 from tradewright.task.language_model import answering, has_server, is_built_from_its_examples
@@ -109,6 +114,25 @@ def checked_texts(
             texts[place] = text
         refused = [place for place in refused if not passes(place, texts[place])]
     return Checked(texts=texts, first=first)
+
+
+def trained_prompt(llm: str | None) -> Ask | None:
+    """Return the prompts that a run's language model was trained on, where those are of an agent's decisions.
+
+    Args:
+        llm: Run directory, also of a preference training that began with such a model; None: no model.
+    """
+    run = llm
+    while run is not None and (Path(run) / CONFIG).is_file():
+        examples = OmegaConf.load(Path(run) / CONFIG).examples
+        if class_attribute(str(examples.get("_target_", "")), "explains_agents") is True:
+            return _explanation_or_commentary
+        run = examples.get("run")
+    return None
+
+
+def _explanation_or_commentary(about: State | MarketState) -> Messages:
+    return commentary_prompt(about) if isinstance(about, MarketState) else explanation_prompt(about)
 
 
 def truth_line(faithful: float, first: float) -> str:

@@ -19,7 +19,7 @@ from tradewright.explain.answers import Chat as Conversation
 from tradewright.explain.log_tools import LOOK_UPS, require_offered
 from tradewright.explain.sessions import Rated, mean_ratings, ratings_by_category, read_sessions, run_sessions
 from tradewright.output import write_text
-from tradewright.task.author import Author, OfAgent, Write, author, require_tries
+from tradewright.task.author import Author, OfAgent, Write, author, require_tries, trained_prompt
 from tradewright.task.decided import DecidedRun, decided_run, print_means, results_lines
 from tradewright.task.free_chat import ENDS, free_session, talk
 
@@ -90,7 +90,13 @@ class Chat(OfAgent):
         decided.write_log(self.folder)
         if self.sessions is None:
             return self._talk(tools, who)
-        rated = run_sessions(self.sessions, tools, write=who.write, num_tries=self.num_tries)
+        rated = run_sessions(
+            self.sessions,
+            tools,
+            write=who.write,
+            num_tries=self.num_tries,
+            trained_prompt=trained_prompt(self.llm),
+        )
         self._log("scripted", [one.answer for one in rated])
         self._report(decided, who, rated)
         means = mean_ratings(rated)
@@ -111,7 +117,8 @@ class Chat(OfAgent):
         return {"chat/num_questions": float(talk(session))}
 
     def _talk(self, tools: DecisionTools, who: Author) -> dict[str, float]:
-        chat = Conversation(tools=tools, write=who.write, num_tries=self.num_tries)
+        asked = trained_prompt(self.llm)
+        chat = Conversation(tools=tools, write=who.write, num_tries=self.num_tries, trained_prompt=asked)
         out = Console()
         if sys.stdin.isatty():
             out.print("Ask about the decisions; an empty line or 'exit' ends.")
