@@ -63,7 +63,7 @@ def test_the_control_learns_shuffled_answers_from_the_same_drafts(run: Path) -> 
     )
     assert control["num_examples"] == own["num_examples"]
     losses = [read_json(folder / "checkpoints" / "best.json") for folder in (run, run / "fits" / "shuffled_labels")]
-    assert all(one["monitor"] == "validation/loss" for one in losses)
+    assert all(one["monitor"] == "validation/log_loss" for one in losses)
 
 
 def test_bars_are_decided_with_drafts_as_the_run_did(

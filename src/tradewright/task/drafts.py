@@ -109,7 +109,12 @@ def _backend_node(cfg: DictConfig) -> Any:
 
 
 def _trained_teacher(context: Context) -> LoadedModel:
-    """Train the teacher in a folder of its own inside the run directory; a finished one is only loaded."""
+    """Train the teacher in a folder of its own inside the run directory; a finished one is only loaded.
+
+    Its last weights teach, not those of the lowest validation loss: that loss weighs how sure a model is of words that
+    it hardly saw, while every draft is checked anyway.
+    """
+    from tradewright.callbacks.checkpoints import newest_checkpoint
     from tradewright.output import BEST, CHECKPOINTS  # the trainer imports this module
     from tradewright.task.text_learner import TextLearner
     from tradewright.task.train import Train, load_weights
@@ -120,7 +125,7 @@ def _trained_teacher(context: Context) -> LoadedModel:
     Train(num_threads=cfg.task.get("num_threads")).strategy(inner)
     learner = TextLearner(inner)
     folder = inner.directory / CHECKPOINTS
-    load_weights(learner.module, folder / read_json(folder / BEST)["checkpoint"])
+    load_weights(learner.module, newest_checkpoint(folder) or folder / read_json(folder / BEST)["checkpoint"])
     return learner.module.loaded
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning
 import numpy as np
+import numpy.typing as npt
 import torch
 from omegaconf import DictConfig
 
@@ -18,7 +19,7 @@ from tradewright.algorithm.text_model import TextModel
 from tradewright.config.build import build
 from tradewright.evaluate.changed_answers import START
 from tradewright.evaluate.evidence import Leaks
-from tradewright.evaluate.language import ANSWERS, Answered, LanguageEvaluation, TextBench
+from tradewright.evaluate.language import ANSWERS, Answered, LanguageEvaluation, TextBench, label_figures
 from tradewright.examples.example import Example, ExampleSets, Preference
 from tradewright.examples.shuffle import shuffled
 from tradewright.examples.source import ExampleSource, Market
@@ -33,6 +34,8 @@ from tradewright.task.texts import TextContext
 
 log = logging.getLogger(__name__)
 
+TOLD = ("accuracy", "balanced_accuracy", "log_loss")
+"""Figures of the labels that are validated every epoch where positions are judged, beside those of the backtest."""
 NUM_WRITTEN = 50
 """Test prompts that are answered in full where positions are judged."""
 
@@ -58,7 +61,7 @@ class TextLearner:
             loaded=loaded,
             sets=self.sets,
             seed=cfg.seed,
-            validate=lambda module: context.validate(self._judged(module)),
+            validate=self._validated,
         )
         self._start = self._start_answers()
 
@@ -103,6 +106,14 @@ class TextLearner:
         metrics = {**judgement.metrics, **figures}
         return {ANSWERS: replace(judgement, metrics=metrics, notes=(f"{self.distilled.summary}.",))}
 
+    def _validated(self, module: FineTuning) -> dict[str, float]:
+        """Return the figures of the validation range; where positions are judged, how well labels are told too."""
+        figures = self.context.validate(self._judged(module))
+        if isinstance(self.context, TextContext) or not self._labelled:
+            return figures
+        told = label_figures(ACTIONS, self._right_B, self._label_probabilities(module))
+        return {**figures, **{name: told[name] for name in TOLD}}
+
     def _judged(self, module: FineTuning) -> Any:
         model = self._model(module)
         if isinstance(self.context, TextContext):
@@ -128,9 +139,15 @@ class TextLearner:
         """Return the temperature that fits the labels of the validation examples best."""
         if not self._labelled:
             return 1.0
-        probabilities_BL = self._model(self.module).probabilities([one.prompt for one in self._labelled], ACTIONS)
-        right_B = np.array([ACTIONS.index(str(one.label)) for one in self._labelled])
-        return fit_temperature(probabilities_BL, right_B)
+        return fit_temperature(self._label_probabilities(self.module), self._right_B)
+
+    @property
+    def _right_B(self) -> npt.NDArray[np.int64]:
+        return np.array([ACTIONS.index(str(one.label)) for one in self._labelled], dtype=np.int64)
+
+    def _label_probabilities(self, module: FineTuning) -> npt.NDArray[np.float64]:
+        """Return the probabilities of ``ACTIONS`` for the labelled validation examples, not calibrated."""
+        return self._model(module).probabilities([one.prompt for one in self._labelled], ACTIONS)
 
     @property
     def name(self) -> str:
