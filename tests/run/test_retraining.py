@@ -6,27 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny import QUICK, SHORT, SMALL, SWAPS
 
 from tradewright.output import read_json
 
-TINY_ROOK = (
-    "algorithm.epochs=1",
-    "data.num_swaps=1500",
-    "data.split.embargo_bars=20",
-    "evaluate.analytic_reference=false",
-    "evaluate.num_random=0",
-    "examples.max_samples=100",
-    "generate.max_new_tokens=24",
-    "model.feed_forward=64",
-    "model.heads=4",
-    "model.width=48",
-    "report=none",
-)
+SCHEDULE = ("algorithm.epochs=1", "evaluate.folds.bars_per_fold=120")
 
 
 @pytest.mark.row("T46")
 def test_a_language_model_is_retrained_on_a_schedule_and_judged_on_what_follows(original: Callable[..., Any]) -> None:
-    run = original("experiment=retrain", *TINY_ROOK, "evaluate.folds.bars_per_fold=120").run
+    run = original("experiment=retrain", *SMALL, *SWAPS, *QUICK, SHORT, *SCHEDULE).run
     fits = sorted(run.glob("fits/fold_*"))
     assert len(fits) == 4
     weights = [torch.load(fit / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for fit in fits]

@@ -19,3 +19,15 @@ TRAINED = (*TINY, "seed=5")
 
 BRIEF = (*TINY, "trainer.max_epochs=2")
 """For tests of what does not depend on how long the training is."""
+
+SMALL = ("algorithm.epochs=2", "report=none", "model.width=48", "model.heads=4", "model.feed_forward=64", "seed=7")
+"""A language model that learns little, in seconds."""
+
+SHORT = "generate.max_new_tokens=24"
+"""Its answers."""
+
+SWAPS = ("data.num_swaps=1500", "data.split.embargo_bars=20", "examples.max_samples=100")
+"""A small pool."""
+
+QUICK = ("evaluate.num_random=0", "evaluate.shuffled_control=false", "evaluate.analytic_reference=false")
+"""A judgement without what is trained or drawn beside."""

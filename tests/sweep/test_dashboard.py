@@ -60,10 +60,7 @@ def ask(address: str) -> Any:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(
-    DASHBOARD is None,
-    reason="needs optuna-dashboard on the PATH or in TRADEWRIGHT_OPTUNA_DASHBOARD: pip install optuna-dashboard",
-)
+@pytest.mark.skipif(DASHBOARD is None, reason="needs optuna-dashboard, or TRADEWRIGHT_OPTUNA_DASHBOARD with its path")
 def test_dashboard_shows_the_trials_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(SWEEP) == 0
