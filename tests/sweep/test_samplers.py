@@ -287,9 +287,7 @@ def test_several_objectives_are_refused_where_optuna_itself_raises() -> None:
     with pytest.raises(ConfigError, match=r"^sweep=cmaes takes one objective, sweep.objective names 2; use sweep=tpe"):
         check_fit(CMAES(), num_objectives=2)
     trial = optuna.create_study(directions=["minimize", "minimize"]).ask()
-    with pytest.raises(
-        NotImplementedError, match="multi-objective"
-    ):  # raised by Optuna
+    with pytest.raises(NotImplementedError, match="multi-objective"):  # raised by Optuna
         trial.report(1.0, 0)
     with pytest.raises(ConfigError, match=r"^pruner: must be none where sweep.objective names 2 metrics"):
         check_fit(TPE(), num_objectives=2, has_pruner=True)

@@ -3,9 +3,9 @@
 Legend: L tokens of an example.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -48,6 +48,15 @@ class TokenExample:
         return (self,)
 
 
+class Measured(Sized, Protocol):
+    """An example, or a pair of answers, in tokens."""
+
+    @property
+    def num_targets(self) -> int:
+        """Tokens that are learnt."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class LengthReport:
     """Counts of one set.
@@ -73,6 +82,17 @@ class LengthReport:
     num_characters: int
     longest: int
     limit: int
+
+    @classmethod
+    def of(cls, kept: Sequence["Measured"], **counts: int) -> "LengthReport":
+        """Return the report of what was kept, with the counts that it does not tell."""
+        return cls(
+            num_kept=len(kept),
+            num_tokens=sum(map(len, kept)),
+            num_targets=sum(one.num_targets for one in kept),
+            longest=max(map(len, kept)),
+            **counts,
+        )
 
     def as_json(self) -> dict[str, int]:
         """Return the counts as JSON values."""
@@ -125,15 +145,12 @@ def tokenise(
     if not kept:
         why = f"none of its {len(examples)} examples fits into {max_length} tokens" if examples else "it is empty"
         raise DataError(f"examples: there is no {name} example to use: {why}")
-    return tuple(kept), LengthReport(
+    return tuple(kept), LengthReport.of(
+        kept,
         num_examples=len(examples),
-        num_kept=len(kept),
         num_dropped=num_dropped,
         num_truncated=num_truncated,
-        num_tokens=sum(map(len, kept)),
-        num_targets=sum(one.num_targets for one in kept),
         num_characters=num_characters,
-        longest=max(map(len, kept)),
         limit=max_length,
     )
 

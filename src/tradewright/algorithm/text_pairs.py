@@ -87,14 +87,11 @@ def tokenise_pairs(
     if not kept:
         why = f"none of its {len(pairs)} pairs fits into {max_length} tokens" if pairs else "it is empty"
         raise DataError(f"examples: there is no {name} pair to use: {why}")
-    return tuple(kept), LengthReport(
+    return tuple(kept), LengthReport.of(
+        kept,
         num_examples=len(pairs),
-        num_kept=len(kept),
         num_dropped=num_dropped,
         num_truncated=num_truncated,
-        num_tokens=sum(map(len, kept)),
-        num_targets=sum(one.num_targets for one in kept),
         num_characters=num_characters,
-        longest=max(map(len, kept)),
         limit=max_length,
     )
